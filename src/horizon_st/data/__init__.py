@@ -1,0 +1,1 @@
+"""Disk -> Batch: manifests, audio, text, augmentation, sampling, collation."""

@@ -1,0 +1,145 @@
+"""Cuts or text pairs -> one padded Batch.
+
+Legend: B utterances, N samples, T speech frames, F mel bins, S source tokens, L target tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+
+import torch
+from jaxtyping import Float, Int
+from lhotse.cut import MonoCut
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from horizon_st.data.audio import change_speed, load_cut
+from horizon_st.data.augment import AugmentConfig, draw_speed, mask_spectrum, utterance_rng
+from horizon_st.data.frontend import Frontend
+from horizon_st.data.manifest import transcript_of, translation_of
+
+
+@dataclass
+class Batch:
+    """Padded tensors of B utterances, or of B text pairs (then `speech` is None).
+
+    Attributes:
+        ids: utterance ids.
+        speech: filterbanks or waveforms, padded with 0.
+        speech_lengths: real frames or samples.
+        transcript: token ids ending in ``</s>``, padded; a row without transcript is all padding.
+        target: token ids ending in ``</s>``, padded.
+        num_target_tokens: real target tokens, ``</s>`` included.
+    """
+
+    ids: list[str]
+    speech: Float[Tensor, "B T F"] | Float[Tensor, "B N"] | None
+    speech_lengths: Int[Tensor, " B"] | None
+    transcript: Int[Tensor, "B S"]
+    target: Int[Tensor, "B L"]
+    num_target_tokens: int
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on a device."""
+        tensors = {
+            field.name: value.to(device, non_blocking=True)
+            for field in fields(self)
+            if isinstance(value := getattr(self, field.name), Tensor)
+        }
+        return replace(self, **tensors)
+
+
+class FeatureCache:
+    """The encoder's input of each (utterance, speed), kept in memory up to a limit.
+
+    Args:
+        frontend: computes what is not kept.
+        max_bytes: when full, further utterances are computed each time.
+    """
+
+    def __init__(self, frontend: Frontend, max_bytes: float) -> None:
+        self._frontend = frontend
+        self._max_bytes = max_bytes
+        self._num_bytes = 0
+        self._kept: dict[tuple[str, float], Tensor] = {}
+
+    def __call__(self, cut: MonoCut, speed: float = 1.0) -> Tensor:
+        """Frames `[T, F]` or samples `[N]` of a cut at a speed factor."""
+        key = (cut.id, speed)
+        if key in self._kept:
+            return self._kept[key]
+        features = self._frontend(change_speed(load_cut(cut), speed))
+        if self._num_bytes + features.nbytes <= self._max_bytes:
+            self._kept[key] = features
+            self._num_bytes += features.nbytes
+        return features
+
+
+class Collator:
+    """Turns cuts into a Batch; with `augment`, each (seed, epoch, utterance) draws its own variation.
+
+    Args:
+        features: gives the encoder's input of a cut.
+        tokenizer: encodes both languages.
+        augment: variation of training audio; None for evaluation.
+        seed: seed of the variation.
+    """
+
+    def __init__(
+        self,
+        features: FeatureCache,
+        tokenizer: PreTrainedTokenizerBase,
+        augment: AugmentConfig | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.features = features
+        self.tokenizer = tokenizer
+        self.augment = augment
+        self.seed = seed
+
+    def __call__(self, cuts: Iterable[MonoCut], epoch: int = 0) -> Batch:
+        """The batch of these cuts, in their order."""
+        cuts = list(cuts)
+        speech = [self._speech_of(cut, epoch) for cut in cuts]
+        return make_batch(
+            [cut.id for cut in cuts],
+            self.tokenizer,
+            [transcript_of(cut) for cut in cuts],
+            [translation_of(cut) for cut in cuts],
+            speech,
+        )
+
+    def _speech_of(self, cut: MonoCut, epoch: int) -> Tensor:
+        if self.augment is None:
+            return self.features(cut)
+        rng = utterance_rng(self.seed, epoch, cut.id)
+        features = self.features(cut, draw_speed(self.augment, rng))
+        return mask_spectrum(features, self.augment, rng) if features.ndim == 2 else features
+
+
+def make_batch(
+    ids: list[str],
+    tokenizer: PreTrainedTokenizerBase,
+    transcripts: Sequence[str | None],
+    targets: Sequence[str],
+    speech: Sequence[Tensor] | None = None,
+) -> Batch:
+    """The Batch of parallel lists; a transcript of None gives a row of padding."""
+    target = _encode(tokenizer, targets)
+    return Batch(
+        ids=ids,
+        speech=None if speech is None else torch.nn.utils.rnn.pad_sequence([*speech], True),
+        speech_lengths=None if speech is None else torch.tensor([len(item) for item in speech]),
+        transcript=_encode(tokenizer, transcripts),
+        target=target,
+        num_target_tokens=int((target != tokenizer.pad_token_id).sum()),
+    )
+
+
+def _encode(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str | None]) -> Tensor:
+    ids = iter(tokenizer([text for text in texts if text is not None]).input_ids)
+    rows = [torch.tensor([] if text is None else next(ids), dtype=torch.int64) for text in texts]
+    pad_id: int = tokenizer.pad_token_id
+    padded = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=pad_id)
+    return padded if padded.shape[1] else padded.new_full((len(rows), 1), pad_id)

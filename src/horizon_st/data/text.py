@@ -1,0 +1,97 @@
+"""Sentences -> a shared subword vocabulary -> token ids."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from pathlib import Path
+
+import sentencepiece
+from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers, processors
+from tokenizers.models import Unigram
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+
+from horizon_st.errors import UserError
+
+SPECIAL_TOKENS = ("<s>", "<pad>", "</s>", "<unk>")
+"""Ids 0 to 3 of every vocabulary made here."""
+
+
+def train_tokenizer(
+    sentences: Iterable[str], vocab_size: int, *, character_coverage: float = 1.0
+) -> PreTrainedTokenizerFast:
+    """A unigram subword tokenizer (Kudo 2018) trained on source and target sentences together.
+
+    It appends ``</s>``, and `decode` gives detokenised text. Training is deterministic.
+
+    Raises:
+        UserError: there is no text, or too little of it for so many pieces.
+    """
+    model = io.BytesIO()
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(sentences),
+            model_writer=model,
+            vocab_size=vocab_size,
+            character_coverage=character_coverage,
+            model_type="unigram",
+            num_threads=1,
+            bos_id=0,
+            pad_id=1,
+            eos_id=2,
+            unk_id=3,
+            bos_piece=SPECIAL_TOKENS[0],
+            pad_piece=SPECIAL_TOKENS[1],
+            eos_piece=SPECIAL_TOKENS[2],
+            unk_piece=SPECIAL_TOKENS[3],
+            minloglevel=2,
+        )
+    except (RuntimeError, OSError) as error:
+        raise UserError(
+            "data.vocab_size",
+            expected="a size that the training text can fill",
+            found=f"{vocab_size} ({' '.join(str(error).split())})",
+            remedy="Lower data.vocab_size or add text.",
+        ) from error
+    return _to_fast_tokenizer(model.getvalue())
+
+
+def load_tokenizer(folder_or_hub_id: str | Path) -> PreTrainedTokenizerBase:
+    """The tokenizer stored in a folder or on the hub.
+
+    Raises:
+        UserError: there is none.
+    """
+    try:
+        return AutoTokenizer.from_pretrained(str(folder_or_hub_id))
+    except (OSError, ValueError) as error:
+        raise UserError(
+            str(folder_or_hub_id),
+            expected="a folder or hub id with a tokenizer (tokenizer.json)",
+            found=str(error).splitlines()[0],
+            remedy="Check the path, or fetch it on a connected machine with `hf download`.",
+        ) from error
+
+
+def _to_fast_tokenizer(model_proto: bytes) -> PreTrainedTokenizerFast:
+    """The same segmentation in the `tokenizers` library, whose files every transformers tool reads."""
+    processor = sentencepiece.SentencePieceProcessor(model_proto=model_proto)
+    pieces = [(processor.id_to_piece(i), processor.get_score(i)) for i in range(len(processor))]
+    tokenizer = Tokenizer(Unigram(pieces, unk_id=processor.unk_id(), byte_fallback=False))
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.NFKC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Strip()]
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
+    tokenizer.decoder = decoders.Metaspace(prepend_scheme="always")
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="$A </s>", special_tokens=[("</s>", processor.eos_id())]
+    )
+    bos, pad, eos, unk = SPECIAL_TOKENS
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token=bos,
+        pad_token=pad,
+        eos_token=eos,
+        unk_token=unk,
+        clean_up_tokenization_spaces=False,
+    )

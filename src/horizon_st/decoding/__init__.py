@@ -1,0 +1,1 @@
+"""Weights to translations: decoding, scores with their signatures, significance tests."""

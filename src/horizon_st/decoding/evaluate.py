@@ -1,0 +1,193 @@
+"""A trained model and a manifest to an evaluation folder."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from lhotse.cut import MonoCut
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from horizon_st.data.collate import Batch, Collator, FeatureCache, make_batch
+from horizon_st.data.manifest import read_manifest, transcript_of, translation_of
+from horizon_st.decoding.evaluation import Evaluation, Sentence, write_evaluation
+from horizon_st.decoding.generate import DecodingConfig, Hypothesis, Modality, translate
+from horizon_st.decoding.scoring import build_metrics, score, score_sentences
+from horizon_st.decoding.trained import (
+    TrainedModel,
+    fingerprint,
+    load_trained_model,
+    weights_fingerprint,
+)
+from horizon_st.errors import UserError
+
+_BAR_AFTER_S = 3.0
+
+
+def evaluate(
+    model_dir: str | Path,
+    manifest: Path,
+    out_dir: Path,
+    *,
+    config: DecodingConfig | None = None,
+    modality: Modality = "speech",
+    lowercase: bool = False,
+    tokenize: str = "13a",
+    device: str | None = None,
+) -> Evaluation:
+    """The scores and sentences of a model on a manifest; `out_dir` gets both as files.
+
+    Args:
+        model_dir: folder or hub id of the model.
+        manifest: cuts with a translation each; for `modality="text"` with a transcript each too.
+        out_dir: made where missing; an evaluation in it is replaced when the new one is complete.
+        config: the search; the default search when None.
+        modality: translate the speech, or the transcripts (to see what the MT path has kept).
+        lowercase: score BLEU and chrF without case.
+        tokenize: BLEU's tokeniser, one of `scoring.TOKENIZERS`.
+        device: as PyTorch names it; None takes CUDA where it is.
+
+    Raises:
+        UserError: the model or the manifest cannot be read, the manifest is empty, its ids are not
+            unique, a transcript is missing for the text path, or the tokeniser is unknown.
+    """
+    config = config or DecodingConfig()
+    build_metrics(lowercase=lowercase, tokenize=tokenize)
+    cuts = _read_cuts(manifest)
+    trained = load_trained_model(model_dir, device=device)
+    started = time.monotonic()
+    hypotheses = _decode(trained, cuts, config, modality)
+    wall_s = time.monotonic() - started
+    texts = [hypotheses[cut.id].text for cut in cuts]
+    references = [translation_of(cut) for cut in cuts]
+    scores = score(texts, references, lowercase=lowercase, tokenize=tokenize)
+    per_sentence = score_sentences(texts, references, lowercase=lowercase, tokenize=tokenize)
+    sentences = [
+        Sentence(
+            id=cut.id,
+            hypothesis=hypotheses[cut.id].text,
+            reference=translation_of(cut),
+            source=transcript_of(cut),
+            duration_s=float(cut.duration),
+            log_probability=hypotheses[cut.id].score,
+            num_tokens=hypotheses[cut.id].num_tokens,
+            bleu=bleu,
+            chrf=chrf,
+        )
+        for cut, bleu, chrf in zip(cuts, per_sentence.bleu, per_sentence.chrf, strict=True)
+    ]
+    summary: dict[str, Any] = {
+        **scores.to_json(),
+        "sentence_signatures": per_sentence.signatures,
+        "scoring": {"lowercase": lowercase, "tokenize": tokenize},
+        "modality": modality,
+        "decoding": asdict(config),
+        **_speed(cuts, wall_s, modality),
+        "device": str(trained.model.device),
+        "model": {"source": str(model_dir), "sha256": weights_fingerprint(trained.folder)},
+        "manifest": {"path": str(manifest), "sha256": fingerprint(manifest)},
+        "versions": _versions(),
+    }
+    evaluation = Evaluation(summary, sentences)
+    write_evaluation(evaluation, out_dir)
+    return evaluation
+
+
+def _read_cuts(manifest: Path) -> list[MonoCut]:
+    cuts = list(read_manifest(manifest))
+    if not cuts:
+        raise UserError(
+            str(manifest),
+            expected="at least one utterance",
+            found="none",
+            remedy="Make the manifest again with `horizon-st prepare`.",
+        )
+    seen: set[str] = set()
+    for cut in cuts:
+        if cut.id in seen:
+            raise UserError(
+                str(manifest),
+                expected="an id of its own for every utterance",
+                found=f"{cut.id!r} twice",
+                remedy="Rename or remove one of them.",
+            )
+        seen.add(cut.id)
+    return cuts
+
+
+def _decode(
+    trained: TrainedModel, cuts: list[MonoCut], config: DecodingConfig, modality: Modality
+) -> dict[str, Hypothesis]:
+    with _progress_bar(len(cuts)) as advance:
+        hypotheses = translate(
+            trained.model,
+            trained.tokenizer,
+            _batches(trained, cuts, config.batch_size, modality),
+            config,
+            modality=modality,
+            on_decoded=advance,
+        )
+    return {hypothesis.id: hypothesis for hypothesis in hypotheses}
+
+
+def _batches(
+    trained: TrainedModel, cuts: list[MonoCut], batch_size: int, modality: Modality
+) -> Iterator[Batch]:
+    """Batches of similar length; the longest come first: what does not fit fails at once."""
+    collate = Collator(FeatureCache(trained.frontend, max_bytes=0), trained.tokenizer)
+    by_length = sorted(cuts, key=lambda cut: cut.duration, reverse=True)
+    for start in range(0, len(by_length), batch_size):
+        chosen = by_length[start : start + batch_size]
+        if modality == "speech":
+            yield collate(chosen)
+        else:
+            yield make_batch(
+                [cut.id for cut in chosen],
+                trained.tokenizer,
+                [transcript_of(cut) for cut in chosen],
+                [translation_of(cut) for cut in chosen],
+            )
+
+
+def _speed(cuts: list[MonoCut], wall_s: float, modality: Modality) -> dict[str, float]:
+    audio_s = float(sum(cut.duration for cut in cuts))
+    speed = {"wall_s": wall_s, "sentences_per_s": len(cuts) / wall_s}
+    if modality == "speech":
+        speed |= {"audio_s": audio_s, "audio_s_per_s": audio_s / wall_s}
+    return speed
+
+
+def _versions() -> dict[str, str]:
+    packages = ("horizon-st", "torch", "transformers", "sacrebleu")
+    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
+
+
+@contextmanager
+def _progress_bar(total: int) -> Iterator[Callable[[int], None]]:
+    """A function that counts utterances; the bar appears only when decoding takes a while."""
+    progress = Progress(
+        TextColumn("translating"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
+    task = progress.add_task("translating", total=total)
+    started = time.monotonic()
+
+    def advance(num_decoded: int) -> None:
+        progress.advance(task, num_decoded)
+        if time.monotonic() - started > _BAR_AFTER_S:
+            progress.start()
+
+    try:
+        yield advance
+    finally:
+        progress.stop()

@@ -1,0 +1,279 @@
+"""Batches to translations: beam search whose result does not depend on how utterances are batched.
+
+Legend: B utterances, H beams, T encoder states, L target tokens, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Literal, cast
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from transformers import (
+    GenerationConfig,
+    GenerationMixin,
+    LogitsProcessor,
+    LogitsProcessorList,
+    PreTrainedTokenizerBase,
+)
+from transformers.modeling_outputs import BaseModelOutput
+
+from horizon_st.data.collate import Batch
+from horizon_st.errors import UserError
+from horizon_st.model.outputs import Encoded
+from horizon_st.model.translator import SpeechTranslatorModel
+
+Modality = Literal["speech", "text"]
+
+
+@dataclass(frozen=True)
+class DecodingConfig:
+    """How translations are searched for; the same for every batch size."""
+
+    beam_size: int = field(default=5, metadata={"help": "hypotheses kept; 1 is greedy search"})
+    length_penalty: float = field(
+        default=1.0,
+        metadata={"help": "log probability is divided by tokens**this; more gives longer output"},
+    )
+    max_tokens: int = field(default=200, metadata={"help": "most tokens of a translation"})
+    max_tokens_base: int = field(
+        default=20, metadata={"help": "most tokens = this + max_tokens_per_state * encoder states"}
+    )
+    max_tokens_per_state: float = field(
+        default=2.0,
+        metadata={"help": "0 leaves max_tokens_base alone, whatever the input's length"},
+    )
+    no_repeat_ngram_size: int = field(
+        default=0, metadata={"help": "n-grams that may not occur twice; 0 allows repetition"}
+    )
+    batch_size: int = field(default=16, metadata={"help": "utterances decoded at once"})
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range."""
+        at_least = {
+            "beam_size": 1,
+            "max_tokens": 1,
+            "max_tokens_base": 1,
+            "max_tokens_per_state": 0,
+            "no_repeat_ngram_size": 0,
+            "batch_size": 1,
+        }
+        for name, low in at_least.items():
+            if getattr(self, name) < low:
+                raise UserError(
+                    f"decoding.{name}",
+                    expected=f"at least {low}",
+                    found=getattr(self, name),
+                    remedy=f"The default is {type(self).__dataclass_fields__[name].default}.",
+                )
+        if self.no_repeat_ngram_size == 1:
+            raise UserError(
+                "decoding.no_repeat_ngram_size",
+                expected="0, or at least 2",
+                found=1,
+                remedy="1 would forbid every word to occur twice; 3 is usual against loops.",
+            )
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """The best translation of one utterance.
+
+    Attributes:
+        text: detokenised.
+        score: mean natural log probability of its tokens under the model, end token included.
+        num_tokens: with the end token.
+    """
+
+    id: str
+    text: str
+    score: float
+    num_tokens: int
+
+
+def translate(
+    model: SpeechTranslatorModel,
+    tokenizer: PreTrainedTokenizerBase,
+    batches: Iterable[Batch],
+    config: DecodingConfig,
+    *,
+    modality: Modality = "speech",
+    on_decoded: Callable[[int], None] | None = None,
+) -> list[Hypothesis]:
+    """The best translation of every utterance, in the order of the batches.
+
+    The model decodes in evaluation mode and 32-bit floats and is left in the mode it was in.
+
+    Args:
+        model: on any device.
+        tokenizer: of the model.
+        batches: on any device; `config.batch_size` is not applied here.
+        config: the search.
+        modality: translate the speech, or the transcript (the model's MT path).
+        on_decoded: called after every batch with its number of utterances.
+
+    Raises:
+        UserError: text is to be translated and an utterance has no transcript.
+    """
+    hypotheses: list[Hypothesis] = []
+    with _evaluating(model):
+        for batch in batches:
+            hypotheses += _translate_batch(model, tokenizer, batch, config, modality)
+            if on_decoded is not None:
+                on_decoded(len(batch.ids))
+    return hypotheses
+
+
+def _translate_batch(
+    model: SpeechTranslatorModel,
+    tokenizer: PreTrainedTokenizerBase,
+    batch: Batch,
+    config: DecodingConfig,
+    modality: Modality,
+) -> list[Hypothesis]:
+    encoded = _encode(model, batch.to(model.device), modality)
+    limits = _token_limits(model, encoded, config)
+    # The model's own `generate` encodes, and scoring needs the encoder states too.
+    search = cast("Callable[..., Tensor]", GenerationMixin.generate)
+    sequences = search(
+        model,
+        encoder_outputs=BaseModelOutput(last_hidden_state=encoded.states),
+        attention_mask=encoded.mask.long(),
+        generation_config=_search_settings(model, config, int(limits.max())),
+        logits_processor=LogitsProcessorList(
+            [_EndAtLimit(limits.repeat_interleave(config.beam_size), tokenizer.eos_token_id)]
+        ),
+    )
+    hypotheses = []
+    for row, identity in enumerate(batch.ids):
+        tokens = _until_end(sequences[row, 1:], tokenizer.eos_token_id)
+        text = tokenizer.decode(tokens, skip_special_tokens=True)
+        score = _mean_log_probability(model, _row_of(encoded, row), tokens)
+        hypotheses.append(Hypothesis(identity, str(text).strip(), score, len(tokens)))
+    return hypotheses
+
+
+def _encode(model: SpeechTranslatorModel, batch: Batch, modality: Modality) -> Encoded:
+    if modality == "speech":
+        assert batch.speech is not None, "a batch of text pairs has no speech"
+        assert batch.speech_lengths is not None, "speech has lengths"
+        return model.encode_speech(batch.speech.float(), batch.speech_lengths)
+    has_transcript = (batch.transcript != model.config.pad_token_id).any(dim=1).tolist()
+    for identity, has_one in zip(batch.ids, has_transcript, strict=True):
+        if not has_one:
+            raise UserError(
+                f"utterance {identity}",
+                expected="a transcript to translate from",
+                found="none",
+                remedy="Use a manifest whose utterances all have `text`, or translate speech.",
+            )
+    return model.encode_text(batch.transcript)
+
+
+def _token_limits(
+    model: SpeechTranslatorModel, encoded: Encoded, config: DecodingConfig
+) -> Int[Tensor, " B"]:
+    """Most tokens of each utterance, end token included, from its own length alone."""
+    num_states = encoded.mask.sum(dim=1)
+    limits = config.max_tokens_base + (config.max_tokens_per_state * num_states).long()
+    most = config.max_tokens
+    if model.max_positions is not None:
+        most = min(most, model.max_positions)
+    return limits.clamp(max=most)
+
+
+def _search_settings(
+    model: SpeechTranslatorModel, config: DecodingConfig, max_new_tokens: int
+) -> GenerationConfig:
+    # A pretrained text model brings settings that must stay, such as a forced first token.
+    settings: GenerationConfig = copy.deepcopy(model.generation_config)
+    settings.update(
+        num_beams=config.beam_size,
+        length_penalty=config.length_penalty,
+        no_repeat_ngram_size=config.no_repeat_ngram_size,
+        max_new_tokens=max_new_tokens,
+        max_length=None,
+        min_length=0,
+        forced_eos_token_id=None,
+        early_stopping=False,
+        do_sample=False,
+        num_return_sequences=1,
+        return_dict_in_generate=False,
+    )
+    return settings
+
+
+class _EndAtLimit(LogitsProcessor):
+    """Allows only the end token once a row has reached its own limit.
+
+    One limit for the batch would let a translation depend on its neighbours.
+    """
+
+    def __init__(self, limits: Int[Tensor, " B*H"], eos_id: int) -> None:
+        self._limits = limits
+        self._eos_id = eos_id
+
+    def __call__(
+        self, input_ids: Int[Tensor, "B*H L"], scores: Float[Tensor, "B*H V"]
+    ) -> Float[Tensor, "B*H V"]:
+        num_with_next = input_ids.shape[1]  # the start symbol stands in for the next token
+        is_last = self._limits <= num_with_next
+        if not is_last.any():
+            return scores
+        is_other = torch.arange(scores.shape[1], device=scores.device) != self._eos_id
+        return scores.masked_fill(is_last[:, None] & is_other, -torch.inf)
+
+
+def _until_end(tokens: Int[Tensor, " L"], eos_id: int) -> Int[Tensor, " L2"]:
+    is_end = (tokens == eos_id).nonzero()
+    assert len(is_end), "the limit of a row makes it end"
+    return tokens[: int(is_end[0]) + 1]
+
+
+def _row_of(encoded: Encoded, row: int) -> Encoded:
+    num_states = int(encoded.mask[row].sum())
+    return Encoded(
+        encoded.states[row : row + 1, :num_states], encoded.mask[row : row + 1, :num_states]
+    )
+
+
+def _mean_log_probability(
+    model: SpeechTranslatorModel, encoded: Encoded, tokens: Int[Tensor, " L"]
+) -> float:
+    """By one pass over the finished hypothesis: what search leaves out does not distort it.
+
+    Row by row, because logits of a whole batch are large with pretrained vocabularies.
+    """
+    logits = model.decode(encoded, model.shift_right(tokens[None])).logits[0]
+    log_probabilities = logits.float().log_softmax(dim=-1).gather(1, tokens[:, None])
+    return float(log_probabilities.mean())
+
+
+@contextmanager
+def _evaluating(model: SpeechTranslatorModel) -> Iterator[None]:
+    """The model without dropout, gradients and reduced precision; everything is put back.
+
+    Not `torch.inference_mode`: position tables that grow meanwhile must stay usable in training.
+    """
+    was_training = [module for module in model.modules() if module.training]
+    matmul_precision = torch.get_float32_matmul_precision()
+    model.eval()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with (
+            torch.no_grad(),
+            torch.autocast(model.device.type, enabled=False),
+            torch.backends.cudnn.flags(
+                enabled=torch.backends.cudnn.enabled, deterministic=True, allow_tf32=False
+            ),
+        ):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(matmul_precision)
+        for module in was_training:
+            module.training = True

@@ -1,0 +1,160 @@
+"""A folder or hub id to a model that is ready to translate, with its tokenizer and front end."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError
+from safetensors import SafetensorError
+from torch import nn
+from transformers import PreTrainedTokenizerBase
+
+from horizon_st.data.frontend import Frontend, load_frontend
+from horizon_st.data.text import load_tokenizer
+from horizon_st.errors import UserError
+from horizon_st.model.configuration import SpeechTranslatorConfig
+from horizon_st.model.translator import SpeechTranslatorModel
+
+WEIGHTS_FILE = "model.safetensors"
+_INDEX_FILE = f"{WEIGHTS_FILE}.index.json"
+_FRONTEND_FILE = "preprocessor_config.json"
+_REMEDY = "Give the folder of a model that `horizon-st train` wrote, or its id on the hub."
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """The model in evaluation mode and 32-bit floats, and what belongs to it."""
+
+    folder: Path
+    model: SpeechTranslatorModel
+    tokenizer: PreTrainedTokenizerBase
+    frontend: Frontend
+
+
+def load_trained_model(source: str | Path, *, device: str | None = None) -> TrainedModel:
+    """The model, tokenizer and front end that a folder or a hub id holds.
+
+    Args:
+        source: a folder that exists, or else the id of a model on the Hugging Face hub.
+        device: as PyTorch names it; None takes CUDA where it is, and the processor elsewhere.
+
+    Raises:
+        UserError: there is no such model, it is incomplete, or its weights cannot be read.
+    """
+    folder = _find_folder(source)
+    _check_files(folder)
+    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    model = _load_weights(folder)
+    nn.Module.to(model, place)
+    return TrainedModel(
+        folder=folder,
+        model=model.eval(),
+        tokenizer=load_tokenizer(folder),
+        frontend=_load_frontend(folder),
+    )
+
+
+def weights_fingerprint(folder: Path) -> str:
+    """The SHA-256 of the weights, in hexadecimal; over all files in the order of their names."""
+    return fingerprint(*sorted(folder.glob("model*.safetensors")))
+
+
+def fingerprint(*paths: Path) -> str:
+    """The SHA-256 of the files' bytes one after the other, in hexadecimal."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            while chunk := file.read(1 << 20):
+                digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _find_folder(source: str | Path) -> Path:
+    folder = Path(source)
+    if folder.is_dir():
+        return folder
+    if isinstance(source, Path) or folder.is_absolute() or source.startswith((".", "~")):
+        raise UserError(
+            str(source), expected="a model folder", found="no such folder", remedy=_REMEDY
+        )
+    try:
+        return Path(
+            snapshot_download(source, allow_patterns=["*.json", "*.safetensors", "*.model"])
+        )
+    except (OSError, ValueError, HfHubHTTPError) as error:
+        raise UserError(
+            source,
+            expected="a model folder, or the id of a model on the hub that can be reached",
+            found=f"no such folder, and {' '.join(str(error).split())}",
+            remedy=f"On a connected machine run `hf download {source} --local-dir DIR`, copy DIR "
+            "here and give its path.",
+        ) from error
+
+
+def _check_files(folder: Path) -> None:
+    for name in ("config.json", WEIGHTS_FILE, _FRONTEND_FILE):
+        is_sharded = name == WEIGHTS_FILE and (folder / _INDEX_FILE).is_file()
+        if not (folder / name).is_file() and not is_sharded:
+            raise UserError(
+                str(folder),
+                expected=f"a model folder (config.json, {WEIGHTS_FILE}, {_FRONTEND_FILE}, ...)",
+                found=f"no {name}",
+                remedy=_REMEDY,
+            )
+    config = folder / "config.json"
+    try:
+        model_type = json.loads(config.read_text(encoding="utf-8")).get("model_type")
+    except (ValueError, AttributeError) as error:
+        raise UserError(
+            str(config), expected="a JSON object", found=str(error), remedy=_REMEDY
+        ) from error
+    if model_type != SpeechTranslatorConfig.model_type:
+        raise UserError(
+            str(config),
+            expected=f"model_type {SpeechTranslatorConfig.model_type!r}",
+            found=model_type,
+            remedy=_REMEDY,
+        )
+
+
+def _load_frontend(folder: Path) -> Frontend:
+    try:
+        return load_frontend(folder)
+    except (OSError, ValueError) as error:
+        raise UserError(
+            str(folder / _FRONTEND_FILE),
+            expected="the settings of a front end as JSON",
+            found=" ".join(str(error).split()),
+            remedy="Copy the whole folder again.",
+        ) from error
+
+
+def _load_weights(folder: Path) -> SpeechTranslatorModel:
+    # transformers' annotation does not know that two things come back.
+    load = cast("Callable[..., tuple[Any, dict[str, Any]]]", SpeechTranslatorModel.from_pretrained)
+    try:
+        model, report = load(folder, dtype=torch.float32, output_loading_info=True)
+    except (SafetensorError, OSError, RuntimeError) as error:
+        raise UserError(
+            str(folder / WEIGHTS_FILE),
+            expected="weights that fit config.json",
+            found=f"{type(error).__name__}: {' '.join(str(error).split())}",
+            remedy="Copy the whole folder again: the file is truncated or from another model.",
+        ) from error
+    differing = sorted([*report["missing_keys"], *report["unexpected_keys"]])
+    if differing:
+        raise UserError(
+            str(folder / WEIGHTS_FILE),
+            expected="the tensors of config.json, neither more nor fewer",
+            found=f"{len(differing)} that differ, the first is {differing[0]}",
+            remedy="Copy the whole folder again: the file is from another model.",
+        )
+    assert isinstance(model, SpeechTranslatorModel)
+    return model

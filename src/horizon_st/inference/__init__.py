@@ -1,0 +1,1 @@
+"""Recordings to translated text with a trained model."""

@@ -1,0 +1,116 @@
+"""What stands before the subsampler: the role, its configuration, and filterbanks as they are.
+
+Legend: B utterances, P passes, PB their product, T speech frames, C features, F mel bins.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Optional
+
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from horizon_st.errors import UserError
+
+
+@dataclass
+class SpeechEncoderConfig:
+    """Which speech encoder to start from, and what of it stays fixed."""
+
+    pretrained: Optional[str] = field(  # noqa: UP045 - OmegaConf documents Optional
+        default=None,
+        metadata={
+            "help": "Folder or hub id of a HuBERT, wav2vec 2.0, WavLM, data2vec-audio or Whisper "
+            "model; empty feeds log-mel filterbanks straight into the convolutions."
+        },
+    )
+    num_mel_bins: int = field(
+        default=80, metadata={"help": "Mel bins of the filterbanks, without a pretrained model."}
+    )
+    freeze: bool = field(
+        default=False, metadata={"help": "Keep the whole pretrained encoder as it is."}
+    )
+    freeze_feature_encoder: bool = field(
+        default=True, metadata={"help": "Keep the convolutions that read the waveform as they are."}
+    )
+    mask_time_prob: float = field(
+        default=0.0,
+        metadata={"help": "Share of frames masked inside the encoder in training (SpecAugment)."},
+    )
+    mask_time_length_frames: int = field(
+        default=10, metadata={"help": "Length of one such mask, in encoder frames."}
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range and masks without an encoder to apply them."""
+        if self.num_mel_bins < 1:
+            raise UserError(
+                "model.speech_encoder.num_mel_bins",
+                expected="at least 1",
+                found=self.num_mel_bins,
+                remedy="80 is usual.",
+            )
+        if not 0 <= self.mask_time_prob < 1:
+            raise UserError(
+                "model.speech_encoder.mask_time_prob",
+                expected="a share of at least 0 and below 1",
+                found=self.mask_time_prob,
+                remedy="0 turns masking off; 0.05 is usual.",
+            )
+        if self.mask_time_prob > 0 and (self.pretrained is None or self.freeze):
+            raise UserError(
+                "model.speech_encoder.mask_time_prob",
+                expected="0 without a pretrained encoder that is trained",
+                found=self.mask_time_prob,
+                remedy="Set it to 0, and mask the filterbanks in the data section instead.",
+            )
+
+
+class SpeechEncoder(nn.Module, ABC):
+    """Speech as the batch holds it -> features for the subsampler."""
+
+    output_width: int
+
+    @property
+    @abstractmethod
+    def is_random(self) -> bool:
+        """Whether two passes over the same speech differ now (dropout is active)."""
+
+    @abstractmethod
+    def forward(
+        self, speech: Tensor, lengths: Int[Tensor, " B"], num_passes: int = 1
+    ) -> tuple[Float[Tensor, "PB T C"], Int[Tensor, " PB"]]:
+        """Features and their lengths; pass p of utterance b is row p * B + b."""
+
+
+class FilterbankEncoder(SpeechEncoder):
+    """The filterbanks themselves.
+
+    Args:
+        num_mel_bins: F, the width of the filterbanks.
+    """
+
+    def __init__(self, num_mel_bins: int) -> None:
+        super().__init__()
+        self.output_width = num_mel_bins
+
+    @property
+    def is_random(self) -> bool:
+        """Never: there is no dropout before the subsampler."""
+        return False
+
+    def forward(
+        self, speech: Float[Tensor, "B T F"], lengths: Int[Tensor, " B"], num_passes: int = 1
+    ) -> tuple[Float[Tensor, "PB T F"], Int[Tensor, " PB"]]:
+        """The input, repeated for each pass."""
+        if speech.dim() != 3 or speech.shape[-1] != self.output_width:
+            raise UserError(
+                "speech",
+                expected=f"filterbanks of shape [B, T, {self.output_width}]",
+                found=f"shape {list(speech.shape)}",
+                remedy="Use the front end that was saved with the model, or set "
+                "model.speech_encoder.num_mel_bins to the width of the filterbanks.",
+            )
+        return speech.repeat(num_passes, 1, 1), lengths.repeat(num_passes)

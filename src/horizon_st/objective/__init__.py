@@ -1,0 +1,1 @@
+"""Logits -> LossReport: the terms of the objective, the passes they need, their weighted total."""

@@ -1,0 +1,147 @@
+"""The training objective: which terms count, with which weights, over which passes.
+
+    L = CE_s + mt_weight * CE_x + consistency_weight * CR + rdrop_weight * RD
+        + mt_rdrop_weight * RD_x + ctc_weight * CTC
+
+Legend: B utterances, S transcript tokens, L target tokens.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from horizon_st.objective import terms
+from horizon_st.objective.configuration import ObjectiveConfig
+from horizon_st.objective.passes import PassOutput
+from horizon_st.objective.terms import Term
+from horizon_st.objective.token_terms import token_sums
+
+__all__ = [
+    "LossReport",
+    "ObjectiveConfig",
+    "compute_objective",
+    "external_objective",
+    "validation_loss",
+]
+
+
+@dataclass
+class LossReport:
+    """Terms of one micro-batch as (sum, count), and the weights they enter the total with."""
+
+    terms: dict[str, Term]
+    weights: dict[str, float]
+
+    def total(self, num_target_tokens: int | Tensor) -> Tensor:
+        """Weighted total per target token; pass the target tokens of the whole step."""
+        sums = [self.weights[name] * term_sum for name, (term_sum, _) in self.terms.items()]
+        return torch.stack(sums).sum() / num_target_tokens
+
+    def sums(self) -> dict[str, float]:
+        """Unweighted sum of each term, detached, for logs."""
+        return {name: float(term_sum.detach()) for name, (term_sum, _) in self.terms.items()}
+
+    def counts(self) -> dict[str, int]:
+        """What each sum runs over: target tokens, for ``ctc`` utterances."""
+        return {name: int(count) for name, (_, count) in self.terms.items()}
+
+
+def compute_objective(
+    config: ObjectiveConfig,
+    speech: Sequence[PassOutput],
+    text: Sequence[PassOutput],
+    target: Int[Tensor, "B L"],
+    transcript: Int[Tensor, "B S"],
+    *,
+    pad_id: int,
+) -> LossReport:
+    """Report of all terms of non-zero weight for the passes that ``plan_passes`` asked for.
+
+    Cross-entropies are means over their passes; the consistency term is the mean over all pairs
+    of a speech and a text pass. Rows whose transcript is all padding count in no text term. The
+    tap, the divergence and the stop-gradient shape the consistency term alone; R-drop is always
+    the symmetric KL at the softmax. Source: Jung and Lee 2025 (arXiv 2509.09701), section 3.
+    """
+    assert speech, "a batch of text pairs goes to external_objective"
+    is_target = target != pad_id
+    has_transcript = (transcript != pad_id).any(dim=1, keepdim=True)
+    text_target = target.masked_fill(~has_transcript, pad_id)
+    is_text_target = text_target != pad_id
+    sums = token_sums(config, speech, text, target, text_target, pad_id=pad_id)
+    counts = {"ce_speech": is_target.sum(), "rdrop": is_target.sum()}
+    found = {name: (x, counts.get(name, is_text_target.sum())) for name, x in sums.items()}
+    if config.consistency_weight > 0 and config.tap in ("encoder", "decoder"):
+        pairs = itertools.product(speech, text)
+        found["consistency"] = _mean_over_passes(
+            [_state_consistency(config, s, t, is_text_target) for s, t in pairs]
+        )
+    if config.ctc_weight > 0:
+        found["ctc"] = _mean_over_passes([_ctc(p, transcript, pad_id) for p in speech])
+    return LossReport(found, {name: _weight_of(config, name) for name in found})
+
+
+def external_objective(
+    config: ObjectiveConfig,
+    text: Sequence[PassOutput],
+    target: Int[Tensor, "B L"],
+    *,
+    pad_id: int,
+) -> LossReport:
+    """Report of the cross-entropy of a batch of text pairs, the mean over its passes."""
+    sums = token_sums(config, [], text, target, target, pad_id=pad_id)
+    count = (target != pad_id).sum()
+    return LossReport(
+        {"external_mt": (sums["external_mt"], count)}, {"external_mt": config.external_mt_weight}
+    )
+
+
+def validation_loss(speech: PassOutput, target: Int[Tensor, "B L"], *, pad_id: int) -> Term:
+    """Plain cross-entropy of one deterministic speech pass, the same whatever the weights are."""
+    return terms.cross_entropy(speech.logits, target, ignore_index=pad_id)
+
+
+def _state_consistency(
+    config: ObjectiveConfig, speech: PassOutput, text: PassOutput, is_target: Bool[Tensor, "B L"]
+) -> Term:
+    def kept(x: Tensor, side: str) -> Tensor:
+        return x.detach() if config.stop_gradient == side else x
+
+    if config.tap == "decoder":
+        return terms.mean_squared_error(
+            kept(speech.decoder_states, "speech"), kept(text.decoder_states, "text"), is_target
+        )
+    return terms.pooled_mean_squared_error(
+        kept(speech.encoder_states, "speech"),
+        speech.encoder_mask,
+        kept(text.encoder_states, "text"),
+        text.encoder_mask,
+        is_target,
+    )
+
+
+def _ctc(speech: PassOutput, transcript: Int[Tensor, "B S"], pad_id: int) -> Term:
+    assert speech.ctc_logits is not None, "ctc_weight > 0 needs a model built with ctc=True"
+    return terms.connectionist_temporal(
+        speech.ctc_logits, speech.encoder_mask, transcript, blank=pad_id
+    )
+
+
+def _mean_over_passes(found: Sequence[Term]) -> Term:
+    return torch.stack([term_sum for term_sum, _ in found]).mean(), found[0][1]
+
+
+def _weight_of(config: ObjectiveConfig, term: str) -> float:
+    return {
+        "ce_speech": 1.0,
+        "ce_text": config.mt_weight,
+        "consistency": config.consistency_weight,
+        "rdrop": config.rdrop_weight,
+        "mt_rdrop": config.mt_rdrop_weight,
+        "ctc": config.ctc_weight,
+    }[term]

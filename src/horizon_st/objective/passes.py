@@ -1,0 +1,58 @@
+"""Which passes a configuration needs, and what the objective reads from each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from horizon_st.objective.configuration import ObjectiveConfig
+
+
+@runtime_checkable
+class PassOutput(Protocol):
+    """One pass of one modality through the model, as far as the objective looks at it."""
+
+    @property
+    def logits(self) -> Float[Tensor, "B L V"]:
+        """Scores before the softmax."""
+
+    @property
+    def decoder_states(self) -> Float[Tensor, "B L D"]:
+        """Last decoder states, which the output layer turns into logits."""
+
+    @property
+    def encoder_states(self) -> Float[Tensor, "B T D"]:
+        """Last states of the shared encoder."""
+
+    @property
+    def encoder_mask(self) -> Bool[Tensor, "B T"]:
+        """True at real encoder states."""
+
+    @property
+    def ctc_logits(self) -> Float[Tensor, "B T V"] | None:
+        """Scores of the CTC head, for a speech pass of a model that has one."""
+
+
+@dataclass(frozen=True)
+class Passes:
+    """Numbers of dropout passes over the speech and over the transcript of a batch."""
+
+    speech: int
+    text: int
+
+
+def plan_passes(config: ObjectiveConfig) -> Passes:
+    """The fewest passes that give every term of non-zero weight, for a batch of triples."""
+    needs_text = config.mt_weight > 0 or config.consistency_weight > 0
+    return Passes(
+        speech=2 if config.rdrop_weight > 0 else 1,
+        text=(2 if config.mt_rdrop_weight > 0 else 1) if needs_text else 0,
+    )
+
+
+def plan_external_passes(config: ObjectiveConfig) -> Passes:
+    """The passes for a batch of external text pairs: one over the text, none if its weight is 0."""
+    return Passes(speech=0, text=1 if config.external_mt_weight > 0 else 0)

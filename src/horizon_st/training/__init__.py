@@ -1,0 +1,1 @@
+"""LossReport -> RunRecord: the loop, the stages, checkpoints and the record of a run."""

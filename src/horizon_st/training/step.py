@@ -1,0 +1,116 @@
+"""The module that a training process runs: model and objective in one forward call.
+
+One call per micro-batch keeps distributed gradient synchronisation simple, however many passes
+the objective asks for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from horizon_st.data.collate import Batch
+from horizon_st.model.translator import SpeechTranslatorModel
+from horizon_st.objective.objective import (
+    LossReport,
+    ObjectiveConfig,
+    compute_objective,
+    external_objective,
+)
+from horizon_st.objective.passes import plan_external_passes, plan_passes
+
+
+@dataclass
+class MicroBatch:
+    """What one forward call sees: speech, text pairs, or both."""
+
+    speech: Batch | None = None
+    text: Batch | None = None
+
+    @property
+    def num_tokens(self) -> tuple[int, int]:
+        """Target tokens of the speech batch and of the text batch."""
+        return (
+            self.speech.num_target_tokens if self.speech else 0,
+            self.text.num_target_tokens if self.text else 0,
+        )
+
+    def to(self, device: torch.device) -> MicroBatch:
+        """The same on a device."""
+        return MicroBatch(
+            self.speech.to(device) if self.speech else None,
+            self.text.to(device) if self.text else None,
+        )
+
+
+class TrainingStep(nn.Module):
+    """The weighted loss of a micro-batch, per target token of the whole step.
+
+    Args:
+        translator: the model that is trained.
+        objective: terms and weights.
+    """
+
+    def __init__(self, translator: SpeechTranslatorModel, objective: ObjectiveConfig) -> None:
+        super().__init__()
+        self.translator = translator
+        self.objective = objective
+
+    def forward(
+        self, micro: MicroBatch, num_speech_tokens: Tensor, num_text_tokens: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss, and each term's detached sum over its tokens.
+
+        Args:
+            micro: the batches.
+            num_speech_tokens: target tokens of all speech batches of the step, over micro-batches
+                and processes; the denominator of every term of the objective.
+            num_text_tokens: the same for the text pairs, the denominator of their cross-entropy.
+        """
+        reports: list[tuple[LossReport, Tensor]] = []
+        if micro.speech is not None:
+            reports.append((self._speech_report(micro.speech), num_speech_tokens))
+        if micro.text is not None:
+            reports.append((self._text_report(micro.text), num_text_tokens))
+        loss = torch.stack([report.total(count) for report, count in reports]).sum()
+        sums = {
+            name: term_sum.detach()
+            for report, _ in reports
+            for name, (term_sum, _) in report.terms.items()
+        }
+        return loss, sums
+
+    def _speech_report(self, batch: Batch) -> LossReport:
+        plan = plan_passes(self.objective)
+        speech, text = self.translator.passes(
+            speech=batch.speech,
+            speech_lengths=batch.speech_lengths,
+            transcript=batch.transcript,
+            target=batch.target,
+            num_speech=plan.speech,
+            num_text=plan.text,
+        )
+        return compute_objective(
+            self.objective,
+            speech,
+            text,
+            batch.target,
+            batch.transcript,
+            pad_id=self.translator.config.pad_token_id,
+        )
+
+    def _text_report(self, batch: Batch) -> LossReport:
+        plan = plan_external_passes(self.objective)
+        _, text = self.translator.passes(
+            speech=None,
+            speech_lengths=None,
+            transcript=batch.transcript,
+            target=batch.target,
+            num_speech=plan.speech,
+            num_text=plan.text,
+        )
+        return external_objective(
+            self.objective, text, batch.target, pad_id=self.translator.config.pad_token_id
+        )

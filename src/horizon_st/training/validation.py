@@ -1,0 +1,107 @@
+"""The dev figures of a stage: loss of one deterministic pass and, if asked for, BLEU."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from lhotse.cut import MonoCut
+from transformers import PreTrainedTokenizerBase
+
+from horizon_st.data.collate import Batch, Collator, FeatureCache
+from horizon_st.data.manifest import transcript_of, translation_of
+from horizon_st.decoding.generate import DecodingConfig, Modality, translate
+from horizon_st.decoding.scoring import score
+from horizon_st.model.translator import SpeechTranslatorModel
+from horizon_st.objective.objective import validation_loss
+
+
+class Validation:
+    """Measures the current weights on the dev set; each process takes its share.
+
+    Args:
+        translator: the model, in whatever mode; its mode is put back.
+        tokenizer: of the model.
+        cuts: the dev set; without speech passes, those with a transcript.
+        features: the encoder's input of a cut.
+        decoding: the search for BLEU.
+        accelerator: device and processes.
+        modality: which path of the model is measured.
+        with_bleu: whether to decode.
+    """
+
+    def __init__(
+        self,
+        translator: SpeechTranslatorModel,
+        tokenizer: PreTrainedTokenizerBase,
+        cuts: list[MonoCut],
+        features: FeatureCache,
+        decoding: DecodingConfig,
+        accelerator: Accelerator,
+        *,
+        modality: Modality,
+        with_bleu: bool,
+    ) -> None:
+        usable = [cut for cut in cuts if modality == "speech" or transcript_of(cut) is not None]
+        by_length = sorted(usable, key=lambda cut: cut.duration)
+        self._cuts = by_length[accelerator.process_index :: accelerator.num_processes]
+        self._translator = translator
+        self._tokenizer = tokenizer
+        self._collate = Collator(features, tokenizer)
+        self._decoding = decoding
+        self._accelerator = accelerator
+        self._modality = modality
+        self._with_bleu = with_bleu
+
+    def __call__(self) -> dict[str, float]:
+        """`loss` per target token, without label smoothing, and `bleu` (0 to 100) if asked for."""
+        was_training = self._translator.training
+        self._translator.eval()
+        figures = {"loss": self._loss()}
+        if self._with_bleu:
+            figures["bleu"] = self._bleu()
+        self._translator.train(was_training)
+        return figures
+
+    @torch.inference_mode()
+    def _loss(self) -> float:
+        total = torch.zeros(2, dtype=torch.float64, device=self._accelerator.device)
+        num_speech = int(self._modality == "speech")
+        for batch in self._batches():
+            on_device = batch.to(self._accelerator.device)
+            with self._accelerator.autocast():
+                speech, text = self._translator.passes(
+                    speech=on_device.speech,
+                    speech_lengths=on_device.speech_lengths,
+                    transcript=on_device.transcript,
+                    target=on_device.target,
+                    num_speech=num_speech,
+                    num_text=1 - num_speech,
+                )
+            [output] = speech or text
+            term = validation_loss(
+                output, on_device.target, pad_id=self._translator.config.pad_token_id
+            )
+            total += torch.stack([torch.as_tensor(part, device=total.device) for part in term])
+        loss, count = self._accelerator.reduce(total, "sum").tolist()
+        return float(loss / count)
+
+    def _bleu(self) -> float:
+        hypotheses = translate(
+            self._translator,
+            self._tokenizer,
+            self._batches(),
+            self._decoding,
+            modality=self._modality,
+        )
+        references = {cut.id: translation_of(cut) for cut in self._cuts}
+        pairs = gather_object([(h.text, references[h.id]) for h in hypotheses])
+        texts, targets = zip(*pairs, strict=True)
+        return score(texts, targets).metrics["BLEU"].value
+
+    def _batches(self) -> Iterator[Batch]:
+        size = self._decoding.batch_size
+        for start in range(0, len(self._cuts), size):
+            yield self._collate(self._cuts[start : start + size])

@@ -1,0 +1,121 @@
+"""Evaluation of a saved model: the folder it writes, reproducible to the byte, on both paths."""
+
+import dataclasses
+import hashlib
+import json
+
+import numpy as np
+import pytest
+import soundfile
+
+from horizon_st.data.collate import make_batch
+from horizon_st.decoding.compare import compare
+from horizon_st.decoding.evaluate import evaluate
+from horizon_st.decoding.evaluation import read_evaluation
+from horizon_st.decoding.generate import DecodingConfig, translate
+from horizon_st.decoding.scoring import score
+from horizon_st.decoding.trained import load_trained_model
+from horizon_st.errors import UserError
+
+SEARCH = DecodingConfig(beam_size=2, max_tokens=12, batch_size=3)
+
+
+@pytest.fixture
+def manifest_with_transcripts(manifest):
+    lines = manifest.read_text(encoding="utf-8").splitlines()
+    manifest.write_text("\n".join(lines[:6]) + "\n", encoding="utf-8")
+    return manifest
+
+
+def test_the_folder_holds_what_was_decoded(model_folder, manifest, recordings, tmp_path):
+    evaluation = evaluate(model_folder, manifest, tmp_path / "out", config=SEARCH)
+    assert read_evaluation(tmp_path / "out") == evaluation
+    assert [sentence.id for sentence in evaluation.sentences] == [f"utt{n}" for n in range(7)]
+    trained = load_trained_model(model_folder)
+    for number, samples in enumerate(recordings):
+        stored, _ = soundfile.read(manifest.parent / f"utt{number}.wav", dtype="float32")
+        batch = make_batch(["x"], trained.tokenizer, [""], [""], [trained.frontend(stored)])
+        expected = translate(trained.model, trained.tokenizer, [batch], SEARCH)[0]
+        sentence = evaluation.sentences[number]
+        assert sentence.hypothesis == expected.text
+        assert sentence.log_probability == pytest.approx(expected.score, abs=1e-4)
+        assert sentence.num_tokens == expected.num_tokens
+        assert sentence.duration_s == pytest.approx(len(samples) / 16_000)
+    assert evaluation.sentences[6].source is None
+
+
+def test_the_summary_names_everything_that_makes_it_comparable(model_folder, manifest, tmp_path):
+    summary = evaluate(model_folder, manifest, tmp_path / "out", config=SEARCH).summary
+    written = json.loads((tmp_path / "out" / "scores.json").read_text(encoding="utf-8"))
+    assert written == summary
+    sentences = read_evaluation(tmp_path / "out").sentences
+    expected = score([s.hypothesis for s in sentences], [s.reference for s in sentences])
+    assert {"num_sentences": 7, **expected.to_json()}.items() <= summary.items()
+    weights = (model_folder / "model.safetensors").read_bytes()
+    assert summary["model"]["sha256"] == hashlib.sha256(weights).hexdigest()
+    assert summary["manifest"]["sha256"] == hashlib.sha256(manifest.read_bytes()).hexdigest()
+    assert summary["decoding"] == dataclasses.asdict(SEARCH)
+    assert summary["audio_s"] == pytest.approx(sum(s.duration_s for s in sentences))
+    assert summary["audio_s_per_s"] == pytest.approx(summary["audio_s"] / summary["wall_s"])
+    assert {"python", "torch", "transformers", "sacrebleu", "horizon-st"} == set(
+        summary["versions"]
+    )
+    assert summary["modality"] == "speech"
+
+
+@pytest.mark.parametrize("batch_size", [1, 7])
+def test_the_batch_size_changes_no_score(model_folder, manifest, tmp_path, batch_size):
+    first = evaluate(model_folder, manifest, tmp_path / "a", config=SEARCH)
+    other_size = dataclasses.replace(SEARCH, batch_size=batch_size)
+    second = evaluate(model_folder, manifest, tmp_path / "b", config=other_size)
+    assert first.summary["metrics"] == second.summary["metrics"]
+    assert [s.hypothesis for s in first.sentences] == [s.hypothesis for s in second.sentences]
+    comparison = compare(tmp_path / "a", tmp_path / "b", num_shuffles=50, num_resamples=50)
+    assert comparison.num_different == 0
+
+
+def test_the_text_path_reads_transcripts_and_no_audio(
+    model_folder, manifest_with_transcripts, tmp_path
+):
+    for sound in tmp_path.glob("*.wav"):
+        soundfile.write(sound, np.zeros(100), 16_000)
+    result = evaluate(
+        model_folder, manifest_with_transcripts, tmp_path / "out", config=SEARCH, modality="text"
+    )
+    trained = load_trained_model(model_folder)
+    for sentence in result.sentences:
+        batch = make_batch(["x"], trained.tokenizer, [sentence.source], [""])
+        expected = translate(trained.model, trained.tokenizer, [batch], SEARCH, modality="text")
+        assert sentence.hypothesis == expected[0].text
+    assert result.summary["modality"] == "text"
+    assert "audio_s_per_s" not in result.summary
+    assert result.value_of("chrF2") == result.summary["metrics"]["chrF2"]["value"]
+
+
+def test_an_existing_evaluation_survives_a_failing_one(model_folder, manifest, tmp_path):
+    first = evaluate(model_folder, manifest, tmp_path / "out", config=SEARCH)
+    with pytest.raises(UserError, match="utterance utt6: expected a transcript"):
+        evaluate(model_folder, manifest, tmp_path / "out", config=SEARCH, modality="text")
+    assert read_evaluation(tmp_path / "out") == first
+
+
+def test_manifests_that_cannot_be_evaluated_are_refused(model_folder, manifest, tmp_path):
+    text = manifest.read_text(encoding="utf-8")
+    manifest.write_text(text + text.splitlines()[2] + "\n", encoding="utf-8")
+    with pytest.raises(
+        UserError, match=r"an id of its own for every utterance, found 'utt2' twice"
+    ):
+        evaluate(model_folder, manifest, tmp_path / "out")
+    manifest.write_text("", encoding="utf-8")
+    with pytest.raises(UserError, match="expected at least one utterance, found none"):
+        evaluate(model_folder, manifest, tmp_path / "out")
+    with pytest.raises(UserError, match="tokenize: expected one of"):
+        evaluate(model_folder, manifest, tmp_path / "out", tokenize="words")
+
+
+def test_a_long_evaluation_shows_a_bar(model_folder, manifest, tmp_path, monkeypatch, capsys):
+    evaluate(model_folder, manifest, tmp_path / "out", config=SEARCH)
+    assert "/7" not in capsys.readouterr().err
+    monkeypatch.setattr("horizon_st.decoding.evaluate._BAR_AFTER_S", 0.0)
+    evaluate(model_folder, manifest, tmp_path / "out", config=SEARCH)
+    assert "7/7" in capsys.readouterr().err

@@ -1,0 +1,46 @@
+"""Evaluation folders: what is written is read back, damage is named."""
+
+import pytest
+
+from horizon_st.decoding.evaluation import Evaluation, Sentence, read_evaluation, write_evaluation
+from horizon_st.errors import UserError
+
+SENTENCE = Sentence("utt1", "a\u2028b ñ", "c", None, 1.5, -0.25, 4, 0.0, 12.5)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write_evaluation(Evaluation({"num_sentences": 1}, [SENTENCE]), tmp_path / "eval")
+    return tmp_path / "eval"
+
+
+def test_an_evaluation_survives_a_round_trip(folder):
+    assert read_evaluation(folder) == Evaluation({"num_sentences": 1}, [SENTENCE])
+    assert sorted(path.name for path in folder.iterdir()) == ["scores.json", "sentences.jsonl"]
+
+
+def test_a_failed_write_leaves_the_old_files_whole(folder):
+    with pytest.raises(TypeError):
+        write_evaluation(Evaluation({"num_sentences": object()}, [SENTENCE]), folder)
+    assert read_evaluation(folder).sentences == [SENTENCE]
+    assert len(list(folder.iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("scores.json", None, r"expected an evaluation .* found no scores\.json"),
+        ("sentences.jsonl", None, r"found no sentences\.jsonl"),
+        ("scores.json", "{", r"scores\.json: expected JSON"),
+        ("sentences.jsonl", '{"id"\n', r"sentences\.jsonl:1: expected JSON"),
+        ("sentences.jsonl", '{"id": "utt1"}\n', r"sentences\.jsonl:1: expected the fields bleu, "),
+        ("sentences.jsonl", "", "expected the 1 sentences .* found 0"),
+    ],
+)
+def test_a_damaged_folder_is_refused(folder, name, content, message):
+    if content is None:
+        (folder / name).unlink()
+    else:
+        (folder / name).write_text(content, encoding="utf-8")
+    with pytest.raises(UserError, match=message):
+        read_evaluation(folder)

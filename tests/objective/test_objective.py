@@ -1,0 +1,272 @@
+"""Which terms enter the objective, with which weights, passes, taps and errors."""
+
+import dataclasses
+from dataclasses import dataclass
+
+import pytest
+import torch
+
+from horizon_st.errors import UserError
+from horizon_st.objective import token_terms
+from horizon_st.objective.objective import (
+    LossReport,
+    ObjectiveConfig,
+    compute_objective,
+    external_objective,
+    validation_loss,
+)
+from horizon_st.objective.passes import Passes, plan_external_passes, plan_passes
+from horizon_st.objective.terms import (
+    cross_entropy,
+    jensen_shannon,
+    kl_divergence,
+    mean_squared_error,
+    pooled_mean_squared_error,
+    symmetric_kl,
+)
+
+PAD = 1
+TARGET = torch.tensor([[5, 6, 7, 2], [4, 2, PAD, PAD], [3, 4, 2, PAD]])
+TRANSCRIPT = torch.tensor([[8, 2, PAD], [7, 6, 2], [PAD, PAD, PAD]])
+IS_TARGET = TARGET != PAD
+IS_TEXT_TARGET = IS_TARGET & torch.tensor([[True], [True], [False]])
+TEXT_TARGET = TARGET.masked_fill(~IS_TEXT_TARGET, PAD)
+
+
+@dataclass
+class Output:
+    logits: torch.Tensor
+    decoder_states: torch.Tensor
+    encoder_states: torch.Tensor
+    encoder_mask: torch.Tensor
+    ctc_logits: torch.Tensor | None
+
+
+def output(seed, num_states, num_real, *, ctc=False):
+    g = torch.Generator().manual_seed(seed)
+    return Output(
+        torch.randn(3, 4, 9, generator=g).double().requires_grad_(),
+        torch.randn(3, 4, 5, generator=g).double().requires_grad_(),
+        torch.randn(3, num_states, 5, generator=g).double().requires_grad_(),
+        torch.arange(num_states)[None] < torch.tensor(num_real)[:, None],
+        torch.randn(3, num_states, 9, generator=g).double().requires_grad_() if ctc else None,
+    )
+
+
+def speech(num=1, *, ctc=False):
+    return [output(10 + i, 6, [6, 5, 4], ctc=ctc) for i in range(num)]
+
+
+def text(num=1):
+    return [output(20 + i, 3, [2, 3, 1]) for i in range(num)]
+
+
+def compute(config, speech, text):
+    return compute_objective(config, speech, text, TARGET, TRANSCRIPT, pad_id=PAD)
+
+
+def term(report, name):
+    total, count = report.terms[name]
+    return total.item(), int(count)
+
+
+@pytest.mark.parametrize(
+    ("weights", "expected"),
+    [
+        ({}, Passes(1, 1)),
+        ({"mt_weight": 0.0}, Passes(1, 0)),
+        ({"mt_weight": 0.0, "consistency_weight": 1.0}, Passes(1, 1)),
+        ({"rdrop_weight": 1.0}, Passes(2, 1)),
+        ({"mt_weight": 0.0, "rdrop_weight": 1.0}, Passes(2, 0)),
+        ({"mt_rdrop_weight": 1.0}, Passes(1, 2)),
+        ({"ctc_weight": 1.0, "mt_weight": 0.0}, Passes(1, 0)),
+    ],
+)
+def test_no_pass_without_a_weight(weights, expected):
+    config = ObjectiveConfig(**weights)
+    assert plan_passes(config) == expected
+    report = compute(config, speech(expected.speech, ctc=True), text(expected.text))
+    assert set(report.terms) == {
+        "ce_speech",
+        *(["ce_text"] if config.mt_weight else []),
+        *(["consistency"] if config.consistency_weight else []),
+        *(["rdrop"] if config.rdrop_weight else []),
+        *(["mt_rdrop"] if config.mt_rdrop_weight else []),
+        *(["ctc"] if config.ctc_weight else []),
+    }
+
+
+def test_external_pairs_are_weighted_and_skipped_at_zero():
+    assert plan_external_passes(ObjectiveConfig(mt_weight=0.0)) == Passes(0, 1)
+    assert plan_external_passes(ObjectiveConfig(external_mt_weight=0.0)) == Passes(0, 0)
+    config = ObjectiveConfig(external_mt_weight=0.3, consistency_weight=1.0, ctc_weight=1.0)
+    passes = text()
+    report = external_objective(config, passes, TARGET, pad_id=PAD)
+    expected = cross_entropy(passes[0].logits, TARGET, label_smoothing=0.1, ignore_index=PAD)
+    assert set(report.terms) == {"external_mt"}
+    assert torch.allclose(report.terms["external_mt"][0], expected[0])
+    assert torch.allclose(report.total(7), 0.3 * expected[0] / 7)
+
+
+def test_means_over_passes_and_rows_without_transcript():
+    config = ObjectiveConfig(
+        consistency_weight=1.0, rdrop_weight=1.0, mt_rdrop_weight=1.0, label_smoothing=0.2
+    )
+    s, t = speech(2), text(2)
+    report = compute(config, s, t)
+
+    def mean(values):
+        return sum(v[0].item() for v in values) / len(values)
+
+    def ce(x, target):
+        return cross_entropy(x.logits, target, label_smoothing=0.2, ignore_index=PAD)
+
+    assert term(report, "ce_speech") == (pytest.approx(mean([ce(x, TARGET) for x in s])), 9)
+    assert term(report, "ce_text") == (pytest.approx(mean([ce(x, TEXT_TARGET) for x in t])), 6)
+    pairs = [symmetric_kl(a.logits, b.logits, IS_TEXT_TARGET) for a in s for b in t]
+    assert term(report, "consistency") == (pytest.approx(mean(pairs)), 6)
+    rdrop = symmetric_kl(s[0].logits, s[1].logits, IS_TARGET)[0].item()
+    assert term(report, "rdrop") == (pytest.approx(rdrop), 9)
+    mt_rdrop = symmetric_kl(t[0].logits, t[1].logits, IS_TEXT_TARGET)[0].item()
+    assert term(report, "mt_rdrop") == (pytest.approx(mt_rdrop), 6)
+    report.total(1).backward()
+    assert (t[0].logits.grad[2] == 0).all()
+    assert (s[0].logits.grad[2, :3] != 0).any()
+
+
+def test_total_is_the_weighted_sum_per_target_token():
+    report = LossReport(
+        {"a": (torch.tensor(3.0), torch.tensor(2)), "b": (torch.tensor(5.0), torch.tensor(1))},
+        {"a": 1.0, "b": 0.5},
+    )
+    assert report.total(2).item() == pytest.approx((3 + 0.5 * 5) / 2)
+    assert report.sums() == {"a": 3.0, "b": 5.0}
+    assert report.counts() == {"a": 2, "b": 1}
+
+
+def distance_of(tap, divergence, s, t):
+    if tap == "encoder":
+        return pooled_mean_squared_error(
+            s.encoder_states, s.encoder_mask, t.encoder_states, t.encoder_mask, IS_TEXT_TARGET
+        )
+    if tap == "decoder":
+        return mean_squared_error(s.decoder_states, t.decoder_states, IS_TEXT_TARGET)
+    if tap == "logits":
+        return mean_squared_error(s.logits, t.logits, IS_TEXT_TARGET)
+    if divergence == "kl_text_speech":
+        return kl_divergence(t.logits, s.logits, IS_TEXT_TARGET)
+    by_name = {
+        "symmetric_kl": symmetric_kl,
+        "jensen_shannon": jensen_shannon,
+        "kl_speech_text": kl_divergence,
+    }
+    return by_name[divergence](s.logits, t.logits, IS_TEXT_TARGET)
+
+
+@pytest.mark.parametrize("stop_gradient", ["none", "speech", "text"])
+@pytest.mark.parametrize(
+    ("tap", "divergence", "field"),
+    [
+        ("encoder", "symmetric_kl", "encoder_states"),
+        ("decoder", "symmetric_kl", "decoder_states"),
+        ("logits", "symmetric_kl", "logits"),
+        ("softmax", "symmetric_kl", "logits"),
+        ("softmax", "jensen_shannon", "logits"),
+        ("softmax", "kl_speech_text", "logits"),
+        ("softmax", "kl_text_speech", "logits"),
+    ],
+)
+def test_taps_divergences_and_stopped_gradients(tap, divergence, field, stop_gradient):
+    config = ObjectiveConfig(
+        mt_weight=0.0,
+        consistency_weight=1.0,
+        tap=tap,
+        divergence=divergence,
+        stop_gradient=stop_gradient,
+    )
+    s, t = speech(), text()
+    found, count = compute(config, s, t).terms["consistency"]
+    assert torch.allclose(found, distance_of(tap, divergence, s[0], t[0])[0])
+    assert count == 6
+    found.backward()
+    for side, passes in (("speech", s), ("text", t)):
+        grad = getattr(passes[0], field).grad
+        reached = grad is not None and bool((grad != 0).any())
+        assert reached == (stop_gradient != side)
+
+
+def test_ctc_is_the_mean_over_speech_passes():
+    config = ObjectiveConfig(mt_weight=0.0, ctc_weight=0.3, rdrop_weight=1.0)
+    s = speech(2, ctc=True)
+    both = compute(config, s, []).terms["ctc"]
+    single = [compute(dataclasses.replace(config, rdrop_weight=0.0), [x], []) for x in s]
+    assert torch.allclose(both[0], sum(r.terms["ctc"][0] for r in single) / 2)
+    assert both[1] == 2
+
+
+def test_slices_of_tokens_change_nothing(monkeypatch):
+    config = ObjectiveConfig(consistency_weight=2.0, rdrop_weight=5.0, mt_rdrop_weight=1.0)
+    s, t = speech(2), text(2)
+    whole = compute(config, s, t)
+    grads = torch.autograd.grad(whole.total(1), [x.logits for x in (*s, *t)])
+    monkeypatch.setitem(token_terms.SLICE_ELEMENTS, "cpu", 2 * 9)
+    sliced = compute(config, s, t)
+    assert sliced.sums() == pytest.approx(whole.sums())
+    again = torch.autograd.grad(sliced.total(1), [x.logits for x in (*s, *t)])
+    assert all(torch.allclose(a, b) for a, b in zip(grads, again, strict=True))
+
+
+def test_micro_batches_add_up_to_the_batch():
+    config = ObjectiveConfig(consistency_weight=2.0, rdrop_weight=5.0, tap="encoder")
+    s, t = speech(2), text(1)
+    whole = compute(config, s, t).total(9)
+
+    def row(x, b):
+        values = [getattr(x, f.name) for f in dataclasses.fields(x)]
+        return Output(*(None if v is None else v[b : b + 1] for v in values))
+
+    parts = [
+        compute_objective(
+            config,
+            [row(x, b) for x in s],
+            [row(x, b) for x in t],
+            TARGET[b : b + 1],
+            TRANSCRIPT[b : b + 1],
+            pad_id=PAD,
+        ).total(9)
+        for b in range(3)
+    ]
+    assert torch.allclose(whole, torch.stack(parts).sum())
+
+
+def test_validation_loss_is_plain_cross_entropy():
+    s = speech()[0]
+    total, count = validation_loss(s, TARGET, pad_id=PAD)
+    nll = -torch.log_softmax(s.logits, -1).gather(-1, TARGET[..., None]).squeeze(-1)
+    assert torch.allclose(total, nll[IS_TARGET].sum())
+    assert count == 9
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"mt_weight": -0.1}, r"objective\.mt_weight: expected a finite weight.*found -0\.1"),
+        ({"rdrop_weight": float("nan")}, r"objective\.rdrop_weight: .*found nan"),
+        ({"ctc_weight": float("inf")}, r"objective\.ctc_weight: .*found inf"),
+        ({"label_smoothing": 1.0}, r"objective\.label_smoothing: .*below 1, found 1\.0"),
+        ({"tap": "decodr"}, r"objective\.tap: .*found decodr\. Did you mean decoder\?"),
+        ({"divergence": "jsd"}, r"objective\.divergence: expected one of symmetric_kl"),
+        ({"stop_gradient": "txt"}, r"objective\.stop_gradient: .*Did you mean text\?"),
+        (
+            {"tap": "encoder", "divergence": "jensen_shannon"},
+            r"objective\.divergence: .*tap: encoder.*Set tap: softmax",
+        ),
+        (
+            {"mt_weight": 0.0, "mt_rdrop_weight": 1.0},
+            r"objective\.mt_rdrop_weight: .*Set mt_weight or consistency_weight above 0",
+        ),
+    ],
+)
+def test_configurations_that_mean_nothing_are_refused(values, message):
+    with pytest.raises(UserError, match=message):
+        ObjectiveConfig(**values)
