@@ -1,6 +1,7 @@
 """Strict YAML -> nested dataclasses, with dotted overrides; a section is declared beside its owner.
 
-An unknown key is refused with its full path and the nearest known name, an ill-typed value with what was expected.
+An unknown key is refused with its full path and the nearest known name, an ill-typed value with
+what was expected.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def load_config(schema: type[Config], path: Path, overrides: Sequence[str] = ())
         overrides: ``section.key=value``; later ones win; a value is read as YAML.
 
     Raises:
-        UserError: the file is missing or is not YAML, a key is unknown, or a value has the wrong type.
+        UserError: the file is missing or is not YAML, a key is unknown, or a value is ill-typed.
     """
     if not path.is_file():
         raise UserError(
@@ -103,12 +104,12 @@ def _merge(base: Any, content: dict[str, Any], place: str) -> Any:
             f"{place}: {error.full_key}",
             expected="a value of the key's type",
             found=reason,
-            remedy="Correct the value; `horizon-st train --help` and docs/recipes.md list every key.",
+            remedy="Correct the value; `horizon-st keys` lists every key with its type.",
         ) from error
 
 
 def _refuse_unknown_keys(schema: Any, content: Any, place: str, path: str = "") -> None:
-    """Walks a plain tree beside the schema: list items too, whose path OmegaConf's message lacks."""
+    """Walks a plain tree beside the schema; OmegaConf's own message lacks the path of list items."""
     section = _dataclass_of(schema)
     if section is None:
         return
@@ -156,3 +157,26 @@ def _dataclass_of(hint: Any) -> Any:
 
 def _first_names(section: Any) -> str:
     return ", ".join(field.name for field in dataclasses.fields(section)[:3])
+
+
+def describe_config(schema: Any, prefix: str = "") -> list[tuple[str, str, str, str]]:
+    """The rows (key, type, default, meaning) of every key below a dataclass."""
+    hints = typing.get_type_hints(schema)
+    rows = []
+    for item in dataclasses.fields(schema):
+        key = f"{prefix}{item.name}"
+        if dataclasses.is_dataclass(hints[item.name]):
+            rows += describe_config(hints[item.name], f"{key}.")
+            continue
+        default = item.default
+        if item.default_factory is not dataclasses.MISSING:
+            default = item.default_factory()
+        shown = "required" if default == "???" else str(default)
+        rows.append((key, _type_name(hints[item.name]), shown, item.metadata.get("help", "")))
+    return rows
+
+
+def _type_name(hint: Any) -> str:
+    if typing.get_origin(hint) is typing.Literal:
+        return " | ".join(map(str, typing.get_args(hint)))
+    return str(hint) if typing.get_args(hint) else hint.__name__

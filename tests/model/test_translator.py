@@ -91,13 +91,18 @@ def test_results_do_not_depend_on_the_batch(architecture, make_model, batch):
 
 
 @each_architecture
-def test_speech_enters_at_the_scale_of_embeddings(architecture, make_model):
+def test_speech_enters_at_the_scale_of_embeddings(architecture, make_model, batch):
     model = make_model(architecture).eval()
     ids = torch.tensor([[5, 6, 7, 2]])
     embeds = model.get_input_embeddings().weight[ids] * model.embedding_scale
     states = model.get_encoder()(inputs_embeds=embeds).last_hidden_state
     assert torch.allclose(states, model.encode_text(ids).states, atol=1e-5)
     assert (model.embedding_scale > 1) == (architecture != "t5")
+    frames, lengths = model.subsampler(batch["speech"][:1], batch["speech_lengths"][:1])
+    states = model.get_encoder()(inputs_embeds=frames * model.embedding_scale).last_hidden_state
+    found = model.encode_speech(batch["speech"][:1], batch["speech_lengths"][:1])
+    assert torch.allclose(states, found.states, atol=1e-5)
+    assert found.mask.sum() == lengths
 
 
 @each_architecture

@@ -32,7 +32,9 @@ def load_audio(
     Raises:
         UserError: the file is missing, is not readable as audio, or is empty at that place.
     """
-    name = str(source) if isinstance(source, str | Path) else getattr(source, "name", "audio stream")
+    name = (
+        str(source) if isinstance(source, str | Path) else getattr(source, "name", "audio stream")
+    )
     if isinstance(source, str | Path) and not Path(source).is_file():
         raise UserError(
             name, expected="an audio file", found="no such file", remedy="Check the path."
@@ -73,7 +75,9 @@ def load_cut(cut: MonoCut) -> Samples:
 
 
 def to_model_rate(samples: np.ndarray[Any, Any], rate: int, *, name: str) -> Samples:
-    """Mono samples `[N]` at 16 kHz from `[N]` or `[channels, N]` at any rate; channels are averaged.
+    """Mono samples `[N]` at 16 kHz from `[N]` or `[channels, N]` at any rate.
+
+    Channels are averaged.
 
     Raises:
         UserError: there are no samples, or some are not finite numbers.

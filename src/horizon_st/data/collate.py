@@ -6,7 +6,8 @@ Legend: B utterances, N samples, T speech frames, F mel bins, S source tokens, L
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -42,12 +43,12 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on a device."""
-        tensors = {
-            field.name: value.to(device, non_blocking=True)
-            for field in fields(self)
-            if isinstance(value := getattr(self, field.name), Tensor)
+        moved: dict[str, Any] = {
+            name: value.to(device, non_blocking=True)
+            for name, value in vars(self).items()
+            if isinstance(value, Tensor)
         }
-        return replace(self, **tensors)
+        return replace(self, **moved)
 
 
 class FeatureCache:
@@ -138,7 +139,8 @@ def make_batch(
 
 
 def _encode(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str | None]) -> Tensor:
-    ids = iter(tokenizer([text for text in texts if text is not None]).input_ids)
+    present = [text for text in texts if text is not None]
+    ids = iter(tokenizer(present).input_ids if present else [])
     rows = [torch.tensor([] if text is None else next(ids), dtype=torch.int64) for text in texts]
     pad_id: int = tokenizer.pad_token_id
     padded = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=pad_id)

@@ -1,10 +1,10 @@
-"""16 kHz samples -> what the speech encoder reads: log-mel filterbanks, or a pretrained model's input."""
+"""16 kHz samples -> what the speech encoder reads."""
 
 from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,13 +21,13 @@ FRAMES_PER_SECOND = 100
 
 
 class FilterbankFrontend(SequenceFeatureExtractor):
-    """Kaldi-style log-mel filterbanks, each bin brought to mean 0 and variance 1 over the utterance.
+    """Kaldi-style log-mel filterbanks, each bin with mean 0 and variance 1 over the utterance.
 
     It is stored beside the model (`save_pretrained` -> ``preprocessor_config.json``).
 
     Args:
         feature_size: number of mel bins F.
-        high_hz: upper edge of the highest bin; 4000 for telephone speech, whose upper half is empty.
+        high_hz: upper edge of the highest bin; 3800 for telephone speech.
     """
 
     model_input_names = ["speech"]
@@ -68,7 +68,7 @@ class PretrainedFrontend:
     Waveform models (HuBERT, wav2vec 2.0, WavLM, data2vec) get `[N]`, Whisper log-mel `[T, F]`.
     """
 
-    def __init__(self, extractor: FeatureExtractionMixin) -> None:
+    def __init__(self, extractor: Any) -> None:
         self.extractor = extractor
 
     def __call__(self, samples: Samples) -> Float[Tensor, " N"] | Float[Tensor, "T F"]:
@@ -93,5 +93,5 @@ def load_frontend(folder_or_hub_id: str | Path) -> Frontend:
     """The front end stored beside a model."""
     settings, _ = FeatureExtractionMixin.get_feature_extractor_dict(str(folder_or_hub_id))
     if settings.get("feature_extractor_type") == FilterbankFrontend.__name__:
-        return cast("FilterbankFrontend", FilterbankFrontend.from_pretrained(str(folder_or_hub_id)))
+        return FilterbankFrontend.from_pretrained(str(folder_or_hub_id))
     return PretrainedFrontend(AutoFeatureExtractor.from_pretrained(str(folder_or_hub_id)))

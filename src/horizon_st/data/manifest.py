@@ -15,7 +15,7 @@ from lhotse.serialization import deserialize_item
 from horizon_st.errors import UserError
 
 TRANSLATION_KEY = "translated_text"
-"""The key of a supervision's ``custom`` that holds the translation, as in lhotse's own ST recipes."""
+"""The key of a supervision's ``custom`` with the translation, as in lhotse's own ST recipes."""
 
 
 class ManifestCuts:
@@ -32,7 +32,7 @@ class ManifestCuts:
 
 
 def read_manifest(path: Path) -> CutSet:
-    """The cuts of a manifest, lazily; recording paths relative to the manifest's folder are resolved.
+    """The cuts of a manifest, lazily, with recording paths relative to its folder resolved.
 
     Each cut has one supervision: ``text`` is the transcript (None where there is none), and
     ``custom["translated_text"]`` the translation.
@@ -107,7 +107,7 @@ def _check_texts(cut: MonoCut, place: str) -> None:
             f"{place}: utterance {cut.id}",
             expected="a transcript, or none at all",
             found=f"the empty text {supervision.text!r}",
-            remedy="Add the transcript, or leave out the key `text`: the text pass skips such rows.",
+            remedy="Add the transcript, or leave out `text`: the text pass skips such rows.",
         )
 
 

@@ -105,7 +105,7 @@ class BatchStream:
         self.position = Position()
 
     def rest_of_epoch(self) -> Iterator[Batch]:
-        """The batches left in the current epoch; afterwards the position is the next epoch's start."""
+        """The batches left in the epoch; afterwards the position is the start of the next."""
         self._sampler.set_epoch(self.position.epoch)
         loader = DataLoader(
             _Collated(self._collate, self.position.epoch),

@@ -74,7 +74,7 @@ def load_tokenizer(folder_or_hub_id: str | Path) -> PreTrainedTokenizerBase:
 
 
 def _to_fast_tokenizer(model_proto: bytes) -> PreTrainedTokenizerFast:
-    """The same segmentation in the `tokenizers` library, whose files every transformers tool reads."""
+    """The same segmentation in `tokenizers`, whose files every transformers tool reads."""
     processor = sentencepiece.SentencePieceProcessor(model_proto=model_proto)
     pieces = [(processor.id_to_piece(i), processor.get_score(i)) for i in range(len(processor))]
     tokenizer = Tokenizer(Unigram(pieces, unk_id=processor.unk_id(), byte_fallback=False))

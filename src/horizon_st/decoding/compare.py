@@ -156,12 +156,7 @@ def compare_outputs(
     """
     check_sentences(baseline, references)
     check_sentences(system, references)
-    numbers = {"num_shuffles": num_shuffles, "num_resamples": num_resamples, "seed": seed}
-    for name, value in numbers.items():
-        if value < 1:
-            raise UserError(
-                name, expected="a number of at least 1", found=value, remedy="Leave the default."
-            )
+    _check_positive(num_shuffles=num_shuffles, num_resamples=num_resamples, seed=seed)
     systems: list[tuple[str, Sequence[str]]] = [(names[0], baseline), (names[1], system)]
     tests: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
     with _sacrebleu_seed(seed):
@@ -194,6 +189,14 @@ def compare_outputs(
         seed=seed,
         metrics=results,
     )
+
+
+def _check_positive(**numbers: int) -> None:
+    for name, value in numbers.items():
+        if value < 1:
+            raise UserError(
+                name, expected="a number of at least 1", found=value, remedy="Leave the default."
+            )
 
 
 def _check_same_test_set(

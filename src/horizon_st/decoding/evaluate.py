@@ -19,7 +19,7 @@ from horizon_st.data.collate import Batch, Collator, FeatureCache, make_batch
 from horizon_st.data.manifest import read_manifest, transcript_of, translation_of
 from horizon_st.decoding.evaluation import Evaluation, Sentence, write_evaluation
 from horizon_st.decoding.generate import DecodingConfig, Hypothesis, Modality, translate
-from horizon_st.decoding.scoring import build_metrics, score, score_sentences
+from horizon_st.decoding.scoring import SentenceScores, build_metrics, score, score_sentences
 from horizon_st.decoding.trained import (
     TrainedModel,
     fingerprint,
@@ -41,6 +41,7 @@ def evaluate(
     lowercase: bool = False,
     tokenize: str = "13a",
     device: str | None = None,
+    show_progress: bool = True,
 ) -> Evaluation:
     """The scores and sentences of a model on a manifest; `out_dir` gets both as files.
 
@@ -53,36 +54,23 @@ def evaluate(
         lowercase: score BLEU and chrF without case.
         tokenize: BLEU's tokeniser, one of `scoring.TOKENIZERS`.
         device: as PyTorch names it; None takes CUDA where it is.
+        show_progress: whether a bar appears when decoding takes more than a few seconds.
 
     Raises:
         UserError: the model or the manifest cannot be read, the manifest is empty, its ids are not
             unique, a transcript is missing for the text path, or the tokeniser is unknown.
     """
     config = config or DecodingConfig()
-    build_metrics(lowercase=lowercase, tokenize=tokenize)
+    build_metrics(lowercase=lowercase, tokenize=tokenize)  # refuses before hours of decoding
     cuts = _read_cuts(manifest)
     trained = load_trained_model(model_dir, device=device)
     started = time.monotonic()
-    hypotheses = _decode(trained, cuts, config, modality)
+    hypotheses = _decode(trained, cuts, config, modality, show_progress=show_progress)
     wall_s = time.monotonic() - started
     texts = [hypotheses[cut.id].text for cut in cuts]
     references = [translation_of(cut) for cut in cuts]
     scores = score(texts, references, lowercase=lowercase, tokenize=tokenize)
     per_sentence = score_sentences(texts, references, lowercase=lowercase, tokenize=tokenize)
-    sentences = [
-        Sentence(
-            id=cut.id,
-            hypothesis=hypotheses[cut.id].text,
-            reference=translation_of(cut),
-            source=transcript_of(cut),
-            duration_s=float(cut.duration),
-            log_probability=hypotheses[cut.id].score,
-            num_tokens=hypotheses[cut.id].num_tokens,
-            bleu=bleu,
-            chrf=chrf,
-        )
-        for cut, bleu, chrf in zip(cuts, per_sentence.bleu, per_sentence.chrf, strict=True)
-    ]
     summary: dict[str, Any] = {
         **scores.to_json(),
         "sentence_signatures": per_sentence.signatures,
@@ -95,9 +83,28 @@ def evaluate(
         "manifest": {"path": str(manifest), "sha256": fingerprint(manifest)},
         "versions": _versions(),
     }
-    evaluation = Evaluation(summary, sentences)
+    evaluation = Evaluation(summary, _sentences(cuts, hypotheses, per_sentence))
     write_evaluation(evaluation, out_dir)
     return evaluation
+
+
+def _sentences(
+    cuts: list[MonoCut], hypotheses: dict[str, Hypothesis], scores: SentenceScores
+) -> list[Sentence]:
+    return [
+        Sentence(
+            id=cut.id,
+            hypothesis=hypotheses[cut.id].text,
+            reference=translation_of(cut),
+            source=transcript_of(cut),
+            duration_s=float(cut.duration),
+            log_probability=hypotheses[cut.id].score,
+            num_tokens=hypotheses[cut.id].num_tokens,
+            bleu=bleu,
+            chrf=chrf,
+        )
+        for cut, bleu, chrf in zip(cuts, scores.bleu, scores.chrf, strict=True)
+    ]
 
 
 def _read_cuts(manifest: Path) -> list[MonoCut]:
@@ -123,9 +130,14 @@ def _read_cuts(manifest: Path) -> list[MonoCut]:
 
 
 def _decode(
-    trained: TrainedModel, cuts: list[MonoCut], config: DecodingConfig, modality: Modality
+    trained: TrainedModel,
+    cuts: list[MonoCut],
+    config: DecodingConfig,
+    modality: Modality,
+    *,
+    show_progress: bool,
 ) -> dict[str, Hypothesis]:
-    with _progress_bar(len(cuts)) as advance:
+    with _progress_bar(len(cuts), shown=show_progress) as advance:
         hypotheses = translate(
             trained.model,
             trained.tokenizer,
@@ -170,7 +182,7 @@ def _versions() -> dict[str, str]:
 
 
 @contextmanager
-def _progress_bar(total: int) -> Iterator[Callable[[int], None]]:
+def _progress_bar(total: int, *, shown: bool) -> Iterator[Callable[[int], None]]:
     """A function that counts utterances; the bar appears only when decoding takes a while."""
     progress = Progress(
         TextColumn("translating"),
@@ -184,7 +196,7 @@ def _progress_bar(total: int) -> Iterator[Callable[[int], None]]:
 
     def advance(num_decoded: int) -> None:
         progress.advance(task, num_decoded)
-        if time.monotonic() - started > _BAR_AFTER_S:
+        if shown and time.monotonic() - started > _BAR_AFTER_S:
             progress.start()
 
     try:

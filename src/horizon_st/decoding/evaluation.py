@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import IO, Any
 
+from rich.console import Console
+
 from horizon_st.errors import UserError
 
 SCORES_FILE = "scores.json"
@@ -51,6 +53,14 @@ class Evaluation:
         """The corpus score by its name: BLEU, chrF2 or TER."""
         value: float = self.summary["metrics"][metric]["value"]
         return value
+
+    def render(self, console: Console) -> None:
+        """Every score with its signature, and the speed, printed to the console."""
+        for name, metric in self.summary["metrics"].items():
+            console.print(f"{name} {metric['value']:.2f}  {metric['signature']}", soft_wrap=True)
+        speed = self.summary.get("audio_s_per_s")
+        if speed is not None:
+            console.print(f"{speed:.1f} seconds of audio per second")
 
 
 def write_evaluation(evaluation: Evaluation, folder: Path) -> None:

@@ -258,7 +258,8 @@ def _mean_log_probability(
 def _evaluating(model: SpeechTranslatorModel) -> Iterator[None]:
     """The model without dropout, gradients and reduced precision; everything is put back.
 
-    Not `torch.inference_mode`: position tables that grow meanwhile must stay usable in training.
+    Not `torch.inference_mode`: a position table that grows meanwhile (M2M-100's) would become an
+    inference tensor, which data-parallel training cannot write to.
     """
     was_training = [module for module in model.modules() if module.training]
     matmul_precision = torch.get_float32_matmul_precision()

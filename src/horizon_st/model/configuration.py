@@ -142,6 +142,9 @@ class SpeechTranslatorConfig(PreTrainedConfig):
         super().__post_init__(**kwargs)
 
 
+AutoConfig.register(SpeechTranslatorConfig.model_type, SpeechTranslatorConfig)
+
+
 def _as_config(value: dict[str, Any] | PreTrainedConfig | None) -> PreTrainedConfig | None:
     if not isinstance(value, dict):
         return value

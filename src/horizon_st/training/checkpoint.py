@@ -49,8 +49,7 @@ class Progress:
     def from_dict(cls, values: dict[str, Any]) -> Progress:
         """The progress that `asdict` wrote."""
         return cls(
-            **values
-            | {"speech": Position(**values["speech"]), "text": Position(**values["text"])}
+            **values | {"speech": Position(**values["speech"]), "text": Position(**values["text"])}
         )
 
 

@@ -31,7 +31,9 @@ _SCHEDULERS = {
 class StageConfig:
     """One stage of training: how long, how fast, when to look and what to keep."""
 
-    max_steps: int = field(default=10_000, metadata={"help": "optimiser updates; 0 skips the stage"})
+    max_steps: int = field(
+        default=10_000, metadata={"help": "optimiser updates; 0 skips the stage"}
+    )
     learning_rate: float = field(default=1e-4, metadata={"help": "the highest"})
     schedule: Literal["inverse_sqrt", "cosine", "constant"] = field(
         default="inverse_sqrt", metadata={"help": "after the warm-up"}
@@ -227,9 +229,7 @@ class Loop:
             self._sums[key] = self._sums.get(key, 0) + count.double()
         if self._is_due(self.config.log_every_steps) or self.progress.step == 1:
             self._log(float(norm))
-        self.reporter.update(
-            self.name, self.progress.step, self.config.max_steps, self._figures
-        )
+        self.reporter.update(self.name, self.progress.step, self.config.max_steps, self._figures)
 
     def _log(self, norm: float) -> None:
         """Each term per target token since the last time, over all processes."""
@@ -268,9 +268,7 @@ class Loop:
         self.checkpoints.save(self.accelerator, self.progress)
         self.on_validation(self.progress)
 
-    def _record(
-        self, kind: str, history: list[dict[str, float]], entry: dict[str, float]
-    ) -> None:
+    def _record(self, kind: str, history: list[dict[str, float]], entry: dict[str, float]) -> None:
         history.append({"step": self.progress.step, **entry})
         shown = {f"{kind}_{name}": value for name, value in entry.items()}
         self._figures = self._figures | shown

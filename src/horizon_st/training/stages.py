@@ -6,6 +6,7 @@ continues when the same command is given again.
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,9 +19,9 @@ import torch
 import yaml
 from accelerate import Accelerator
 from accelerate.utils import set_seed
-from lhotse import CutSet
 from torch import Tensor
 from transformers import AutoFeatureExtractor, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
 
 from horizon_st.config import dump_config
 from horizon_st.data.collate import Collator, FeatureCache
@@ -104,6 +105,9 @@ def run_recipe(recipe: Recipe, folder: Path, reporter: Reporter) -> Path:
         UserError: the data, the recipe or a checkpoint is unusable, another process trains in the
             folder, or it holds a run of another recipe.
     """
+    # transformers ties the embeddings, and its own loading restores the tie that this warns about.
+    logging.getLogger("accelerate.utils.other").setLevel(logging.ERROR)
+    transformers_logging.disable_progress_bar()
     accelerator = Accelerator(
         mixed_precision=resolve_precision(recipe.precision),
         log_with=recipe.trackers or None,
