@@ -4,15 +4,22 @@ BIN := $(VENV)/bin
 
 .PHONY: demo setup test check format lint types imports clean
 
-demo: setup  ## train, compare and translate on recorded speech
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+demo: $(VENV)/.installed  ## train, compare and translate on recorded speech
 	$(BIN)/horizon-st demo
 
-setup: $(VENV)/.installed  ## make .venv with pinned dependencies
+setup: $(VENV)/.installed-dev  ## make .venv with pinned dependencies
 
 $(VENV)/.installed: pyproject.toml constraints.txt
+	@echo "Installing into $(VENV) (about a minute) ..."
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
-	touch $@
+	$(PIP) -e .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(PIP) -e ".[dev]"
+	@touch $@
 
 check: lint types imports  ## everything but the tests
 
