@@ -29,11 +29,15 @@ def demo(
         Optional[Path],  # noqa: UP045 - typer reads it
         typer.Option(help="Folder for corpus and runs; demo/TARGET by default."),
     ] = None,
+    override: Annotated[
+        Optional[list[str]],  # noqa: UP045 - typer reads it
+        typer.Option("--override", "-O", help="section.key=value for all runs; may be repeated."),
+    ] = None,
 ) -> None:
     """Show in minutes what regularisation buys, on recorded speech that comes with the package."""
     from horizon_st.demo import run_demo
 
-    run_demo(target, out or Path("demo") / target, _console)
+    run_demo(target, out or Path("demo") / target, _console, overrides=override or ())
 
 
 @app.command()

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import MISSING, OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from horizon_st.errors import UserError
 
@@ -32,43 +32,46 @@ def load_config(schema: type[Config], path: Path, overrides: Sequence[str] = ())
         overrides: ``section.key=value``; later ones win; a value is read as YAML.
 
     Raises:
-        UserError: the file is missing or is not YAML, a key is unknown, or a value is ill-typed.
+        UserError: the file is missing or is not YAML, a key is unknown or stands twice, or a
+            value is missing or ill-typed.
     """
     if not path.is_file():
         raise UserError(
-            str(path),
-            expected="a recipe file",
-            found="nothing",
-            remedy="Check the path; the shipped recipes are in recipes/.",
+            str(path), expected="a recipe file", found="no such file", remedy="Check the path."
         )
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
         raise UserError(
-            str(path),
-            expected="YAML",
-            found=" ".join(str(error).split()),
-            remedy="Mend the syntax there.",
+            str(path), expected="UTF-8", found=str(error), remedy="Save the file as UTF-8."
         ) from error
-    return build_config(schema, content, overrides, place=str(path))
+    content = _parse_yaml(text, str(path))
+    return build_config(schema, {} if content is None else content, overrides, place=str(path))
 
 
 def build_config(
     schema: type[Config], content: dict[str, Any], overrides: Sequence[str] = (), *, place: str
 ) -> Config:
     """The dataclass that a plain dictionary and dotted overrides describe; see `load_config`."""
-    _refuse_unknown_keys(schema, content, place)
+    _check_tree(schema, content, place)
     merged = _merge(OmegaConf.structured(schema), content, place)
     for override in overrides:
         merged = _merge(merged, _parse_override(schema, override), f"override {override!r}")
     try:
         result = OmegaConf.to_object(merged)
-    except OmegaConfBaseException as error:
+    except MissingMandatoryValue as error:
         raise UserError(
             f"{place}: {error.full_key}",
             expected="a value",
             found="none",
             remedy=f"Add `{error.full_key}: ...` to the recipe.",
+        ) from error
+    except OmegaConfBaseException as error:
+        raise UserError(
+            f"{place}: {error.full_key}",
+            expected="a reference ${section.key} to a key of the recipe",
+            found=str(error).splitlines()[0],
+            remedy="Correct the reference.",
         ) from error
     assert isinstance(result, schema)
     return result
@@ -79,19 +82,66 @@ def dump_config(config: Any) -> str:
     return OmegaConf.to_yaml(OmegaConf.structured(config))
 
 
-def _parse_override(schema: type, override: str) -> dict[str, Any]:
-    key, equals, value = override.partition("=")
-    if not equals or not key:
+def describe_config(schema: Any, prefix: str = "") -> list[tuple[str, str, str, str]]:
+    """The rows (key, type, default, meaning) of every key below a dataclass or an instance.
+
+    Defaults are written as in YAML; "required" stands for a key that has none.
+    """
+    hints = typing.get_type_hints(schema if isinstance(schema, type) else type(schema))
+    rows = []
+    for field in dataclasses.fields(schema):
+        key = f"{prefix}{field.name}"
+        default = _default_of(schema, field)
+        section = _section_of(hints[field.name])
+        if section is not None:
+            rows += describe_config(section if default is None else default, f"{key}.")
+            continue
+        shown = "required" if default == MISSING else _as_yaml(default)
+        rows.append((key, _type_name(hints[field.name]), shown, field.metadata.get("help", "")))
+    return rows
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """YAML's safe loader, but a key that stands twice in a mapping is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    problem=f"the key {key.value!r} stands twice", problem_mark=key.start_mark
+                )
+            if isinstance(key, yaml.ScalarNode):
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def _parse_yaml(text: str, place: str) -> Any:
+    try:
+        return yaml.load(text, Loader=_UniqueKeyLoader)
+    except yaml.YAMLError as error:
         raise UserError(
-            f"override {override!r}",
+            place,
+            expected="YAML",
+            found=" ".join(str(error).split()),
+            remedy="Mend the syntax there.",
+        ) from error
+
+
+def _parse_override(schema: type, override: str) -> dict[str, Any]:
+    place = f"override {override!r}"
+    key, equals, value = override.partition("=")
+    if not equals or not key or key != key.strip():
+        raise UserError(
+            place,
             expected="section.key=value",
             found=override,
             remedy="Write it without spaces around the equals sign.",
         )
-    tree: Any = yaml.safe_load(value)
+    tree: Any = _parse_yaml(value, place)
     for name in reversed(key.split(".")):
         tree = {name: tree}
-    _refuse_unknown_keys(schema, tree, f"override {override!r}")
+    _check_tree(schema, tree, place)
     return typing.cast("dict[str, Any]", tree)
 
 
@@ -99,84 +149,112 @@ def _merge(base: Any, content: dict[str, Any], place: str) -> Any:
     try:
         return OmegaConf.merge(base, OmegaConf.create(content))
     except OmegaConfBaseException as error:
-        reason = str(error).splitlines()[0]
         raise UserError(
             f"{place}: {error.full_key}",
             expected="a value of the key's type",
-            found=reason,
+            found=str(error).splitlines()[0],
             remedy="Correct the value; `horizon-st keys` lists every key with its type.",
         ) from error
 
 
-def _refuse_unknown_keys(schema: Any, content: Any, place: str, path: str = "") -> None:
-    """Walks a plain tree beside the schema; OmegaConf's own message lacks the path of list items."""
-    section = _dataclass_of(schema)
-    if section is None:
+def _check_tree(hint: Any, content: Any, place: str, path: str = "") -> None:
+    """Walks a plain tree beside the types; OmegaConf's own messages lack the path of list items."""
+    where = f"{place}: {path or 'top level'}"
+    section, item = _section_of(hint), _item_of(hint)
+    if section is None and item is None:
+        _check_leaf(hint, content, where)
+    elif content is None:
         return
-    if isinstance(content, list):
-        for index, item in enumerate(content):
-            _refuse_unknown_keys(section, item, place, f"{path}[{index}]")
-        return
+    elif section is not None:
+        _check_section(section, content, place, path)
+    elif isinstance(content, list):
+        for index, value in enumerate(content):
+            _check_tree(item, value, place, f"{path}[{index}]")
+    else:
+        raise UserError(
+            where, expected="a list", found=content, remedy="Write [a, b] or one item a line."
+        )
+
+
+def _check_section(section: Any, content: Any, place: str, path: str) -> None:
+    hints = typing.get_type_hints(section)
+    known = [field.name for field in dataclasses.fields(section)]
     if not isinstance(content, dict):
-        if content is None:
-            return
         raise UserError(
             f"{place}: {path or 'top level'}",
-            expected=f"a section with keys such as {_first_names(section)}",
+            expected=f"a section with keys such as {', '.join(known[:3])}",
             found=content,
             remedy="Indent the section's keys below its name.",
         )
-    hints = typing.get_type_hints(section)
-    known = {field.name for field in dataclasses.fields(section)}
     for key, value in content.items():
         full_key = f"{path}.{key}" if path else str(key)
         if key not in known:
-            near = difflib.get_close_matches(str(key), sorted(known), n=1, cutoff=0.5)
-            names = ", ".join(sorted(known))
+            near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.5)
             remedy = f"Did you mean {near[0]!r}?" if near else "Remove it or use one of these."
             raise UserError(
                 f"{place}: {full_key}",
-                expected=f"one of the known keys ({names})",
+                expected=f"one of the known keys ({', '.join(sorted(known))})",
                 found=f"unknown key {key!r}",
                 remedy=remedy,
             )
-        _refuse_unknown_keys(hints[key], value, place, full_key)
+        _check_tree(hints[key], value, place, full_key)
 
 
-def _dataclass_of(hint: Any) -> Any:
-    """The dataclass inside ``X``, ``X | None`` or ``list[X]``; None for any other type."""
+def _check_leaf(hint: Any, value: Any, where: str) -> None:
+    if isinstance(value, bool) and str in (hint, *typing.get_args(hint)):
+        raise UserError(
+            where,
+            expected="text",
+            found=value,
+            remedy="Put it in quotes: YAML reads yes, no, on and off as truth values.",
+        )
+    alone = OmegaConf.structured(dataclasses.make_dataclass("Leaf", [("value", hint)]))
+    try:
+        OmegaConf.merge(alone, {"value": value})
+    except OmegaConfBaseException as error:
+        raise UserError(
+            where,
+            expected=_type_name(hint),
+            found="null" if value is None else value,
+            remedy="Correct the value; `horizon-st keys` lists every key with its type.",
+        ) from error
+
+
+def _section_of(hint: Any) -> Any:
+    """The dataclass of ``X`` or ``X | None``; None for any other type."""
     if dataclasses.is_dataclass(hint):
         return hint
-    if typing.get_origin(hint) in (typing.Union, types.UnionType, list):
-        for inner in typing.get_args(hint):
-            found = _dataclass_of(inner)
-            if found is not None:
-                return found
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return next(filter(dataclasses.is_dataclass, typing.get_args(hint)), None)
     return None
 
 
-def _first_names(section: Any) -> str:
-    return ", ".join(field.name for field in dataclasses.fields(section)[:3])
+def _item_of(hint: Any) -> Any:
+    """``X`` of ``list[X]`` or ``list[X] | None``; None for any other type."""
+    if typing.get_origin(hint) is list:
+        return typing.get_args(hint)[0]
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return next(filter(None, map(_item_of, typing.get_args(hint))), None)
+    return None
 
 
-def describe_config(schema: Any, prefix: str = "") -> list[tuple[str, str, str, str]]:
-    """The rows (key, type, default, meaning) of every key below a dataclass."""
-    hints = typing.get_type_hints(schema)
-    rows = []
-    for item in dataclasses.fields(schema):
-        key = f"{prefix}{item.name}"
-        if dataclasses.is_dataclass(hints[item.name]):
-            rows += describe_config(hints[item.name], f"{key}.")
-            continue
-        default = item.default
-        if item.default_factory is not dataclasses.MISSING:
-            default = item.default_factory()
-        shown = "required" if default == "???" else str(default)
-        rows.append((key, _type_name(hints[item.name]), shown, item.metadata.get("help", "")))
-    return rows
+def _default_of(schema: Any, field: dataclasses.Field[Any]) -> Any:
+    if not isinstance(schema, type):
+        return getattr(schema, field.name)
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return MISSING if field.default is dataclasses.MISSING else field.default
+
+
+def _as_yaml(value: Any) -> str:
+    return yaml.safe_dump(value, default_flow_style=True).removesuffix("...\n").strip()
 
 
 def _type_name(hint: Any) -> str:
+    if hint is type(None):
+        return "null"
     if typing.get_origin(hint) is typing.Literal:
         return " | ".join(map(str, typing.get_args(hint)))
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return " | ".join(map(_type_name, typing.get_args(hint)))
     return str(hint) if typing.get_args(hint) else hint.__name__

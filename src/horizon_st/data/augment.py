@@ -36,6 +36,31 @@ class AugmentConfig:
                 found=self.speeds,
                 remedy="Use [1.0] for no variation, [0.9, 1.0, 1.1] for the usual one.",
             )
+        for name in (
+            "num_frequency_masks",
+            "frequency_mask_bins",
+            "num_time_masks",
+            "time_mask_frames",
+        ):
+            if getattr(self, name) < 0:
+                raise UserError(
+                    f"data.augment.{name}",
+                    expected="0 or more",
+                    found=getattr(self, name),
+                    remedy="Use 0 for no masks.",
+                )
+        if not 0 <= self.time_mask_fraction <= 1:
+            raise UserError(
+                "data.augment.time_mask_fraction",
+                expected="a share between 0 and 1",
+                found=self.time_mask_fraction,
+                remedy="Use 0.2 for masks of up to a fifth of the utterance.",
+            )
+
+    @property
+    def masks_spectrum(self) -> bool:
+        """Whether SpecAugment is on."""
+        return self.num_frequency_masks > 0 or self.num_time_masks > 0
 
 
 def utterance_rng(seed: int, epoch: int, utterance_id: str) -> np.random.Generator:

@@ -19,6 +19,7 @@ from horizon_st.data.audio import change_speed, load_cut
 from horizon_st.data.augment import AugmentConfig, draw_speed, mask_spectrum, utterance_rng
 from horizon_st.data.frontend import Frontend
 from horizon_st.data.manifest import transcript_of, translation_of
+from horizon_st.errors import UserError
 
 
 @dataclass
@@ -63,11 +64,11 @@ class FeatureCache:
         self._frontend = frontend
         self._max_bytes = max_bytes
         self._num_bytes = 0
-        self._kept: dict[tuple[str, float], Tensor] = {}
+        self._kept: dict[tuple[Any, ...], Tensor] = {}
 
     def __call__(self, cut: MonoCut, speed: float = 1.0) -> Tensor:
         """Frames `[T, F]` or samples `[N]` of a cut at a speed factor."""
-        key = (cut.id, speed)
+        key = (*_sound_of(cut), speed)
         if key in self._kept:
             return self._kept[key]
         features = self._frontend(change_speed(load_cut(cut), speed))
@@ -77,8 +78,16 @@ class FeatureCache:
         return features
 
 
+def _sound_of(cut: MonoCut) -> tuple[Any, ...]:
+    """What tells the sound of two cuts apart; manifests may use the same id for different ones."""
+    sources = tuple(source.source for source in cut.recording.sources)
+    return (cut.id, sources, cut.channel, cut.start, cut.duration)
+
+
 class Collator:
-    """Turns cuts into a Batch; with `augment`, each (seed, epoch, utterance) draws its own variation.
+    """Turns cuts into a Batch; with `augment`, training audio varies.
+
+    The variation is drawn from (seed, epoch, utterance id), whatever the batch.
 
     Args:
         features: gives the encoder's input of a cut.
@@ -100,7 +109,11 @@ class Collator:
         self.seed = seed
 
     def __call__(self, cuts: Iterable[MonoCut], epoch: int = 0) -> Batch:
-        """The batch of these cuts, in their order."""
+        """The batch of these cuts, in their order.
+
+        Raises:
+            UserError: audio cannot be read, or the recipe masks spectra that the encoder lacks.
+        """
         cuts = list(cuts)
         speech = [self._speech_of(cut, epoch) for cut in cuts]
         return make_batch(
@@ -116,7 +129,17 @@ class Collator:
             return self.features(cut)
         rng = utterance_rng(self.seed, epoch, cut.id)
         features = self.features(cut, draw_speed(self.augment, rng))
-        return mask_spectrum(features, self.augment, rng) if features.ndim == 2 else features
+        if not self.augment.masks_spectrum:
+            return features
+        if features.ndim == 1:
+            raise UserError(
+                "data.augment",
+                expected="no SpecAugment masks for an encoder that reads the waveform",
+                found=f"num_frequency_masks {self.augment.num_frequency_masks}, "
+                f"num_time_masks {self.augment.num_time_masks}",
+                remedy="Set both to 0; data.augment.speeds works with every encoder.",
+            )
+        return mask_spectrum(features, self.augment, rng)
 
 
 def make_batch(

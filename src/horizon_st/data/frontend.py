@@ -16,9 +16,6 @@ from transformers.feature_extraction_utils import FeatureExtractionMixin
 
 from horizon_st.data.audio import SAMPLING_RATE, Samples
 
-FRAMES_PER_SECOND = 100
-"""Filterbank frames per second (a 10 ms shift)."""
-
 
 class FilterbankFrontend(SequenceFeatureExtractor):
     """Kaldi-style log-mel filterbanks, each bin with mean 0 and variance 1 over the utterance.
@@ -90,7 +87,11 @@ Frontend = FilterbankFrontend | PretrainedFrontend
 
 
 def load_frontend(folder_or_hub_id: str | Path) -> Frontend:
-    """The front end stored beside a model."""
+    """The front end stored beside a model.
+
+    Raises:
+        OSError: there is none.
+    """
     settings, _ = FeatureExtractionMixin.get_feature_extractor_dict(str(folder_or_hub_id))
     if settings.get("feature_extractor_type") == FilterbankFrontend.__name__:
         return FilterbankFrontend.from_pretrained(str(folder_or_hub_id))

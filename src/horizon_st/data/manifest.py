@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 from lhotse import CutSet
 from lhotse.cut import MonoCut
 from lhotse.serialization import deserialize_item
 
+from horizon_st.data.jsonl import read_json_lines
 from horizon_st.errors import UserError
 
 TRANSLATION_KEY = "translated_text"
 """The key of a supervision's ``custom`` with the translation, as in lhotse's own ST recipes."""
+
+_END_TOLERANCE_S = 0.01
+"""How far a cut may reach beyond its recording: manifests round times to some decimals."""
 
 
 class ManifestCuts:
@@ -25,28 +27,46 @@ class ManifestCuts:
         self.path = path
 
     def __iter__(self) -> Iterator[MonoCut]:
-        with _open_text(self.path) as lines:
-            for number, line in enumerate(lines, start=1):
-                if line.strip():
-                    yield _read_cut(line, self.path, number)
+        seen: set[str] = set()
+        for place, value in read_json_lines(self.path):
+            cut = _to_cut(value, place)
+            if cut.id in seen:
+                raise UserError(
+                    place,
+                    expected="an id of its own for every utterance",
+                    found=f"{cut.id!r} twice",
+                    remedy="Rename or remove one of them.",
+                )
+            seen.add(cut.id)
+            _check_texts(cut, place)
+            _check_recording(cut, place)
+            _resolve_audio(cut, self.path, place)
+            yield cut
+        if not seen:
+            raise UserError(
+                str(self.path),
+                expected="at least one utterance",
+                found="none",
+                remedy="Make the manifest anew, one lhotse cut per line.",
+            )
 
 
 def read_manifest(path: Path) -> CutSet:
     """The cuts of a manifest, lazily, with recording paths relative to its folder resolved.
 
     Each cut has one supervision: ``text`` is the transcript (None where there is none), and
-    ``custom["translated_text"]`` the translation.
+    ``custom["translated_text"]`` the translation. A name that ends in ``.gz`` is decompressed.
 
     Raises:
-        UserError: the file is missing, or, while reading, a line is not a cut, has no supervision
-            or no translation, or names audio that is not there.
+        UserError: the file is missing, or, while reading: there are no utterances, two have the
+            same id, a line is not a cut, has no translation, or names audio that is not there.
     """
     if not path.is_file():
         raise UserError(
             str(path),
             expected="a manifest (lhotse cuts, JSONL)",
             found="no such file",
-            remedy="Check the path, or make it with `horizon-st prepare`.",
+            remedy="Check the path.",
         )
     return CutSet(ManifestCuts(path))
 
@@ -63,32 +83,24 @@ def transcript_of(cut: MonoCut) -> str | None:
     return text
 
 
-def _open_text(path: Path) -> IO[str]:
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8")
-    return path.open(encoding="utf-8")
-
-
-def _read_cut(line: str, path: Path, number: int) -> MonoCut:
-    place = f"{path}:{number}"
+def _to_cut(value: Any, place: str) -> MonoCut:
     try:
-        cut = deserialize_item(json.loads(line))
-    except (ValueError, TypeError, KeyError) as error:
+        cut = deserialize_item(value)
+    except (ValueError, TypeError, KeyError, AttributeError, AssertionError) as error:
         raise UserError(
             place,
             expected="one lhotse cut as JSON",
             found=f"{type(error).__name__}: {error}",
-            remedy="Mend or remove the line, or make the manifest anew with `horizon-st prepare`.",
+            remedy="Mend or remove the line, or make the manifest anew with lhotse.",
         ) from error
-    if not isinstance(cut, MonoCut) or len(cut.supervisions) != 1:
+    num_supervisions = len(getattr(cut, "supervisions", ()))
+    if not isinstance(cut, MonoCut) or num_supervisions != 1:
         raise UserError(
             place,
             expected="a cut of one channel with one supervision",
-            found=f"{type(cut).__name__} with {len(getattr(cut, 'supervisions', ()))} supervisions",
+            found=f"{type(cut).__name__} with {num_supervisions} supervisions",
             remedy="Write one line per utterance.",
         )
-    _check_texts(cut, place)
-    _resolve_audio(cut, path, place)
     return cut
 
 
@@ -102,23 +114,41 @@ def _check_texts(cut: MonoCut, place: str) -> None:
             found=repr(translation),
             remedy="Add the text, or remove the utterance.",
         )
-    if supervision.text is not None and not supervision.text.strip():
+    transcript = supervision.text
+    if transcript is not None and not (isinstance(transcript, str) and transcript.strip()):
         raise UserError(
             f"{place}: utterance {cut.id}",
             expected="a transcript, or none at all",
-            found=f"the empty text {supervision.text!r}",
+            found=repr(transcript),
             remedy="Add the transcript, or leave out `text`: the text pass skips such rows.",
         )
 
 
+def _check_recording(cut: MonoCut, place: str) -> None:
+    """Refuses a cut that is not a piece of its recording."""
+    recording = cut.recording
+    if recording is None or cut.channel not in recording.channel_ids:
+        raise UserError(
+            f"{place}: utterance {cut.id}",
+            expected=f"a `recording` with channel {cut.channel}",
+            found="no recording" if recording is None else f"channels {recording.channel_ids}",
+            remedy="Make the cuts from recordings and supervisions, and save them together.",
+        )
+    if not 0 <= cut.start < cut.end <= recording.duration + _END_TOLERANCE_S:
+        raise UserError(
+            f"{place}: utterance {cut.id}",
+            expected=f"a piece of its recording of {recording.duration:.2f} s",
+            found=f"{cut.start:.2f} s to {cut.end:.2f} s",
+            remedy="Correct `start` and `duration`, or `recording.duration`.",
+        )
+
+
 def _resolve_audio(cut: MonoCut, path: Path, place: str) -> None:
-    for source in cut.recording.sources if cut.recording else ():
+    for source in cut.recording.sources:
         if source.type != "file":
             continue
-        audio = Path(source.source)
-        if not audio.is_absolute():
-            audio = path.parent / audio
-            source.source = str(audio)
+        audio = path.parent / source.source
+        source.source = str(audio)
         if not audio.is_file():
             raise UserError(
                 f"{place}: utterance {cut.id}",

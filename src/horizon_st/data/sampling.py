@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import warnings
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,114 +11,26 @@ import numpy as np
 from lhotse import CutSet
 from lhotse.cut.text import TextExample, TextPairExample
 from lhotse.dataset import DynamicBucketingSampler
-from lhotse.dataset.sampling.base import CutSampler, TokenConstraint
-from torch.utils.data import DataLoader, Dataset, Sampler
+from lhotse.dataset.sampling.dynamic_bucketing import FixedBucketBatchSizeConstraint
 from transformers import PreTrainedTokenizerBase
 
-from horizon_st.data.augment import AugmentConfig
 from horizon_st.data.collate import Batch, make_batch
+from horizon_st.data.configuration import DataConfig
+from horizon_st.data.jsonl import read_json_lines
+from horizon_st.data.stream import BatchStream, Position
 from horizon_st.errors import UserError
 
+__all__ = [
+    "BatchStream",
+    "DataConfig",
+    "Position",
+    "read_text_pairs",
+    "speech_stream",
+    "text_stream",
+]
 
-@dataclass
-class DataConfig:
-    """Where the data is and how it becomes batches."""
-
-    train: str = field(default="???", metadata={"help": "manifest of the training triples"})
-    dev: str = field(default="???", metadata={"help": "manifest for early stopping"})
-    text_pairs: str | None = field(
-        default=None, metadata={"help": "JSONL of external text pairs {source, target}"}
-    )
-    tokenizer: str | None = field(
-        default=None, metadata={"help": "folder or hub id; None trains one of vocab_size pieces"}
-    )
-    vocab_size: int = field(default=1000, metadata={"help": "shared unigram vocabulary"})
-    high_hz: float = field(
-        default=7600.0, metadata={"help": "upper edge of the mel bins; 3800 for telephone speech"}
-    )
-    max_batch_s: float = field(
-        default=100.0, metadata={"help": "padded seconds of speech per micro-batch and process"}
-    )
-    max_batch_utterances: int | None = field(default=None, metadata={"help": "upper bound"})
-    max_batch_tokens: int = field(
-        default=2000, metadata={"help": "padded source tokens per micro-batch of text pairs"}
-    )
-    num_buckets: int = field(default=8, metadata={"help": "length buckets"})
-    num_workers: int = field(default=0, metadata={"help": "processes that load audio"})
-    cache_gb: float = field(
-        default=1.0, metadata={"help": "memory for features kept between epochs, per process"}
-    )
-    augment: AugmentConfig = field(default_factory=AugmentConfig)
-
-
-@dataclass
-class Position:
-    """Where a stream stands: the epoch and the batches of it that this process has consumed."""
-
-    epoch: int = 0
-    num_batches: int = 0
-
-
-class _Collated(Dataset[Batch]):
-    """Collates what the sampler picks; the epoch travels to worker processes with the dataset."""
-
-    def __init__(self, collate: Callable[[Any, int], Batch], epoch: int) -> None:
-        self._collate = collate
-        self._epoch = epoch
-
-    def __getitem__(self, picked: Any) -> Batch:
-        return self._collate(picked, self._epoch)
-
-
-class _Remaining(Sampler[Any]):
-    """What a sampler still yields after its first `num_skipped` batches."""
-
-    def __init__(self, sampler: CutSampler, num_skipped: int) -> None:
-        self._sampler = sampler
-        self._num_skipped = num_skipped
-
-    def __iter__(self) -> Iterator[Any]:
-        return islice(iter(self._sampler), self._num_skipped, None)
-
-
-class BatchStream:
-    """Epochs of batches that continue exactly where `position` says.
-
-    Resuming replays the sampler over manifests only, so that it does not depend on how far worker
-    processes had read ahead.
-
-    Args:
-        sampler: a lhotse sampler; it shares the batches out over processes.
-        collate: turns what the sampler picks, and the epoch, into a Batch.
-        num_workers: loading processes; 0 loads in this one.
-    """
-
-    def __init__(
-        self, sampler: CutSampler, collate: Callable[[Any, int], Batch], num_workers: int = 0
-    ) -> None:
-        self._sampler = sampler
-        self._collate = collate
-        self._num_workers = num_workers
-        self.position = Position()
-
-    def rest_of_epoch(self) -> Iterator[Batch]:
-        """The batches left in the epoch; afterwards the position is the start of the next."""
-        self._sampler.set_epoch(self.position.epoch)
-        loader = DataLoader(
-            _Collated(self._collate, self.position.epoch),
-            sampler=_Remaining(self._sampler, self.position.num_batches),
-            batch_size=None,
-            num_workers=self._num_workers,
-        )
-        for batch in loader:
-            self.position.num_batches += 1
-            yield batch
-        self.position = Position(self.position.epoch + 1, 0)
-
-    def endless(self) -> Iterator[Batch]:
-        """Batches of this and all following epochs."""
-        while True:
-            yield from self.rest_of_epoch()
+_SEED_STRIDE = 1_000_003
+"""lhotse adds the epoch to the seed; a stride keeps neighbouring seeds from sharing orders."""
 
 
 def speech_stream(
@@ -133,17 +42,19 @@ def speech_stream(
     rank: int = 0,
     world_size: int = 1,
 ) -> BatchStream:
-    """A stream of speech batches, each at most `max_batch_s` seconds with padding."""
+    """A stream of speech batches, each at most `max_batch_s` seconds with padding.
+
+    Raises:
+        UserError: there are no utterances, or one alone is longer than a batch may be.
+    """
+    slowest = min(1.0, *config.augment.speeds)  # makes utterances longer than the manifest says
     sampler = _bucketing_sampler(
         cuts,
+        _Limit("data.max_batch_s", config.max_batch_s * slowest, config.max_batch_utterances),
         config.num_buckets,
         seed,
-        rank,
-        world_size,
-        max_duration=config.max_batch_s,
-        max_cuts=config.max_batch_utterances,
     )
-    return BatchStream(sampler, collate, config.num_workers)
+    return BatchStream(sampler, collate, config.num_workers, rank=rank, world_size=world_size)
 
 
 def text_stream(
@@ -155,33 +66,39 @@ def text_stream(
     rank: int = 0,
     world_size: int = 1,
 ) -> BatchStream:
-    """A stream of text batches, each at most `max_batch_tokens` source tokens with padding."""
+    """A stream of text batches, each at most `max_batch_tokens` source tokens with padding.
 
-    def collate(examples: Iterable[TextPairExample], epoch: int) -> Batch:
+    Raises:
+        UserError: there are no pairs, or a source sentence alone is longer than a batch may be.
+    """
+
+    def collate(examples: Sequence[TextPairExample], epoch: int) -> Batch:
         sources = [example.source.text for example in examples]
         targets = [example.target.text for example in examples]
-        ids = [f"text-{epoch}-{index}" for index in range(len(sources))]
+        ids = [f"pair{example.custom['number']}" for example in examples]
         return make_batch(ids, tokenizer, sources, targets)
 
     sampler = _bucketing_sampler(
         CutSet(_TokenizedPairs(list(pairs), tokenizer)),
+        _Limit("data.max_batch_tokens", config.max_batch_tokens),
         config.num_buckets,
         seed,
-        rank,
-        world_size,
-        constraint=TokenConstraint(max_tokens=config.max_batch_tokens),
     )
-    return BatchStream(sampler, collate)
+    return BatchStream(sampler, collate, rank=rank, world_size=world_size)
 
 
 class _TokenizedPairs:
     """Text pairs with source token counts, for the sampler's buckets."""
 
     def __init__(self, pairs: list[tuple[str, str]], tokenizer: PreTrainedTokenizerBase) -> None:
-        lengths = [len(ids) for ids in tokenizer([source for source, _ in pairs]).input_ids]
+        encoded = tokenizer([source for source, _ in pairs]).input_ids if pairs else []
         self._examples = [
-            TextPairExample(TextExample(source, np.empty(length)), TextExample(target))
-            for (source, target), length in zip(pairs, lengths, strict=True)
+            TextPairExample(
+                TextExample(source, np.array(ids, np.int32)),
+                TextExample(target),
+                custom={"number": number},
+            )
+            for number, ((source, target), ids) in enumerate(zip(pairs, encoded, strict=True))
         ]
 
     def __iter__(self) -> Iterator[TextPairExample]:
@@ -189,10 +106,10 @@ class _TokenizedPairs:
 
 
 def read_text_pairs(path: Path) -> list[tuple[str, str]]:
-    """The (source, target) sentences of a JSONL file.
+    """The (source, target) sentences of a JSONL file; a name that ends in ``.gz`` is decompressed.
 
     Raises:
-        UserError: the file is missing, or a line lacks one of the two texts.
+        UserError: the file is missing or has no pairs, or a line lacks one of the two texts.
     """
     if not path.is_file():
         raise UserError(
@@ -201,49 +118,100 @@ def read_text_pairs(path: Path) -> list[tuple[str, str]]:
             found="no such file",
             remedy="Check data.text_pairs.",
         )
-    pairs = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        try:
-            pair = json.loads(line)
-            source, target = str(pair["source"]).strip(), str(pair["target"]).strip()
-        except (ValueError, KeyError, TypeError):
-            source = target = ""
-        if not source or not target:
-            raise UserError(
-                f"{path}:{number}",
-                expected='a JSON object with non-empty "source" and "target"',
-                found=line[:80],
-                remedy="Mend or remove the line.",
-            )
-        pairs.append((source, target))
+    pairs = [_to_pair(value, place) for place, value in read_json_lines(path)]
+    if not pairs:
+        raise UserError(
+            str(path),
+            expected="at least one text pair",
+            found="none",
+            remedy="Add pairs, or remove data.text_pairs.",
+        )
     return pairs
 
 
+def _to_pair(value: Any, place: str) -> tuple[str, str]:
+    texts = [value.get(key) for key in ("source", "target")] if isinstance(value, dict) else []
+    stripped = [text.strip() for text in texts if isinstance(text, str)]
+    if len(stripped) != 2 or not all(stripped):
+        raise UserError(
+            place,
+            expected='a JSON object with non-empty "source" and "target"',
+            found=repr(value)[:80],
+            remedy="Mend or remove the line.",
+        )
+    return stripped[0], stripped[1]
+
+
+@dataclass(frozen=True)
+class _Limit:
+    """What a batch may hold: length with padding (seconds or tokens), and examples."""
+
+    key: str
+    length: float
+    num_examples: int | None = None
+
+
+class _Buckets(FixedBucketBatchSizeConstraint):
+    """A fixed number of examples per bucket, by seconds of speech or source tokens of text.
+
+    lhotse's other constraints notice only after adding an example that a batch is too large.
+    """
+
+    def measure_length(self, example: Any) -> float:
+        return _length_of(example)
+
+
 def _bucketing_sampler(
-    examples: CutSet, num_buckets: int, seed: int, rank: int, world_size: int, **limits: Any
+    examples: CutSet, limit: _Limit, num_buckets: int, seed: int
 ) -> DynamicBucketingSampler:
-    num_lengths = len({_length(example) for example in islice(examples, 1000)})
-    if num_lengths == 0:
+    bounds = _bucket_bounds(examples, limit, num_buckets)
+    sizes = [max(1, int(limit.length // bound)) for bound in bounds]
+    if limit.num_examples is not None:
+        sizes = [min(size, limit.num_examples) for size in sizes]
+    return DynamicBucketingSampler(
+        examples,
+        constraint=_Buckets(bounds, sizes),
+        duration_bins=bounds,
+        shuffle=True,
+        drop_last=False,
+        world_size=1,
+        rank=0,
+        seed=seed * _SEED_STRIDE,
+    )
+
+
+def _bucket_bounds(examples: CutSet, limit: _Limit, num_buckets: int) -> list[float]:
+    """The longest length of each bucket; the buckets share the total length about equally.
+
+    Raises:
+        UserError: there are no examples, or one alone exceeds the limit.
+    """
+    lengths = []
+    for example in examples:
+        length = _length_of(example)
+        if length > limit.length:
+            is_text = isinstance(example, TextPairExample)
+            shown = f"{example.source.text[:60]!r}" if is_text else f"utterance {example.id}"
+            raise UserError(
+                limit.key,
+                expected="room for the longest example",
+                found=f"{length:g} {'tokens' if is_text else 's'} in {shown}",
+                remedy=f"Raise {limit.key}, or split or remove the example.",
+            )
+        lengths.append(length)
+    if not lengths:
         raise UserError(
             "training data",
             expected="at least one example",
             found="none",
             remedy="Check that the manifest or the text pairs are not empty.",
         )
-    with warnings.catch_warnings():
-        # lhotse warns of long-tailed durations and of buckets that a small corpus cannot fill.
-        warnings.simplefilter("ignore", UserWarning)
-        return DynamicBucketingSampler(
-            examples,
-            shuffle=True,
-            drop_last=False,
-            num_buckets=max(2, min(num_buckets, num_lengths // 2)) if num_lengths > 1 else 1,
-            seed=seed,
-            rank=rank,
-            world_size=world_size,
-            **limits,
-        )
+    lengths.sort()
+    num_buckets = max(1, min(num_buckets, len(set(lengths)) // 2))
+    total = np.cumsum(lengths)
+    shares = total[-1] * np.arange(1, num_buckets) / num_buckets
+    return sorted({*np.array(lengths)[np.searchsorted(total, shares)].tolist(), lengths[-1]})
 
 
-def _length(example: Any) -> float:
+def _length_of(example: Any) -> float:
     return float(example.num_tokens if isinstance(example, TextPairExample) else example.duration)

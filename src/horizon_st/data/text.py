@@ -16,6 +16,16 @@ from horizon_st.errors import UserError
 SPECIAL_TOKENS = ("<s>", "<pad>", "</s>", "<unk>")
 """Ids 0 to 3 of every vocabulary made here."""
 
+_NORMALIZER = normalizers.Sequence(
+    [
+        normalizers.Nmt(),  # control and zero-width characters
+        normalizers.NFKC(),
+        normalizers.Replace(Regex(r"\s+"), " "),
+        normalizers.Strip(),
+    ]
+)
+"""Applied before training and before encoding alike."""
+
 
 def train_tokenizer(
     sentences: Iterable[str], vocab_size: int, *, character_coverage: float = 1.0
@@ -30,11 +40,12 @@ def train_tokenizer(
     model = io.BytesIO()
     try:
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=iter(sentences),
+            sentence_iterator=map(_NORMALIZER.normalize_str, sentences),
             model_writer=model,
             vocab_size=vocab_size,
             character_coverage=character_coverage,
             model_type="unigram",
+            normalization_rule_name="identity",
             num_threads=1,
             bos_id=0,
             pad_id=1,
@@ -49,9 +60,9 @@ def train_tokenizer(
     except (RuntimeError, OSError) as error:
         raise UserError(
             "data.vocab_size",
-            expected="a size that the training text can fill",
-            found=f"{vocab_size} ({' '.join(str(error).split())})",
-            remedy="Lower data.vocab_size or add text.",
+            expected="more pieces than the text has characters, no more than it can fill",
+            found=f"{vocab_size} ({_reason(error)})",
+            remedy="Change data.vocab_size accordingly, or add text.",
         ) from error
     return _to_fast_tokenizer(model.getvalue())
 
@@ -60,10 +71,10 @@ def load_tokenizer(folder_or_hub_id: str | Path) -> PreTrainedTokenizerBase:
     """The tokenizer stored in a folder or on the hub.
 
     Raises:
-        UserError: there is none.
+        UserError: there is none, or it cannot pad or end a sentence.
     """
     try:
-        return AutoTokenizer.from_pretrained(str(folder_or_hub_id))
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(str(folder_or_hub_id))
     except (OSError, ValueError) as error:
         raise UserError(
             str(folder_or_hub_id),
@@ -71,6 +82,21 @@ def load_tokenizer(folder_or_hub_id: str | Path) -> PreTrainedTokenizerBase:
             found=str(error).splitlines()[0],
             remedy="Check the path, or fetch it on a connected machine with `hf download`.",
         ) from error
+    lacking = [name for name in ("pad_token", "eos_token") if getattr(tokenizer, name) is None]
+    if lacking:
+        raise UserError(
+            str(folder_or_hub_id),
+            expected="a tokenizer with pad_token and eos_token",
+            found=f"no {' and no '.join(lacking)}",
+            remedy="Use the tokenizer of an encoder-decoder model.",
+        )
+    return tokenizer
+
+
+def _reason(error: Exception) -> str:
+    """What sentencepiece says, without the place in its source."""
+    sentence = str(error).rpartition(")]")[2].strip(" .\n")
+    return sentence or "there is no text"
 
 
 def _to_fast_tokenizer(model_proto: bytes) -> PreTrainedTokenizerFast:
@@ -78,9 +104,7 @@ def _to_fast_tokenizer(model_proto: bytes) -> PreTrainedTokenizerFast:
     processor = sentencepiece.SentencePieceProcessor(model_proto=model_proto)
     pieces = [(processor.id_to_piece(i), processor.get_score(i)) for i in range(len(processor))]
     tokenizer = Tokenizer(Unigram(pieces, unk_id=processor.unk_id(), byte_fallback=False))
-    tokenizer.normalizer = normalizers.Sequence(
-        [normalizers.NFKC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Strip()]
-    )
+    tokenizer.normalizer = _NORMALIZER
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
     tokenizer.decoder = decoders.Metaspace(prepend_scheme="always")
     tokenizer.post_processor = processors.TemplateProcessing(

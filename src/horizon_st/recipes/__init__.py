@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from horizon_st.errors import UserError
+
 FOLDER = Path(__file__).parent
 
 
@@ -13,7 +15,19 @@ def shipped_recipe(name: str) -> Path:
 
 
 def find_recipe(path_or_name: str) -> Path:
-    """The file at that path, or else the recipe of that name that comes with the package."""
-    path = Path(path_or_name)
-    shipped = shipped_recipe(path_or_name)
-    return shipped if not path.is_file() and shipped.is_file() else path
+    """The file at that path, or else the recipe of that name that comes with the package.
+
+    Raises:
+        UserError: there is neither.
+    """
+    path, shipped = Path(path_or_name), shipped_recipe(path_or_name)
+    for candidate in (path, shipped):
+        if candidate.is_file():
+            return candidate
+    names = ", ".join(sorted(recipe.stem for recipe in FOLDER.glob("*.yaml")))
+    raise UserError(
+        path_or_name,
+        expected=f"a YAML file, or the name of a shipped recipe ({names})",
+        found="a folder" if path.is_dir() else "no such file",
+        remedy="Check the path.",
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -11,16 +12,23 @@ from typing import Any, Literal
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import load as load_pickle
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from horizon_st.data.sampling import Position
 from horizon_st.errors import UserError
 
+PARTIAL_PREFIX = ".partial-"
 _PROGRESS_FILE = "progress.json"
 _WEIGHTS_FILE = "model.safetensors"
+_RANDOM_FILE = "random_states_{}.pkl"
 _PREFIX = "step-"
+_UNREADABLE = (
+    OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, EOFError,
+    SafetensorError, pickle.UnpicklingError,
+)  # fmt: skip
 
 
 @dataclass
@@ -54,7 +62,7 @@ class Progress:
 
 
 class Checkpoints:
-    """The checkpoints of one stage, one folder each.
+    """The checkpoints of one stage, one folder each, in a place that all processes see.
 
     Args:
         folder: where they lie.
@@ -82,18 +90,15 @@ class Checkpoints:
     def save(self, accelerator: Accelerator, progress: Progress) -> None:
         """Writes a checkpoint beside the others, then renames it: a kill leaves no half of one."""
         final = self.folder / f"{_PREFIX}{progress.step:08d}"
-        partial = self.folder / f".partial-{final.name}"
+        partial = partial_of(final)
         if accelerator.is_main_process:
-            shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)
         accelerator.wait_for_everyone()
         accelerator.save_state(str(partial))
         accelerator.wait_for_everyone()
         if accelerator.is_main_process:
-            write_atomically(partial / _PROGRESS_FILE, json.dumps(asdict(progress)))
-            _flush(partial)
-            shutil.rmtree(final, ignore_errors=True)
-            partial.rename(final)
+            (partial / _PROGRESS_FILE).write_text(json.dumps(asdict(progress)), encoding="utf-8")
+            rename_whole(partial, final)
             self._prune()
         accelerator.wait_for_everyone()
 
@@ -101,74 +106,76 @@ class Checkpoints:
         """Restores model, optimiser, schedule and random states; a fresh Progress if there is none.
 
         Raises:
-            UserError: the newest checkpoint cannot be read.
+            UserError: the newest checkpoint cannot be read, or other processes wrote it.
         """
         found = self._all()
         if not found:
             return Progress()
         newest = found[-1]
-        try:
-            accelerator.load_state(str(newest))
-            return Progress.from_dict(json.loads((newest / _PROGRESS_FILE).read_text()))
-        except (OSError, ValueError, KeyError, RuntimeError, EOFError, SafetensorError) as error:
+        num_then = len([*newest.glob(_RANDOM_FILE.format("*"))])
+        if num_then != accelerator.num_processes:
             raise UserError(
                 str(newest),
-                expected="a readable checkpoint",
-                found=f"{type(error).__name__}: {' '.join(str(error).split())[:300]}",
-                remedy="Remove this folder to continue from the checkpoint before it.",
-            ) from error
+                expected=f"a checkpoint of {accelerator.num_processes} processes, as many as now",
+                found=f"one of {num_then}",
+                remedy=f"Continue with --num_processes {num_then}, or choose another --out.",
+            )
+        try:
+            accelerator.load_state(str(newest))
+            # accelerate goes on without random states that it cannot read.
+            states = load_pickle(newest / _RANDOM_FILE.format(accelerator.process_index))
+            if not torch.equal(states["torch_manual_seed"], torch.get_rng_state()):
+                raise ValueError("random states that cannot be restored")
+        except _UNREADABLE as error:
+            raise _unreadable(newest, error) from error
+        return _read_progress(newest)
 
     def average(self, number: int, select: Literal["last", "best"]) -> dict[str, Tensor]:
         """The mean of the weights of the last or the best `number` checkpoints.
 
+        What is not a floating-point number comes from the first of them.
+
         Source: checkpoint averaging as in Vaswani et al. 2017, section 6.1.
+
+        Raises:
+            UserError: one of them cannot be read.
         """
         ranked = self._best_first() if select == "best" else self._all()[::-1]
         chosen = ranked[:number]
         assert chosen, "a stage saves at its end"
-        total: dict[str, Tensor] = {}
-        dtypes: dict[str, torch.dtype] = {}
-        for folder in chosen:
-            for name, value in load_file(folder / _WEIGHTS_FILE).items():
-                dtypes[name] = value.dtype
-                wide = value.double() if value.is_floating_point() else value
-                total[name] = total[name] + wide if name in total else wide
-        return {
-            name: (value / len(chosen)).to(dtypes[name]) if value.is_floating_point() else value
-            for name, value in total.items()
+        first = _read_weights(chosen[0])
+        total = {name: value.double() for name, value in first.items() if value.is_floating_point()}
+        for folder in chosen[1:]:
+            weights = _read_weights(folder)
+            for name, value in total.items():
+                value += weights[name]
+        return first | {
+            name: (value / len(chosen)).to(first[name].dtype) for name, value in total.items()
         }
 
     def _all(self) -> list[Path]:
         return sorted(self.folder.glob(f"{_PREFIX}*"))
 
     def _best_first(self) -> list[Path]:
-        """Checkpoints that were validated, best first; ties go to the earlier one."""
-        scored = []
-        for folder in self._all():
-            history = json.loads((folder / _PROGRESS_FILE).read_text())["dev_history"]
-            step = int(folder.name.removeprefix(_PREFIX))
-            if history and history[-1]["step"] == step:
-                scored.append((history[-1][self.metric], folder))
+        """All checkpoints, best first; ties go to the earlier one."""
         sign = -1 if self.higher_is_better else 1
-        return [folder for _, folder in sorted(scored, key=lambda item: sign * item[0])]
+        scores = {
+            folder: sign * _read_progress(folder).dev_history[-1][self.metric]
+            for folder in self._all()
+        }
+        return sorted(scores, key=lambda folder: scores[folder])
 
     def _prune(self) -> None:
         kept = {*self._all()[-self.keep_newest :], *self._best_first()[: self.keep_best]}
         for folder in self._all():
             if folder not in kept:
                 # Renamed first, so that a kill never leaves half a checkpoint under its name.
-                doomed = folder.rename(folder.with_name(f".partial-{folder.name}"))
-                shutil.rmtree(doomed)
-
-
-def save_weights(weights: dict[str, Tensor], path: Path) -> None:
-    """Writes a safetensors file."""
-    save_file(weights, path, metadata={"format": "pt"})
+                shutil.rmtree(folder.rename(partial_of(folder)))
 
 
 def write_atomically(path: Path, text: str) -> None:
     """Replaces a text file in one step: a reader sees the old or the new content, never a part."""
-    partial = path.with_name(f".partial-{path.name}")
+    partial = partial_of(path)
     with partial.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
@@ -176,8 +183,46 @@ def write_atomically(path: Path, text: str) -> None:
     partial.replace(path)
 
 
-def _flush(folder: Path) -> None:
-    for path in folder.rglob("*"):
-        if path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
+def partial_of(path: Path) -> Path:
+    """Where a file or folder is written before it is renamed."""
+    return path.with_name(f"{PARTIAL_PREFIX}{path.name}")
+
+
+def rename_whole(partial: Path, final: Path) -> None:
+    """Gives a complete folder its name, after its files have reached the disk."""
+    for path in [*partial.rglob("*"), partial]:
+        _flush(path)
+    partial.rename(final)
+    _flush(final.parent)
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _read_progress(folder: Path) -> Progress:
+    try:
+        text = (folder / _PROGRESS_FILE).read_text(encoding="utf-8")
+        return Progress.from_dict(json.loads(text))
+    except _UNREADABLE as error:
+        raise _unreadable(folder, error) from error
+
+
+def _read_weights(folder: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(folder / _WEIGHTS_FILE)
+    except _UNREADABLE as error:
+        raise _unreadable(folder, error) from error
+
+
+def _unreadable(folder: Path, error: Exception) -> UserError:
+    return UserError(
+        str(folder),
+        expected="a readable checkpoint",
+        found=f"{type(error).__name__}: {' '.join(str(error).split())[:300]}",
+        remedy="Remove this folder to continue from the checkpoint before it.",
+    )

@@ -6,9 +6,9 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Literal, Protocol
+from typing import Protocol
 
 import torch
 from accelerate import Accelerator
@@ -18,6 +18,7 @@ from transformers import get_scheduler
 from horizon_st.data.sampling import BatchStream
 from horizon_st.errors import UserError
 from horizon_st.training.checkpoint import Checkpoints, Progress
+from horizon_st.training.recipe import StageConfig
 from horizon_st.training.step import MicroBatch, TrainingStep
 
 _SCHEDULERS = {
@@ -25,62 +26,6 @@ _SCHEDULERS = {
     "cosine": "cosine",
     "constant": "constant_with_warmup",
 }
-
-
-@dataclass
-class StageConfig:
-    """One stage of training: how long, how fast, when to look and what to keep."""
-
-    max_steps: int = field(
-        default=10_000, metadata={"help": "optimiser updates; 0 skips the stage"}
-    )
-    learning_rate: float = field(default=1e-4, metadata={"help": "the highest"})
-    schedule: Literal["inverse_sqrt", "cosine", "constant"] = field(
-        default="inverse_sqrt", metadata={"help": "after the warm-up"}
-    )
-    warmup_steps: int = field(default=4000, metadata={"help": "linear rise from 0"})
-    weight_decay: float = field(default=1e-4, metadata={"help": "decoupled (AdamW)"})
-    beta2: float = field(default=0.98, metadata={"help": "Adam's; beta1 is 0.9"})
-    clip_norm: float = field(default=10.0, metadata={"help": "gradient norm; 0 switches it off"})
-    accumulation: int = field(default=1, metadata={"help": "micro-batches per update and process"})
-    validate_every_steps: int = field(default=1000, metadata={"help": "validation and checkpoint"})
-    metric: Literal["bleu", "loss"] = field(
-        default="loss", metadata={"help": "dev figure that ranks checkpoints and stops training"}
-    )
-    patience: int = field(
-        default=0, metadata={"help": "validations without gain before stopping; 0 never stops"}
-    )
-    keep_newest: int = field(default=10, metadata={"help": "checkpoints"})
-    keep_best: int = field(default=1, metadata={"help": "checkpoints, besides the newest"})
-    average: int = field(default=10, metadata={"help": "checkpoints averaged at the end"})
-    average_of: Literal["last", "best"] = field(default="last", metadata={"help": "which"})
-    log_every_steps: int = field(default=50, metadata={"help": "of training figures"})
-
-    def __post_init__(self) -> None:
-        kept = self.keep_newest if self.average_of == "last" else self.keep_best
-        if self.average > kept:
-            name = "keep_newest" if self.average_of == "last" else "keep_best"
-            raise UserError(
-                "stage.average",
-                expected=f"at most {name}, since only kept checkpoints can be averaged",
-                found=f"average {self.average} with {name} {kept}",
-                remedy=f"Set {name} to {self.average}.",
-            )
-        for name in ("accumulation", "validate_every_steps", "log_every_steps", "average"):
-            if getattr(self, name) < 1:
-                raise UserError(
-                    f"stage.{name}",
-                    expected="at least 1",
-                    found=getattr(self, name),
-                    remedy="Set max_steps to 0 to skip the stage.",
-                )
-        if self.learning_rate <= 0:
-            raise UserError(
-                "stage.learning_rate",
-                expected="a positive number",
-                found=self.learning_rate,
-                remedy="1e-4 is usual for ST, 7e-4 for MT from scratch.",
-            )
 
 
 class Reporter(Protocol):
@@ -112,7 +57,8 @@ class Streams:
         elif self.text is None:
             micros = (MicroBatch(speech=batch) for batch in self.speech.rest_of_epoch())
         else:
-            pairs = zip(self.speech.rest_of_epoch(), self._endless_text, strict=False)
+            speech = self.speech.rest_of_epoch()
+            pairs = zip(speech, self._endless_text, strict=False)
             micros = (MicroBatch(speech, text) for speech, text in pairs)
         while group := list(islice(micros, accumulation)):
             yield group
@@ -129,6 +75,7 @@ class Loop:
         accelerator: devices, precision, processes, trackers.
         reporter: shows progress.
         on_validation: called with the progress after each validation and checkpoint.
+        first_step: where the stage begins on the trackers' axis, which counts on over the stages.
     """
 
     def __init__(
@@ -143,6 +90,7 @@ class Loop:
         accelerator: Accelerator,
         reporter: Reporter,
         on_validation: Callable[[Progress], None],
+        first_step: int = 0,
     ) -> None:
         self.name = name
         self.config = config
@@ -152,6 +100,7 @@ class Loop:
         self.accelerator = accelerator
         self.reporter = reporter
         self.on_validation = on_validation
+        self.first_step = first_step
         trained = [parameter for parameter in step.parameters() if parameter.requires_grad]
         optimizer = torch.optim.AdamW(
             trained,
@@ -167,12 +116,12 @@ class Loop:
         self.progress = Progress()
         self._sums: dict[str, Tensor] = {}
         self._figures: dict[str, float] = {}
+        self._started = 0.0
 
     @property
     def stopped_early(self) -> bool:
-        """Whether patience has run out."""
-        patience = self.config.patience
-        return patience > 0 and self.progress.num_without_gain >= patience
+        """Whether patience has run out before the last step."""
+        return self._has_lost_patience() and self.progress.step < self.config.max_steps
 
     def run(self) -> Progress:
         """The progress at the end of the stage."""
@@ -182,13 +131,17 @@ class Loop:
             (self.streams.text, self.progress.text),
         ):
             if stream is not None:
-                stream.position = position
-        started = time.monotonic() - self.progress.wall_s
+                stream.position = replace(position)
+        for kind, history in (
+            ("train", self.progress.train_history),
+            ("dev", self.progress.dev_history),
+        ):
+            self._show(kind, history[-1] if history else {})
+        self._started = time.monotonic() - self.progress.wall_s
         self.step.train()
         while not self._is_finished():
             for micros in self.streams.steps_of_epoch(self.config.accumulation):
                 self._update(micros)
-                self.progress.wall_s = time.monotonic() - started
                 if self._is_due(self.config.validate_every_steps):
                     self._validate_and_save()
                 if self._is_finished():
@@ -196,7 +149,10 @@ class Loop:
         return self.progress
 
     def _is_finished(self) -> bool:
-        return self.progress.step >= self.config.max_steps or self.stopped_early
+        return self.progress.step >= self.config.max_steps or self._has_lost_patience()
+
+    def _has_lost_patience(self) -> bool:
+        return 0 < self.config.patience <= self.progress.num_without_gain
 
     def _is_due(self, every_steps: int) -> bool:
         """Validation steps log too, so that a resumed run writes the same figures."""
@@ -220,18 +176,22 @@ class Loop:
         norm = accelerator.clip_grad_norm_(
             self.step.parameters(), self.config.clip_norm or math.inf
         )
+        learning_rate = self.scheduler.get_last_lr()[0]
         self.optimizer.step()
-        self.scheduler.step()
+        if not self.optimizer.step_was_skipped:
+            self.scheduler.step()
         self.optimizer.zero_grad()
         self.progress.step += 1
         for name, count in zip(("speech", "text"), counts, strict=True):
             key = f"tokens_{name}"
             self._sums[key] = self._sums.get(key, 0) + count.double()
         if self._is_due(self.config.log_every_steps) or self.progress.step == 1:
-            self._log(float(norm))
-        self.reporter.update(self.name, self.progress.step, self.config.max_steps, self._figures)
+            self._log(learning_rate, float(norm))
+        if accelerator.is_main_process:
+            step, last = self.progress.step, self.config.max_steps
+            self.reporter.update(self.name, step, last, self._figures)
 
-    def _log(self, norm: float) -> None:
+    def _log(self, learning_rate: float, norm: float) -> None:
         """Each term per target token since the last time, over all processes."""
         names = sorted(name for name in self._sums if not name.startswith("tokens_"))
         local = torch.stack([self._sums[name] for name in names])
@@ -241,22 +201,17 @@ class Loop:
             name: total / counts["text" if name == "external_mt" else "speech"]
             for name, total in totals.items()
         }
-        entry["learning_rate"] = self.scheduler.get_last_lr()[0]
-        entry["gradient_norm"] = norm
-        if not all(math.isfinite(entry[name]) for name in names):
-            raise UserError(
-                f"stage {self.name}, step {self.progress.step}",
-                expected="a finite loss",
-                found=", ".join(f"{name} {entry[name]}" for name in names),
-                remedy="Lower learning_rate, set clip_norm, or train with precision fp32; "
-                "the newest checkpoint is intact.",
-            )
+        self._check_finite(entry)
+        entry["learning_rate"] = learning_rate
+        if math.isfinite(norm):  # fp16 skips updates until its loss scale fits
+            entry["gradient_norm"] = norm
         self._sums = {}
         self._record("train", self.progress.train_history, entry)
 
     def _validate_and_save(self) -> None:
         before = [entry[self.config.metric] for entry in self.progress.dev_history]
         found = self.validate()
+        self._check_finite(found)
         self.step.train()
         sign = 1 if self.config.metric == "bleu" else -1
         is_gain = not before or sign * found[self.config.metric] > max(sign * b for b in before)
@@ -264,15 +219,29 @@ class Loop:
         self._record("dev", self.progress.dev_history, found)
         for stream, name in ((self.streams.speech, "speech"), (self.streams.text, "text")):
             if stream is not None:
-                setattr(self.progress, name, stream.position)
+                setattr(self.progress, name, replace(stream.position))
+        self.progress.wall_s = time.monotonic() - self._started
         self.checkpoints.save(self.accelerator, self.progress)
         self.on_validation(self.progress)
 
+    def _check_finite(self, figures: dict[str, float]) -> None:
+        if not all(math.isfinite(value) for value in figures.values()):
+            raise UserError(
+                f"stage {self.name}, step {self.progress.step}",
+                expected="a finite loss",
+                found=", ".join(f"{name} {value}" for name, value in figures.items()),
+                remedy="Lower learning_rate, set clip_norm, or train with precision fp32, in "
+                "another folder; the newest checkpoint here is from before.",
+            )
+
     def _record(self, kind: str, history: list[dict[str, float]], entry: dict[str, float]) -> None:
         history.append({"step": self.progress.step, **entry})
-        shown = {f"{kind}_{name}": value for name, value in entry.items()}
-        self._figures = self._figures | shown
+        self._show(kind, entry)
         self.accelerator.log(
-            {f"{self.name}/{name}": value for name, value in shown.items()},
-            step=self.progress.step,
+            {f"{self.name}/{kind}_{name}": value for name, value in entry.items()},
+            step=self.first_step + self.progress.step,
         )
+
+    def _show(self, kind: str, entry: dict[str, float]) -> None:
+        shown = {f"{kind}_{name}": value for name, value in entry.items() if name != "step"}
+        self._figures = self._figures | shown

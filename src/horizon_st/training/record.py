@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import resource
 import sys
-from collections.abc import Sequence
+import uuid
 from dataclasses import asdict, dataclass, field
-from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from horizon_st.errors import UserError
 from horizon_st.training.checkpoint import write_atomically
 
 RECORD_FILE = "record.json"
@@ -31,10 +32,12 @@ class StageRecord:
     Attributes:
         name: mt_external, mt_in_domain or st.
         steps: optimiser updates.
-        wall_s: seconds of training and validation.
+        wall_s: seconds of training and validation, over all interruptions; work that was lost to
+            a kill and done again counts once.
+        stopped_early: whether patience ran out before `max_steps`.
         train_history: per logged step, each term per target token, learning rate, gradient norm.
         dev_history: per validation, dev loss per target token and, if asked for, dev BLEU.
-        stopped_early: whether patience ran out before `max_steps`.
+        final: the dev figures of the averaged weights; None until the stage has ended.
     """
 
     name: str
@@ -43,11 +46,30 @@ class StageRecord:
     stopped_early: bool
     train_history: list[dict[str, float]]
     dev_history: list[dict[str, float]]
+    final: dict[str, float] | None = None
 
 
 @dataclass
 class RunRecord:
-    """One run as JSON: the resolved recipe, its surroundings and its figures."""
+    """One run as JSON: the resolved recipe, its surroundings and its figures.
+
+    Attributes:
+        name: of the recipe.
+        recipe: every key, with defaults.
+        seed: of the recipe.
+        num_parameters: of the model, frozen ones included.
+        data_fingerprint: SHA-256 of the files that `data.train`, `data.dev` and `data.text_pairs`
+            name, and of the weights of `initial_model`.
+        precision: as it was resolved: no (fp32), bf16 or fp16.
+        num_processes: that train together.
+        run_id: of this run folder, for trackers.
+        versions: of the packages that a result depends on.
+        hardware: processor, cores, threads, accelerator.
+        stages: what each stage did.
+        wall_s: sum over the stages.
+        peak_memory_mb: the most that one process has held, over all interruptions: on the
+            accelerator if there is one, else resident.
+    """
 
     name: str
     recipe: dict[str, Any]
@@ -56,15 +78,63 @@ class RunRecord:
     data_fingerprint: dict[str, str]
     precision: str
     num_processes: int
+    run_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     versions: dict[str, str] = field(default_factory=lambda: package_versions())
     hardware: dict[str, Any] = field(default_factory=lambda: describe_hardware())
     stages: list[StageRecord] = field(default_factory=list)
+    wall_s: float = 0.0
     peak_memory_mb: float = 0.0
+
+    def continue_from(self, folder: Path) -> None:
+        """Takes over id, stages and peak memory from the record in the folder, if there is one.
+
+        Raises:
+            UserError: that record cannot be read, or the data has changed since.
+        """
+        path = folder / RECORD_FILE
+        if not path.is_file():
+            return
+        try:
+            before = json.loads(path.read_text(encoding="utf-8"))
+            self.run_id = before["run_id"]
+            self.stages = [StageRecord(**stage) for stage in before["stages"]]
+            self.peak_memory_mb = before["peak_memory_mb"]
+            data_before = dict(before["data_fingerprint"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(
+                str(path),
+                expected="the record of this run",
+                found=f"{type(error).__name__}: {error}",
+                remedy="Remove the file; it is made again from the checkpoints.",
+            ) from error
+        for name in sorted({*data_before, *self.data_fingerprint}):
+            if data_before.get(name) != self.data_fingerprint.get(name):
+                raise UserError(
+                    name if name == "initial_model" else f"data.{name}",
+                    expected="what the run in the folder began with, "
+                    f"SHA-256 {data_before.get(name)}",
+                    found=f"SHA-256 {self.data_fingerprint.get(name)}",
+                    remedy="Put the old file back, or choose another --out.",
+                )
+
+    def stage(self, name: str) -> StageRecord | None:
+        """What the stage of that name did, if it has begun."""
+        return next((stage for stage in self.stages if stage.name == name), None)
+
+    def put(self, stage: StageRecord) -> None:
+        """Adds a stage, or replaces what was known about it."""
+        names = [known.name for known in self.stages]
+        if stage.name in names:
+            self.stages[names.index(stage.name)] = stage
+        else:
+            self.stages.append(stage)
 
     def write(self, folder: Path) -> None:
         """Writes ``record.json`` in one step."""
-        self.peak_memory_mb = peak_memory_mb()
-        write_atomically(folder / RECORD_FILE, json.dumps(asdict(self), indent=1) + "\n")
+        self.wall_s = sum(stage.wall_s for stage in self.stages)
+        self.peak_memory_mb = max(self.peak_memory_mb, peak_memory_mb())
+        text = json.dumps(asdict(self), indent=1, ensure_ascii=False, allow_nan=False)
+        write_atomically(folder / RECORD_FILE, text + "\n")
 
 
 def package_versions() -> dict[str, str]:
@@ -73,18 +143,25 @@ def package_versions() -> dict[str, str]:
 
 
 def describe_hardware() -> dict[str, Any]:
-    """Processor, threads and accelerator."""
+    """Processor, cores, threads and accelerator."""
     return {
         "machine": platform.machine(),
         "system": platform.system(),
+        "processor": _processor_name(Path("/proc/cpuinfo")),
+        "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
     }
 
 
-def fingerprint_files(paths: Sequence[Path]) -> dict[str, str]:
-    """The SHA-256 of each file's bytes, by file name."""
-    return {path.name: sha256(path.read_bytes()).hexdigest() for path in paths}
+def _processor_name(cpuinfo: Path) -> str:
+    """The name on Linux for x86; elsewhere what Python knows."""
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text().splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() == "model name":
+                return value.strip()
+    return platform.processor() or platform.machine()
 
 
 def peak_memory_mb() -> float:

@@ -6,93 +6,35 @@ continues when the same command is given again.
 
 from __future__ import annotations
 
-import logging
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
-from fcntl import LOCK_EX, LOCK_NB, flock
+import time
+from dataclasses import asdict
 from pathlib import Path
-from typing import Literal, Optional
 
-import torch
-import yaml
 from accelerate import Accelerator
 from accelerate.utils import set_seed
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
-from transformers import AutoFeatureExtractor, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
-from horizon_st.config import dump_config
 from horizon_st.data.collate import Collator, FeatureCache
-from horizon_st.data.frontend import FilterbankFrontend, Frontend, PretrainedFrontend
-from horizon_st.data.manifest import read_manifest, transcript_of, translation_of
-from horizon_st.data.sampling import DataConfig, read_text_pairs, speech_stream, text_stream
-from horizon_st.data.text import load_tokenizer, train_tokenizer
-from horizon_st.decoding.generate import DecodingConfig
-from horizon_st.decoding.trained import fingerprint, load_trained_model
+from horizon_st.data.sampling import speech_stream, text_stream
 from horizon_st.errors import UserError
-from horizon_st.model.build import build_translator
-from horizon_st.model.configuration import ModelConfig
-from horizon_st.model.translator import SpeechTranslatorModel
 from horizon_st.objective.objective import ObjectiveConfig
-from horizon_st.training.checkpoint import Checkpoints, Progress, write_atomically
-from horizon_st.training.loop import Loop, Reporter, StageConfig, Streams
+from horizon_st.training.checkpoint import Checkpoints, Progress, partial_of, rename_whole
+from horizon_st.training.devices import accelerated, resolve_precision, start_trackers
+from horizon_st.training.folder import run_folder
+from horizon_st.training.loop import Loop, Reporter, Streams
+from horizon_st.training.parts import build_parts, read_corpus
+from horizon_st.training.recipe import Recipe, StageConfig, StagesConfig
 from horizon_st.training.record import RunRecord, StageRecord
 from horizon_st.training.step import TrainingStep
 from horizon_st.training.validation import Validation
 
-STAGES = ("mt_external", "mt_in_domain", "st")
-RECIPE_FILE = "recipe.yaml"
+__all__ = ["Recipe", "Run", "StageConfig", "StagesConfig", "resolve_precision", "run_recipe"]
+
 _CACHE_BYTES_PER_GB = 1e9
-
-
-@dataclass
-class StagesConfig:
-    """The three stages; `max_steps: 0` skips one."""
-
-    mt_external: StageConfig = field(default_factory=lambda: StageConfig(max_steps=0))
-    mt_in_domain: StageConfig = field(default_factory=lambda: StageConfig(max_steps=0))
-    st: StageConfig = field(default_factory=StageConfig)
-
-
-@dataclass
-class Recipe:
-    """One run."""
-
-    name: str = field(default="???", metadata={"help": "of the run, in records and pictures"})
-    seed: int = field(default=1, metadata={"help": "of weights, order, dropout and augmentation"})
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = field(
-        default="auto", metadata={"help": "auto: bf16 where the hardware multiplies in it"}
-    )
-    initial_model: Optional[str] = field(  # noqa: UP045
-        default=None, metadata={"help": "a model trained here to start from, with its tokenizer"}
-    )
-    trackers: list[str] = field(
-        default_factory=lambda: ["tensorboard"],
-        metadata={"help": "any of tensorboard, wandb, mlflow"},
-    )
-    data: DataConfig = field(default_factory=DataConfig)
-    model: ModelConfig = field(default_factory=ModelConfig)
-    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
-    decoding: DecodingConfig = field(default_factory=DecodingConfig)
-    stages: StagesConfig = field(default_factory=StagesConfig)
-
-    def __post_init__(self) -> None:
-        if self.stages.mt_external.max_steps > 0 and self.data.text_pairs is None:
-            raise UserError(
-                "stages.mt_external.max_steps",
-                expected="0 without external text pairs",
-                found=self.stages.mt_external.max_steps,
-                remedy="Set data.text_pairs to a JSONL file of text pairs, or max_steps to 0.",
-            )
-        if self.initial_model is not None and self.data.tokenizer is not None:
-            raise UserError(
-                "data.tokenizer",
-                expected="nothing beside initial_model, which brings its own tokenizer",
-                found=self.data.tokenizer,
-                remedy="Remove one of the two.",
-            )
 
 
 def run_recipe(recipe: Recipe, folder: Path, reporter: Reporter) -> Path:
@@ -105,42 +47,13 @@ def run_recipe(recipe: Recipe, folder: Path, reporter: Reporter) -> Path:
         UserError: the data, the recipe or a checkpoint is unusable, another process trains in the
             folder, or it holds a run of another recipe.
     """
-    # transformers ties the embeddings, and its own loading restores the tie that this warns about.
-    logging.getLogger("accelerate.utils.other").setLevel(logging.ERROR)
     transformers_logging.disable_progress_bar()
-    accelerator = Accelerator(
-        mixed_precision=resolve_precision(recipe.precision),
-        log_with=recipe.trackers or None,
-        project_dir=str(folder),
-        step_scheduler_with_optimizer=False,
-    )
-    with _only_writer(folder, accelerator):
-        _keep_recipe(recipe, folder, accelerator)
+    with (
+        accelerated(recipe, folder) as accelerator,
+        run_folder(folder, recipe, accelerator),
+    ):
         set_seed(recipe.seed)
-        run = Run(recipe, folder, accelerator, reporter)
-        return run.train()
-
-
-def resolve_precision(precision: str) -> str:
-    """Accelerate's name of a precision: bf16 on `auto` where the hardware multiplies in bf16.
-
-    Raises:
-        UserError: fp16 is asked for without a GPU.
-    """
-    has_gpu = torch.cuda.is_available()
-    if precision == "fp16" and not has_gpu:
-        raise UserError(
-            "precision",
-            expected="fp32, bf16 or auto without a GPU",
-            found=precision,
-            remedy="Set precision: auto.",
-        )
-    if precision == "auto":
-        has_bf16 = (
-            torch.cuda.is_bf16_supported() if has_gpu else torch.cpu._is_avx512_bf16_supported()
-        )
-        return "bf16" if has_bf16 else "no"
-    return {"fp32": "no"}.get(precision, precision)
+        return Run(recipe, folder, accelerator, reporter).train()
 
 
 class Run:
@@ -160,89 +73,85 @@ class Run:
         self.folder = folder
         self.accelerator = accelerator
         self.reporter = reporter
-        self.train_cuts = read_manifest(Path(recipe.data.train))
-        self.dev_cuts = list(read_manifest(Path(recipe.data.dev)))
-        self.in_domain_pairs = [
-            (transcript, translation_of(cut))
-            for cut in self.train_cuts
-            if (transcript := transcript_of(cut)) is not None
-        ]
-        self.external_pairs = (
-            read_text_pairs(Path(recipe.data.text_pairs)) if recipe.data.text_pairs else []
+        self.corpus = read_corpus(recipe)
+        self.parts = build_parts(recipe, self.corpus)
+        self.features = FeatureCache(
+            self.parts.frontend, recipe.data.cache_gb * _CACHE_BYTES_PER_GB
         )
-        self.tokenizer, self.frontend, self.translator = self._build()
-        self.features = FeatureCache(self.frontend, recipe.data.cache_gb * _CACHE_BYTES_PER_GB)
         self.record = RunRecord(
             name=recipe.name,
             recipe=asdict(recipe),
             seed=recipe.seed,
-            num_parameters=sum(p.numel() for p in self.translator.parameters()),
-            data_fingerprint={path.name: fingerprint(path) for path in self._data_files()},
+            num_parameters=sum(p.numel() for p in self.parts.translator.parameters()),
+            data_fingerprint=self.corpus.fingerprint,
             precision=str(accelerator.mixed_precision),
             num_processes=accelerator.num_processes,
         )
+        self.record.continue_from(folder)
+        self._write_record()
 
     def train(self) -> Path:
         """The folder of the final model."""
-        model_folder = self.folder / "model"
-        for name in STAGES:
-            config: StageConfig = getattr(self.recipe.stages, name)
-            if config.max_steps > 0:
-                model_folder = self._run_stage(name, config)
+        for name in self.recipe.stages.trained:
+            averaged = self._stage_folder(name) / "model"
+            stage = self.record.stage(name)
+            if averaged.is_dir() and stage is not None and stage.final is not None:
+                self._load(_read_model(averaged))
+            else:
+                self._run_stage(name)
         final = self.folder / "model"
         if self.accelerator.is_main_process and not final.exists():
-            if model_folder == final:
-                self._save_model(self.translator.state_dict(), final)
-            else:
-                _copy_whole(model_folder, final)
+            partial = partial_of(final)
+            shutil.copytree(averaged, partial)
+            rename_whole(partial, final)
         self.accelerator.wait_for_everyone()
-        self.accelerator.end_training()
         return final
 
-    def _run_stage(self, name: str, config: StageConfig) -> Path:
-        stage_folder = self.folder / "stages" / name
+    def _run_stage(self, name: str) -> None:
+        config, recipe = self.recipe.stages.of(name), self.recipe
         checkpoints = Checkpoints(
-            stage_folder / "checkpoints",
+            self._stage_folder(name) / "checkpoints",
             keep_newest=config.keep_newest,
             keep_best=config.keep_best,
             metric=config.metric,
             higher_is_better=config.metric == "bleu",
         )
-        if self.recipe.trackers:
-            self.accelerator.init_trackers(self.recipe.name)
+        if recipe.trackers and not self.accelerator.trackers:
+            start_trackers(self.accelerator, recipe, self.record.run_id, self.folder)
+        # The stage is the same whether the ones before it ran just now or long ago.
+        set_seed(recipe.seed, device_specific=True)
+        validate = self._validation_of(name)
         loop = Loop(
             name,
             config,
-            step=TrainingStep(self.translator, self._objective_of(name)),
+            step=TrainingStep(self.parts.translator, self._objective_of(name)),
             streams=self._streams_of(name),
-            validate=Validation(
-                self.translator,
-                self.tokenizer,
-                self.dev_cuts,
-                self.features,
-                self.recipe.decoding,
-                self.accelerator,
-                modality="speech" if name == "st" else "text",
-                with_bleu=config.metric == "bleu",
-            ),
+            validate=validate,
             checkpoints=checkpoints,
             accelerator=self.accelerator,
             reporter=self.reporter,
-            on_validation=lambda progress: self._write_record(name, loop, progress),
+            on_validation=lambda progress: self._record_stage(name, loop, progress),
+            first_step=self._first_step_of(name),
         )
         progress = loop.run()
-        self._write_record(name, loop, progress)
-        averaged = stage_folder / "model"
-        weights = checkpoints.average(config.average, config.average_of)
-        prefix = "translator."
-        weights = {key.removeprefix(prefix): value for key, value in weights.items()}
-        if self.accelerator.is_main_process and not averaged.exists():
-            self._save_model(weights, averaged)
-        self.accelerator.wait_for_everyone()
+        started = time.monotonic()
+        weights = {
+            key.removeprefix("translator."): value
+            for key, value in checkpoints.average(config.average, config.average_of).items()
+        }
+        self._load(weights)
+        final = validate()
+        self._record_stage(name, loop, progress, final, time.monotonic() - started)
         self.accelerator.free_memory()
-        self.translator.load_state_dict(weights, strict=False)
-        self.translator.tie_weights()
-        return averaged
+        self._save_model(weights, self._stage_folder(name) / "model")
+
+    def _stage_folder(self, name: str) -> Path:
+        return self.folder / "stages" / name
+
+    def _first_step_of(self, name: str) -> int:
+        """Steps of the earlier stages: trackers such as W&B want steps that only rise."""
+        stages = self.recipe.stages
+        return sum(stages.of(s).max_steps for s in stages.trained[: stages.trained.index(name)])
 
     def _objective_of(self, name: str) -> ObjectiveConfig:
         """The recipe's objective for the last stage; the MT stages are plain cross-entropy."""
@@ -251,146 +160,91 @@ class Run:
         return ObjectiveConfig(label_smoothing=self.recipe.objective.label_smoothing)
 
     def _streams_of(self, name: str) -> Streams:
-        recipe = self.recipe
+        recipe, corpus, tokenizer = self.recipe, self.corpus, self.parts.tokenizer
         share = {
             "seed": recipe.seed,
             "rank": self.accelerator.process_index,
             "world_size": self.accelerator.num_processes,
         }
         if name == "st":
-            collate = Collator(self.features, self.tokenizer, recipe.data.augment, recipe.seed)
-            speech = speech_stream(self.train_cuts, collate, recipe.data, **share)
-            uses_text = bool(self.external_pairs) and recipe.objective.external_mt_weight > 0
-            pairs = self.external_pairs if uses_text else []
+            collate = Collator(self.features, tokenizer, recipe.data.augment, recipe.seed)
+            speech = speech_stream(corpus.train_cuts, collate, recipe.data, **share)
+            pairs = corpus.external_pairs if recipe.objective.external_mt_weight > 0 else []
         else:
             speech = None
-            pairs = self.external_pairs if name == "mt_external" else self.in_domain_pairs
-        text = text_stream(pairs, self.tokenizer, recipe.data, **share) if pairs else None
+            pairs = corpus.external_pairs if name == "mt_external" else corpus.in_domain_pairs
+        text = text_stream(pairs, tokenizer, recipe.data, **share) if pairs else None
         return Streams(speech, text)
 
-    def _build(self) -> tuple[PreTrainedTokenizerBase, Frontend, SpeechTranslatorModel]:
-        recipe = self.recipe
-        needs_ctc = recipe.objective.ctc_weight > 0
-        if recipe.initial_model is not None:
-            initial = load_trained_model(recipe.initial_model, device="cpu")
-            _check_ctc(initial.model, needs_ctc, recipe.initial_model)
-            return initial.tokenizer, initial.frontend, initial.model
-        tokenizer = self._tokenizer()
-        model = build_translator(
-            recipe.model,
-            vocab_size=len(tokenizer),
-            pad_id=tokenizer.pad_token_id,
-            bos_id=tokenizer.bos_token_id,
-            eos_id=tokenizer.eos_token_id,
-            ctc=needs_ctc,
+    def _validation_of(self, name: str) -> Validation:
+        return Validation(
+            self.parts.translator,
+            self.parts.tokenizer,
+            self.corpus.dev_cuts,
+            self.features,
+            self.recipe.decoding,
+            self.accelerator,
+            modality="speech" if name == "st" else "text",
+            with_bleu=self.recipe.stages.of(name).metric == "bleu",
         )
-        return tokenizer, self._frontend(), model
 
-    def _tokenizer(self) -> PreTrainedTokenizerBase:
-        """The named tokenizer, that of the pretrained text model, or one trained on all texts."""
-        recipe = self.recipe
-        source = recipe.data.tokenizer or recipe.model.text_model.pretrained
-        if source is not None:
-            return load_tokenizer(source)
-        pairs = [*self.in_domain_pairs, *self.external_pairs]
-        untranscribed = [
-            translation_of(cut) for cut in self.train_cuts if transcript_of(cut) is None
-        ]
-        sentences = [text for pair in pairs for text in pair] + untranscribed
-        return train_tokenizer(sentences, recipe.data.vocab_size)
-
-    def _frontend(self) -> Frontend:
-        encoder = self.recipe.model.speech_encoder
-        if encoder.pretrained is None:
-            return FilterbankFrontend(encoder.num_mel_bins, self.recipe.data.high_hz)
-        return PretrainedFrontend(AutoFeatureExtractor.from_pretrained(encoder.pretrained))
-
-    def _data_files(self) -> list[Path]:
-        data = self.recipe.data
-        return [Path(name) for name in (data.train, data.dev, data.text_pairs) if name]
+    def _load(self, weights: dict[str, Tensor]) -> None:
+        """Puts all weights into the model; tied ones are stored once."""
+        translator = self.parts.translator
+        own = translator.state_dict()
+        given = {own[name].data_ptr() for name in weights}
+        missing = [name for name, value in own.items() if value.data_ptr() not in given]
+        assert not missing, f"weights without {missing}"
+        translator.load_state_dict(weights, strict=False)
 
     def _save_model(self, weights: dict[str, Tensor], folder: Path) -> None:
-        """Model, tokenizer and front end, in one step."""
-        partial = folder.with_name(f".partial-{folder.name}")
-        shutil.rmtree(partial, ignore_errors=True)
-        self.translator.save_pretrained(partial, state_dict=weights)
-        self.tokenizer.save_pretrained(partial)
-        self.frontend.save_pretrained(partial)
-        partial.rename(folder)
+        """Model, tokenizer and front end, in one step; with it the stage has ended."""
+        if self.accelerator.is_main_process and not folder.exists():
+            partial = partial_of(folder)
+            self.parts.translator.save_pretrained(partial, state_dict=weights)
+            self.parts.tokenizer.save_pretrained(partial)
+            self.parts.frontend.save_pretrained(partial)
+            rename_whole(partial, folder)
+        self.accelerator.wait_for_everyone()
 
-    def _write_record(self, name: str, loop: Loop, progress: Progress) -> None:
-        stage = StageRecord(
-            name=name,
-            steps=progress.step,
-            wall_s=progress.wall_s,
-            stopped_early=loop.stopped_early,
-            train_history=progress.train_history,
-            dev_history=progress.dev_history,
+    def _record_stage(
+        self,
+        name: str,
+        loop: Loop,
+        progress: Progress,
+        final: dict[str, float] | None = None,
+        final_wall_s: float = 0.0,
+    ) -> None:
+        self.record.put(
+            StageRecord(
+                name=name,
+                steps=progress.step,
+                wall_s=progress.wall_s + final_wall_s,
+                stopped_early=loop.stopped_early,
+                train_history=progress.train_history,
+                dev_history=progress.dev_history,
+                final=final,
+            )
         )
-        self.record.stages = [s for s in self.record.stages if s.name != name] + [stage]
+        self._write_record()
+
+    def _write_record(self) -> None:
         if self.accelerator.is_main_process:
             self.record.write(self.folder)
 
 
-def _check_ctc(model: SpeechTranslatorModel, needs_ctc: bool, source: str) -> None:
-    if needs_ctc and model.ctc_head is None:
+def _read_model(folder: Path) -> dict[str, Tensor]:
+    """The weights of an averaged model, from one file or several."""
+    try:
+        return {
+            name: value
+            for path in sorted(folder.glob("model*.safetensors"))
+            for name, value in load_file(path).items()
+        }
+    except (OSError, SafetensorError) as error:
         raise UserError(
-            "objective.ctc_weight",
-            expected=f"0, since {source} was trained without a CTC head",
-            found="a positive weight",
-            remedy="Set ctc_weight to 0, or train the initial model with ctc_weight above 0.",
-        )
-
-
-def _copy_whole(source: Path, target: Path) -> None:
-    partial = target.with_name(f".partial-{target.name}")
-    shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(source, partial)
-    partial.rename(target)
-
-
-def _keep_recipe(recipe: Recipe, folder: Path, accelerator: Accelerator) -> None:
-    """Writes the resolved recipe, or checks that the folder's run has the same one."""
-    path = folder / RECIPE_FILE
-    text = dump_config(recipe)
-    if path.is_file():
-        then, now = yaml.safe_load(path.read_text()), yaml.safe_load(text)
-        difference = _first_difference(then, now)
-        if difference is not None:
-            raise UserError(
-                str(folder),
-                expected="an empty folder, or the run of the same recipe to continue",
-                found=difference,
-                remedy="Choose another --out, or remove the folder to begin anew.",
-            )
-    elif accelerator.is_main_process:
-        write_atomically(path, text)
-
-
-def _first_difference(then: object, now: object, path: str = "") -> str | None:
-    if isinstance(then, dict) and isinstance(now, dict):
-        for key in [*then, *now]:
-            inner = f"{path}.{key}" if path else str(key)
-            found = _first_difference(then.get(key), now.get(key), inner)
-            if found is not None:
-                return found
-        return None
-    return None if then == now else f"a run with {path} {then!r} instead of {now!r}"
-
-
-@contextmanager
-def _only_writer(folder: Path, accelerator: Accelerator) -> Iterator[None]:
-    """Holds the folder's lock, which the system frees when the process ends, however it ends."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
-        if accelerator.is_main_process:
-            try:
-                flock(lock, LOCK_EX | LOCK_NB)
-            except BlockingIOError as error:
-                raise UserError(
-                    str(folder),
-                    expected="a run folder that no other process trains in",
-                    found="a lock held by another process",
-                    remedy="Wait for it, stop it, or choose another --out.",
-                ) from error
-        yield
+            str(folder),
+            expected="the averaged model of a stage",
+            found=f"{type(error).__name__}: {' '.join(str(error).split())}",
+            remedy="Remove this folder; it is made again from the stage's checkpoints.",
+        ) from error

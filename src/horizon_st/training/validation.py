@@ -65,7 +65,7 @@ class Validation:
         self._translator.train(was_training)
         return figures
 
-    @torch.inference_mode()
+    @torch.no_grad()  # see decoding.generate for why not inference_mode
     def _loss(self) -> float:
         total = torch.zeros(2, dtype=torch.float64, device=self._accelerator.device)
         num_speech = int(self._modality == "speech")

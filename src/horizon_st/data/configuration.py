@@ -1,0 +1,65 @@
+"""The recipe's data section: where the data is and how it becomes batches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+from horizon_st.data.audio import SAMPLING_RATE
+from horizon_st.data.augment import AugmentConfig
+from horizon_st.errors import UserError
+
+_LOWEST_HIGH_HZ = 1000
+
+
+@dataclass
+class DataConfig:
+    """Where the data is and how it becomes batches."""
+
+    train: str = field(default="???", metadata={"help": "manifest of the training triples"})
+    dev: str = field(default="???", metadata={"help": "manifest for early stopping"})
+    text_pairs: str | None = field(
+        default=None, metadata={"help": "JSONL of external text pairs {source, target}"}
+    )
+    tokenizer: str | None = field(
+        default=None, metadata={"help": "folder or hub id; None trains one of vocab_size pieces"}
+    )
+    vocab_size: int = field(default=1000, metadata={"help": "shared unigram vocabulary"})
+    high_hz: float = field(
+        default=7600.0, metadata={"help": "upper edge of the mel bins; 3800 for telephone speech"}
+    )
+    max_batch_s: float = field(
+        default=100.0, metadata={"help": "padded seconds of speech per micro-batch and process"}
+    )
+    max_batch_utterances: int | None = field(default=None, metadata={"help": "upper bound"})
+    max_batch_tokens: int = field(
+        default=2000, metadata={"help": "padded source tokens per micro-batch of text pairs"}
+    )
+    num_buckets: int = field(default=8, metadata={"help": "length buckets"})
+    num_workers: int = field(default=0, metadata={"help": "processes that load audio"})
+    cache_gb: float = field(
+        default=1.0, metadata={"help": "memory for features kept between epochs, per process"}
+    )
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+
+    def __post_init__(self) -> None:
+        for name in ("max_batch_s", "max_batch_tokens", "max_batch_utterances", "vocab_size"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                _refuse(name, "a positive number", value, "Leave it out for the default.")
+        if self.num_buckets < 1:
+            _refuse("num_buckets", "at least 1", self.num_buckets, "Use 1 for no bucketing.")
+        for name in ("num_workers", "cache_gb"):
+            if not getattr(self, name) >= 0:
+                _refuse(name, "0 or more", getattr(self, name), "Use 0 for none.")
+        if not _LOWEST_HIGH_HZ <= self.high_hz <= SAMPLING_RATE / 2:
+            _refuse(
+                "high_hz",
+                f"between {_LOWEST_HIGH_HZ} and {SAMPLING_RATE // 2}",
+                self.high_hz,
+                "Use 7600 for wide-band speech, 3800 for telephone speech.",
+            )
+
+
+def _refuse(key: str, expected: str, found: object, remedy: str) -> NoReturn:
+    raise UserError(f"data.{key}", expected=expected, found=found, remedy=remedy)

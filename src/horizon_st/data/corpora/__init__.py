@@ -1,0 +1,1 @@
+"""Corpora that the package knows how to prepare."""

@@ -1,0 +1,136 @@
+"""Recipe and hardware -> one Accelerator: devices, precision, processes, trackers."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from accelerate.tracking import get_available_trackers
+from accelerate.utils import (
+    DistributedDataParallelKwargs,
+    DistributedType,
+    ProjectConfiguration,
+)
+
+from horizon_st.errors import UserError
+from horizon_st.training.recipe import Recipe
+
+_PROJECT = "horizon-st"
+_SUPPORTED = (
+    DistributedType.NO,
+    DistributedType.MULTI_CPU,
+    DistributedType.MULTI_GPU,
+)
+
+
+@contextmanager
+def accelerated(recipe: Recipe, folder: Path) -> Iterator[Accelerator]:
+    """A context with the accelerator of a run; its trackers end with it.
+
+    Raises:
+        UserError: the hardware lacks the precision, a tracker is not installed, or accelerate is
+            configured for something that training does not support.
+    """
+    _check_trackers(recipe.trackers)
+    # transformers ties the embeddings, and its own loading restores the tie that this warns about.
+    logging.getLogger("accelerate.utils.other").setLevel(logging.ERROR)
+    # It is deprecated, but what replaces it broadcasts tables of different length at the start.
+    warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)
+    accelerator = Accelerator(
+        mixed_precision=resolve_precision(recipe.precision),
+        log_with=recipe.trackers or None,
+        project_config=ProjectConfiguration(str(folder), logging_dir=str(folder / "tensorboard")),
+        step_scheduler_with_optimizer=False,
+        # Position tables that grow differ between processes. Text stages leave the speech encoder
+        # out, layer drop leaves out layers.
+        kwargs_handlers=[
+            DistributedDataParallelKwargs(broadcast_buffers=False, find_unused_parameters=True)
+        ],
+    )
+    try:
+        if accelerator.distributed_type not in _SUPPORTED:
+            raise UserError(
+                "accelerate's configuration",
+                expected="one process, or data parallelism (DDP) over CPUs or GPUs",
+                found=accelerator.distributed_type.value,
+                remedy="Run `accelerate config` anew, or start without `accelerate launch`.",
+            )
+        yield accelerator
+    finally:
+        for tracker in accelerator.trackers:
+            tracker.finish()
+        # The next run of this process may have another precision. The process group stays: its
+        # processes cannot find each other a second time.
+        AcceleratorState._reset_state()
+
+
+def resolve_precision(precision: str) -> str:
+    """Accelerate's name of a precision; on `auto` bf16 where it is fast, else fp32.
+
+    Fast are GPUs that have it and CPUs with AMX; other CPUs gain nothing on small models.
+
+    Raises:
+        UserError: fp16 is asked for without a GPU.
+    """
+    has_gpu = torch.cuda.is_available()
+    if precision == "fp16" and not has_gpu:
+        raise UserError(
+            "precision",
+            expected="fp32, bf16 or auto without a GPU",
+            found=precision,
+            remedy="Set precision: auto.",
+        )
+    if precision == "auto":
+        is_fast = torch.cuda.is_bf16_supported() if has_gpu else torch.cpu._is_amx_tile_supported()
+        return "bf16" if is_fast else "no"
+    return {"fp32": "no"}.get(precision, precision)
+
+
+def start_trackers(accelerator: Accelerator, recipe: Recipe, run_id: str, folder: Path) -> None:
+    """Starts the recipe's trackers; W&B continues the run of the same id.
+
+    TensorBoard's events go to ``folder/tensorboard``. MLflow begins a new run at each start.
+    """
+    accelerator.init_trackers(
+        _PROJECT,
+        init_kwargs={
+            "wandb": {
+                "id": run_id,
+                "name": recipe.name,
+                "resume": "allow",
+                "dir": str(folder),
+            }
+        },
+    )
+    for tracker in accelerator.trackers:
+        if tracker.name != "tensorboard":  # whose hyper-parameters need a folder of their own
+            tracker.store_init_configuration(dict(_flatten(asdict(recipe))))
+
+
+def _check_trackers(names: list[str]) -> None:
+    available = {tracker.value for tracker in get_available_trackers()}
+    for name in names:
+        if name not in available:
+            raise UserError(
+                "trackers",
+                expected=f"{name} to be installed",
+                found="no such package",
+                remedy=f"Install it with `pip install 'horizon-st[{name}]'`, or remove {name} "
+                "from trackers.",
+            )
+
+
+def _flatten(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            yield from _flatten(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value if isinstance(value, (int, float)) else str(value)

@@ -1,0 +1,118 @@
+"""The run folder: one writer, one recipe, and nothing half-written."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from fcntl import LOCK_EX, LOCK_NB, lockf
+from pathlib import Path
+
+import yaml
+from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
+
+from horizon_st.config import dump_config
+from horizon_st.errors import UserError
+from horizon_st.training.checkpoint import PARTIAL_PREFIX, write_atomically
+from horizon_st.training.recipe import Recipe
+
+RECIPE_FILE = "recipe.yaml"
+
+
+@contextmanager
+def run_folder(folder: Path, recipe: Recipe, accelerator: Accelerator) -> Iterator[None]:
+    """A context in which only this run writes to the folder, which holds its ``recipe.yaml``.
+
+    What a killed process left half-written is removed.
+
+    Raises:
+        UserError: on every process alike: another run trains in the folder, it holds a run of
+            another recipe, or it cannot be written.
+    """
+    with ExitStack() as stack:
+        failure: UserError | None = None
+        if accelerator.is_main_process:
+            try:
+                stack.enter_context(_locked(folder))
+                _remove_partial(folder)
+                _keep_recipe(recipe, folder)
+            except UserError as error:
+                failure = error
+        _raise_everywhere(failure)
+        yield
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Holds the folder's lock, which the system frees when the process ends, however it ends.
+
+    A lock of the process, which loading processes do not inherit: they may outlive it by seconds.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / ".lock").open("w")
+    except OSError as error:
+        raise UserError(
+            str(folder),
+            expected="a folder that can be written",
+            found=f"{type(error).__name__}: {error.strerror}",
+            remedy="Choose another --out.",
+        ) from error
+    with lock:
+        try:
+            lockf(lock, LOCK_EX | LOCK_NB)
+        except OSError as error:
+            raise UserError(
+                str(folder),
+                expected="a run folder that no other process trains in",
+                found="a lock held by another process",
+                remedy="Wait for it, stop it, or choose another --out.",
+            ) from error
+        yield
+
+
+def _remove_partial(folder: Path) -> None:
+    for path in sorted(folder.rglob(f"{PARTIAL_PREFIX}*")):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _keep_recipe(recipe: Recipe, folder: Path) -> None:
+    """Writes the resolved recipe, or checks that the folder's run has the same one."""
+    path = folder / RECIPE_FILE
+    text = dump_config(recipe)
+    if not path.is_file():
+        write_atomically(path, text)
+        return
+    difference = _first_difference(yaml.safe_load(path.read_text()), yaml.safe_load(text))
+    if difference is not None:
+        raise UserError(
+            str(folder),
+            expected="an empty folder, or the run of the same recipe to continue",
+            found=difference,
+            remedy="Choose another --out, or remove the folder to begin anew.",
+        )
+
+
+def _first_difference(then: object, now: object, path: str = "") -> str | None:
+    if isinstance(then, dict) and isinstance(now, dict):
+        for key in [*then, *now]:
+            inner = f"{path}.{key}" if path else str(key)
+            found = _first_difference(then.get(key), now.get(key), inner)
+            if found is not None:
+                return found
+        return None
+    return None if then == now else f"a run with {path} {then!r} instead of {now!r}"
+
+
+def _raise_everywhere(failure: UserError | None) -> None:
+    """Raises the main process's error on all of them, so that none waits for the others."""
+    found = [None if failure is None else vars(failure)]
+    [shared] = broadcast_object_list(found)
+    if failure is not None:
+        raise failure
+    if shared is not None:
+        raise UserError(shared.pop("place"), **shared)

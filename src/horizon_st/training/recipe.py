@@ -1,0 +1,185 @@
+"""One YAML = one run: the stages, and everything else that a run depends on."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, field
+from typing import Literal, Optional
+
+from horizon_st.data.sampling import DataConfig
+from horizon_st.decoding.generate import DecodingConfig
+from horizon_st.errors import UserError
+from horizon_st.model.configuration import ModelConfig
+from horizon_st.objective.objective import ObjectiveConfig
+
+STAGES = ("mt_external", "mt_in_domain", "st")
+TRACKERS = ("tensorboard", "wandb", "mlflow")
+_LOWEST = {
+    "max_steps": 0,
+    "warmup_steps": 0,
+    "weight_decay": 0,
+    "clip_norm": 0,
+    "accumulation": 1,
+    "validate_every_steps": 1,
+    "patience": 0,
+    "keep_newest": 1,
+    "keep_best": 0,
+    "average": 1,
+    "log_every_steps": 1,
+}
+
+
+@dataclass
+class StageConfig:
+    """One stage of training: how long, how fast, when to look and what to keep."""
+
+    max_steps: int = field(
+        default=10_000, metadata={"help": "optimiser updates; 0 skips the stage"}
+    )
+    learning_rate: float = field(default=1e-4, metadata={"help": "the highest"})
+    schedule: Literal["inverse_sqrt", "cosine", "constant"] = field(
+        default="inverse_sqrt", metadata={"help": "after the warm-up"}
+    )
+    warmup_steps: int = field(default=4000, metadata={"help": "linear rise from 0"})
+    weight_decay: float = field(default=1e-4, metadata={"help": "decoupled (AdamW)"})
+    beta2: float = field(default=0.98, metadata={"help": "Adam's; beta1 is 0.9"})
+    clip_norm: float = field(default=10.0, metadata={"help": "gradient norm; 0 switches it off"})
+    accumulation: int = field(default=1, metadata={"help": "micro-batches per update and process"})
+    validate_every_steps: int = field(default=1000, metadata={"help": "validation and checkpoint"})
+    metric: Literal["bleu", "loss"] = field(
+        default="loss", metadata={"help": "dev figure that ranks checkpoints and stops training"}
+    )
+    patience: int = field(
+        default=0, metadata={"help": "validations without gain before stopping; 0 never stops"}
+    )
+    keep_newest: int = field(default=10, metadata={"help": "checkpoints"})
+    keep_best: int = field(default=1, metadata={"help": "checkpoints, besides the newest"})
+    average: int = field(default=10, metadata={"help": "checkpoints averaged at the end"})
+    average_of: Literal["last", "best"] = field(default="last", metadata={"help": "which"})
+    log_every_steps: int = field(default=50, metadata={"help": "of training figures"})
+
+    def check(self, place: str) -> None:
+        """Refuses values out of range and combinations that cannot be.
+
+        Args:
+            place: the key of the section, for the message.
+
+        Raises:
+            UserError: names the key below `place`.
+        """
+        for name, low in _LOWEST.items():
+            if not getattr(self, name) >= low:
+                raise UserError(
+                    f"{place}.{name}",
+                    expected=f"at least {low}",
+                    found=getattr(self, name),
+                    remedy=f"The default is {type(self).__dataclass_fields__[name].default}; "
+                    "max_steps: 0 skips a stage.",
+                )
+        if not self.learning_rate > 0:
+            raise UserError(
+                f"{place}.learning_rate",
+                expected="a positive number",
+                found=self.learning_rate,
+                remedy="1e-4 is usual for ST, 7e-4 for MT from scratch.",
+            )
+        if not 0 <= self.beta2 < 1:
+            raise UserError(
+                f"{place}.beta2",
+                expected="at least 0 and below 1",
+                found=self.beta2,
+                remedy="0.98 is usual.",
+            )
+        keeper = "keep_newest" if self.average_of == "last" else "keep_best"
+        if self.average > getattr(self, keeper):
+            raise UserError(
+                f"{place}.average",
+                expected=f"at most {keeper}, since only kept checkpoints can be averaged",
+                found=f"average {self.average} with {keeper} {getattr(self, keeper)}",
+                remedy=f"Set {keeper} to {self.average}.",
+            )
+
+
+@dataclass
+class StagesConfig:
+    """The three stages; `max_steps: 0` skips one."""
+
+    mt_external: StageConfig = field(default_factory=lambda: StageConfig(max_steps=0))
+    mt_in_domain: StageConfig = field(default_factory=lambda: StageConfig(max_steps=0))
+    st: StageConfig = field(default_factory=StageConfig)
+
+    def __post_init__(self) -> None:
+        for name in STAGES:
+            self.of(name).check(f"stages.{name}")
+        if not self.trained:
+            raise UserError(
+                "stages",
+                expected="max_steps above 0 in at least one stage",
+                found="nothing to train",
+                remedy="Set stages.st.max_steps.",
+            )
+
+    def of(self, name: str) -> StageConfig:
+        """The stage of that name, one of `STAGES`."""
+        stage: StageConfig = getattr(self, name)
+        return stage
+
+    @property
+    def trained(self) -> list[str]:
+        """The names of the stages that are not skipped, in their order."""
+        return [name for name in STAGES if self.of(name).max_steps > 0]
+
+
+@dataclass
+class Recipe:
+    """One run."""
+
+    name: str = field(default="???", metadata={"help": "of the run, in records and pictures"})
+    seed: int = field(default=1, metadata={"help": "of weights, order, dropout and augmentation"})
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = field(
+        default="auto", metadata={"help": "auto: bf16 where the hardware multiplies fast in it"}
+    )
+    initial_model: Optional[str] = field(  # noqa: UP045
+        default=None, metadata={"help": "a model trained here to start from, with its tokenizer"}
+    )
+    trackers: list[str] = field(
+        default_factory=lambda: ["tensorboard"],
+        metadata={"help": "any of tensorboard, wandb, mlflow"},
+    )
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+    decoding: DecodingConfig = field(default_factory=DecodingConfig)
+    stages: StagesConfig = field(default_factory=StagesConfig)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed < 2**32:
+            raise UserError(
+                "seed",
+                expected="a number from 0 to 4294967295",
+                found=self.seed,
+                remedy="Any number there is as good as another.",
+            )
+        if self.stages.mt_external.max_steps > 0 and self.data.text_pairs is None:
+            raise UserError(
+                "stages.mt_external.max_steps",
+                expected="0 without external text pairs",
+                found=self.stages.mt_external.max_steps,
+                remedy="Set data.text_pairs to a JSONL file of text pairs, or max_steps to 0.",
+            )
+        if self.initial_model is not None and self.data.tokenizer is not None:
+            raise UserError(
+                "data.tokenizer",
+                expected="nothing beside initial_model, which brings its own tokenizer",
+                found=self.data.tokenizer,
+                remedy="Remove one of the two.",
+            )
+        for tracker in self.trackers:
+            if tracker not in TRACKERS:
+                nearest = difflib.get_close_matches(tracker, TRACKERS, n=1, cutoff=0.0)[0]
+                raise UserError(
+                    "trackers",
+                    expected=f"any of {', '.join(TRACKERS)}",
+                    found=tracker,
+                    remedy=f"Did you mean {nearest}?",
+                )

@@ -1,0 +1,119 @@
+"""Recipes that cannot be trained are refused with the key, what it should be, and what to do."""
+
+import pytest
+
+from horizon_st.errors import UserError
+from horizon_st.training import devices
+from horizon_st.training.devices import resolve_precision
+from horizon_st.training.recipe import STAGES, StageConfig, StagesConfig
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("stages.st.max_steps=-1", r"stages\.st\.max_steps: expected at least 0, found -1\. The"),
+        ("stages.st.accumulation=0", r"stages\.st\.accumulation: expected at least 1, found 0"),
+        ("stages.st.validate_every_steps=0", r"validate_every_steps: expected at least 1"),
+        ("stages.st.log_every_steps=0", r"stages\.st\.log_every_steps: expected at least 1"),
+        ("stages.st.keep_newest=0", r"stages\.st\.keep_newest: expected at least 1"),
+        ("stages.st.keep_best=-1", r"stages\.st\.keep_best: expected at least 0"),
+        ("stages.mt_external.average=0", r"stages\.mt_external\.average: expected at least 1"),
+        ("stages.st.patience=-1", r"stages\.st\.patience: expected at least 0"),
+        ("stages.st.warmup_steps=-1", r"stages\.st\.warmup_steps: expected at least 0"),
+        ("stages.st.weight_decay=-0.1", r"stages\.st\.weight_decay: expected at least 0"),
+        ("stages.st.clip_norm=.nan", r"stages\.st\.clip_norm: expected at least 0, found nan"),
+        ("stages.st.beta2=1", r"stages\.st\.beta2: expected at least 0 and below 1, found 1"),
+        ("stages.st.learning_rate=0", r"learning_rate: expected a positive number, found 0"),
+        (
+            "stages.mt_in_domain.average=3",
+            r"stages\.mt_in_domain\.average: expected at most keep_newest.*found average 3 with "
+            r"keep_newest 2\. Set keep_newest to 3",
+        ),
+        (
+            "stages.st.average_of=best",
+            r"stages\.st\.average: expected at most keep_best.*Set keep_best to 2",
+        ),
+        ("seed=-1", r"seed: expected a number from 0 to 4294967295, found -1"),
+        ("trackers=[tensorbord]", r"trackers: .*found tensorbord\. Did you mean tensorboard\?"),
+        (
+            "data.text_pairs=null",
+            r"stages\.mt_external\.max_steps: expected 0 without external text pairs, found 4\. "
+            r"Set data\.text_pairs",
+        ),
+        ("stages.st.max_stesp=3", r"stages\.st\.max_stesp: .*Did you mean 'max_steps'\?"),
+    ],
+)
+def test_impossible_values_are_refused(make_recipe, override, message):
+    with pytest.raises(UserError, match=message):
+        make_recipe(override)
+
+
+def test_a_recipe_must_train_something(make_recipe):
+    with pytest.raises(UserError, match=r"stages: expected max_steps above 0 in at least one"):
+        make_recipe(*(f"stages.{name}.max_steps=0" for name in STAGES))
+
+
+def test_two_tokenizers_are_one_too_many(make_recipe):
+    with pytest.raises(
+        UserError, match=r"data\.tokenizer: expected nothing beside initial_model.*Remove one"
+    ):
+        make_recipe("initial_model=a", "data.tokenizer=b")
+
+
+def test_trained_stages_in_their_order():
+    stages = StagesConfig(mt_external=StageConfig(max_steps=0), st=StageConfig(max_steps=3))
+    assert stages.trained == ["st"]
+    assert stages.of("st").max_steps == 3
+
+
+@pytest.mark.parametrize(
+    ("has_amx", "asked", "expected"),
+    [
+        (True, "auto", "bf16"),
+        (False, "auto", "no"),
+        (False, "bf16", "bf16"),
+        (True, "fp32", "no"),
+    ],
+)
+def test_precision_on_a_cpu(monkeypatch, has_amx, asked, expected):
+    monkeypatch.setattr(devices.torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(devices.torch.cpu, "_is_amx_tile_supported", lambda: has_amx)
+    assert resolve_precision(asked) == expected
+
+
+@pytest.mark.parametrize(("has_bf16", "expected"), [(True, "bf16"), (False, "no")])
+def test_precision_on_a_gpu(monkeypatch, has_bf16, expected):
+    monkeypatch.setattr(devices.torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(devices.torch.cuda, "is_bf16_supported", lambda: has_bf16)
+    assert resolve_precision("auto") == expected
+    assert resolve_precision("fp16") == "fp16"
+
+
+def test_fp16_needs_a_gpu(monkeypatch):
+    monkeypatch.setattr(devices.torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UserError, match=r"precision: expected .* without a GPU, found fp16\. Set"):
+        resolve_precision("fp16")
+
+
+def test_a_tracker_that_is_not_installed_names_the_extra(make_recipe, monkeypatch, tmp_path):
+    monkeypatch.setattr(devices, "get_available_trackers", list)
+    with (
+        pytest.raises(UserError, match=r"wandb to be installed.*pip install 'horizon-st\[wandb\]'"),
+        devices.accelerated(make_recipe("trackers=[wandb]"), tmp_path),
+    ):
+        pass
+
+
+def test_sharded_training_is_refused(make_recipe, monkeypatch, tmp_path):
+    monkeypatch.setattr(devices, "_SUPPORTED", ())
+    with (
+        pytest.raises(UserError, match=r"accelerate's configuration: expected one process.*NO"),
+        devices.accelerated(make_recipe(), tmp_path),
+    ):
+        pass
+
+
+def test_runs_of_one_process_may_differ_in_precision(make_recipe, tmp_path):
+    for asked, resolved in (("fp32", "no"), ("bf16", "bf16")):
+        with devices.accelerated(make_recipe(f"precision={asked}"), tmp_path) as accelerator:
+            assert accelerator.mixed_precision == resolved

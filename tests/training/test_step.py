@@ -1,0 +1,128 @@
+"""One normaliser for the whole step, and no pass that no term needs."""
+
+import pytest
+import torch
+
+from horizon_st.data.collate import Collator, FeatureCache
+from horizon_st.data.manifest import read_manifest
+from horizon_st.objective.objective import ObjectiveConfig
+from horizon_st.training.parts import build_parts, read_corpus
+from horizon_st.training.step import MicroBatch, TrainingStep
+
+
+@pytest.fixture(scope="module")
+def parts(make_recipe):
+    recipe = make_recipe("model.text_model.dropout=0")
+    torch.manual_seed(0)
+    return build_parts(recipe, read_corpus(recipe))
+
+
+@pytest.fixture(scope="module")
+def cuts(corpus):
+    return list(read_manifest(corpus / "train.jsonl"))
+
+
+@pytest.fixture(scope="module")
+def collate(parts):
+    return Collator(FeatureCache(parts.frontend, 1e9), parts.tokenizer)
+
+
+EVERYTHING = ObjectiveConfig(
+    mt_weight=0.5,
+    consistency_weight=1.0,
+    rdrop_weight=1.0,
+    mt_rdrop_weight=0.7,
+    external_mt_weight=0.4,
+    ctc_weight=0.3,
+)
+
+
+def losses_and_gradients(parts, micros):
+    step = TrainingStep(parts.translator.train(), EVERYTHING)
+    step.zero_grad()
+    counts = [torch.tensor(sum(m.num_tokens[side] for m in micros)) for side in (0, 1)]
+    losses, sums = [], {}
+    for micro in micros:
+        loss, found = step(micro, *counts)
+        loss.backward()
+        losses.append(float(loss.detach()))
+        for name, value in found.items():
+            sums[name] = sums.get(name, 0) + float(value)
+    gradients = {
+        name: parameter.grad.clone()
+        for name, parameter in step.named_parameters()
+        if parameter.grad is not None
+    }
+    return sum(losses), sums, gradients
+
+
+@pytest.mark.parametrize("sizes", [(8, 1), (1, 3, 5), (1,) * 9])
+def test_unequal_micro_batches_give_the_loss_and_gradient_of_one_batch(parts, collate, cuts, sizes):
+    # Each part gets another part as its text pairs, so that both normalisers are exercised.
+    whole = [MicroBatch(collate(cuts), collate(cuts))]
+    whole[0].text.speech = None
+    cut_up, start = [], 0
+    for size in sizes:
+        batch, text = (collate(cuts[start : start + size]) for _ in range(2))
+        text.speech = None
+        cut_up.append(MicroBatch(batch, text))
+        start += size
+    assert len({micro.num_tokens for micro in cut_up}) > 1
+    loss, sums, gradients = losses_and_gradients(parts, whole)
+    loss_in_parts, sums_in_parts, gradients_in_parts = losses_and_gradients(parts, cut_up)
+    assert loss_in_parts == pytest.approx(loss, rel=1e-5)
+    assert sums_in_parts == pytest.approx(sums, rel=1e-5, abs=1e-6)
+    assert gradients.keys() == gradients_in_parts.keys()
+    for name, gradient in gradients.items():
+        torch.testing.assert_close(
+            gradients_in_parts[name], gradient, rtol=1e-3, atol=1e-5, msg=name
+        )
+
+
+@pytest.mark.parametrize(
+    ("weights", "expected"),
+    [
+        ({"mt_weight": 0.0}, (1, 0)),
+        ({"mt_weight": 1.0}, (1, 1)),
+        ({"mt_weight": 0.0, "consistency_weight": 1.0}, (1, 1)),
+        ({"mt_weight": 0.0, "rdrop_weight": 1.0}, (2, 0)),
+        ({"mt_weight": 1.0, "rdrop_weight": 1.0, "mt_rdrop_weight": 1.0}, (2, 2)),
+    ],
+)
+def test_passes_of_weight_zero_are_not_computed(
+    parts, collate, cuts, monkeypatch, weights, expected
+):
+    asked = []
+    whole = parts.translator.passes
+    encoded = []
+
+    def spy(**arguments):
+        asked.append((arguments["num_speech"], arguments["num_text"]))
+        return whole(**arguments)
+
+    monkeypatch.setattr(parts.translator, "passes", spy)
+    for name in ("encode_speech", "encode_text"):
+        monkeypatch.setattr(
+            parts.translator, name, _counted(getattr(parts.translator, name), name, encoded)
+        )
+    step = TrainingStep(parts.translator, ObjectiveConfig(**weights))
+    _, sums = step(MicroBatch(collate(cuts[:2])), torch.tensor(9), torch.tensor(1))
+    assert asked == [expected]
+    assert ("encode_text" in encoded) is (expected[1] > 0)
+    assert ("ce_text" in sums) is (weights["mt_weight"] > 0)
+    assert sums.keys() >= {"ce_speech"}
+
+
+def _counted(function, name, calls):
+    def call(*arguments, **options):
+        calls.append(name)
+        return function(*arguments, **options)
+
+    return call
+
+
+def test_sums_are_detached(parts, collate, cuts):
+    step = TrainingStep(parts.translator, EVERYTHING)
+    loss, sums = step(MicroBatch(collate(cuts[:2])), torch.tensor(9), torch.tensor(1))
+    assert loss.requires_grad
+    assert not any(value.requires_grad for value in sums.values())
