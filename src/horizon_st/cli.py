@@ -55,10 +55,12 @@ def train(
     """Run all stages of a recipe; `horizon-st keys` lists what a recipe can say."""
     from horizon_st.config import load_config
     from horizon_st.recipes import find_recipe
+
+    path = find_recipe(recipe)
     from horizon_st.training.display import ProgressBars
     from horizon_st.training.stages import Recipe, run_recipe
 
-    resolved = load_config(Recipe, find_recipe(recipe), overrides or ())
+    resolved = load_config(Recipe, path, overrides or ())
     with ProgressBars(_console) as bars:
         model = run_recipe(resolved, out or Path("runs") / resolved.name, bars)
     _console.print(f"The model is in {model}", soft_wrap=True)

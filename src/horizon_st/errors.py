@@ -23,3 +23,11 @@ class UserError(ValueError):
         self.found = found if isinstance(found, str) else repr(found)
         self.remedy = remedy
         super().__init__(f"{place}: expected {expected}, found {self.found}. {remedy}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What pickle needs to carry the error from a worker process to its parent."""
+        return _rebuild, (self.place, self.expected, self.found, self.remedy)
+
+
+def _rebuild(place: str, expected: str, found: str, remedy: str) -> UserError:
+    return UserError(place, expected=expected, found=found, remedy=remedy)

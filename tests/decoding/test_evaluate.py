@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import math
 
 import numpy as np
 import pytest
@@ -114,6 +115,7 @@ def test_manifests_that_cannot_be_evaluated_are_refused(model_folder, manifest, 
 
 
 def test_a_long_evaluation_shows_a_bar(model_folder, manifest, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("horizon_st.decoding.evaluate._BAR_AFTER_S", math.inf)
     evaluate(model_folder, manifest, tmp_path / "out", config=SEARCH)
     assert "/7" not in capsys.readouterr().err
     monkeypatch.setattr("horizon_st.decoding.evaluate._BAR_AFTER_S", 0.0)

@@ -62,7 +62,7 @@ def evaluate(
     """
     config = config or DecodingConfig()
     build_metrics(lowercase=lowercase, tokenize=tokenize)  # refuses before hours of decoding
-    cuts = _read_cuts(manifest)
+    cuts = list(read_manifest(manifest))
     trained = load_trained_model(model_dir, device=device)
     started = time.monotonic()
     hypotheses = _decode(trained, cuts, config, modality, show_progress=show_progress)
@@ -105,28 +105,6 @@ def _sentences(
         )
         for cut, bleu, chrf in zip(cuts, scores.bleu, scores.chrf, strict=True)
     ]
-
-
-def _read_cuts(manifest: Path) -> list[MonoCut]:
-    cuts = list(read_manifest(manifest))
-    if not cuts:
-        raise UserError(
-            str(manifest),
-            expected="at least one utterance",
-            found="none",
-            remedy="Make the manifest again with `horizon-st prepare`.",
-        )
-    seen: set[str] = set()
-    for cut in cuts:
-        if cut.id in seen:
-            raise UserError(
-                str(manifest),
-                expected="an id of its own for every utterance",
-                found=f"{cut.id!r} twice",
-                remedy="Rename or remove one of them.",
-            )
-        seen.add(cut.id)
-    return cuts
 
 
 def _decode(
