@@ -172,10 +172,20 @@ def kill(process: subprocess.Popen[bytes], *, hits_group: bool) -> int:
     else:
         process.kill()
     process.wait()
-    _, left = psutil.wait_procs(family, timeout=GRACE_S)
+    deadline = time.monotonic() + GRACE_S
+    while (left := [one for one in family if is_alive(one)]) and time.monotonic() < deadline:
+        time.sleep(POLL_S)
     for one in left:
         one.kill()
     return len(left)
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Whether it still runs; one that has ended and waits to be reaped does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def find_faults(

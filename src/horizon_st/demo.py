@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from horizon_st.config import load_config
@@ -232,11 +233,12 @@ def _show_settings(jobs: list[_Job], console: Console) -> None:
 def _show_translations(corpus: CorpusSummary, model: Path, console: Console) -> None:
     cuts = list(read_manifest(corpus.folder / "test.jsonl"))[:_NUM_SHOWN]
     files = [cut.recording.sources[0].source for cut in cuts]
-    table = Table(title="Recordings the model has not heard", show_lines=True)
-    for heading in ("recording", "heard", "translation", "reference"):
-        table.add_column(heading, overflow="fold")
+    console.print("Recordings the model has not heard:")
     translated = SpeechTranslator.from_pretrained(model).translate(files)
     for cut, file, translation in zip(cuts, files, translated, strict=True):
-        heard = transcript_of(cut) or ""
-        table.add_row(Path(file).name, heard, translation.text, translation_of(cut))
-    console.print(table)
+        grid = Table.grid(padding=(0, 1))
+        grid.add_row("", "file", file)
+        grid.add_row("", "English", transcript_of(cut))
+        grid.add_row("", "reference", translation_of(cut))
+        grid.add_row("", "translation", f"[bold]{escape(translation.text)}[/]")
+        console.print(grid, "")

@@ -170,8 +170,8 @@ def test_folders_are_matched_by_id_and_rendered(tmp_path, references):
     assert result.metrics == compare(first, shuffled, **FEW).metrics
     assert json.loads(json.dumps(result.to_json())) == result.to_json()
     page = io.StringIO()
-    result.render(Console(file=page, width=160))
-    for text in ("BLEU", "chrF2", "TER (lower is better)", "seed 12345", "BLEU|nrefs:1|ar:1000"):
+    result.render(Console(file=page, width=80))
+    for text in ("BLEU", "chrF2", "TER (less is better)", "seed 12345", "BLEU|nrefs:1|ar:1000"):
         assert text in page.getvalue()
 
 

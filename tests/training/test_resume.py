@@ -109,12 +109,17 @@ def test_kills_beside_each_rename(train, undisturbed, tmp_path, monkeypatch, mom
     assert_same(tmp_path, undisturbed)
 
 
-def test_the_first_stage_is_not_needed_once_its_model_is_there(train, undisturbed, tmp_path):
+def test_checkpoints_of_a_finished_stage_are_not_needed(train, undisturbed, tmp_path):
     with pytest.raises(Killed):
         train(tmp_path, reporter=KillAt("st", 3))
     for name in ("mt_external", "mt_in_domain"):
         shutil.rmtree(tmp_path / "stages" / name / "checkpoints")
-    train(tmp_path)
+
+    class LastStageOnly:
+        def update(self, stage, step, max_steps, figures):
+            assert stage == "st"
+
+    train(tmp_path, reporter=LastStageOnly())
     assert_same(tmp_path, undisturbed)
 
 

@@ -75,12 +75,12 @@ class Comparison:
             f"seed {self.seed}",
         )
         table.add_column("metric")
-        columns = ("baseline", "system", "difference", "p (randomization)", "p (bootstrap)")
+        columns = ("baseline", "system", "difference", "p (shuffled)", "p (bootstrap)")
         for heading in columns:
-            table.add_column(heading, justify="right")
+            table.add_column(heading, justify="right", no_wrap=True)
         for name, metric in self.metrics.items():
             table.add_row(
-                name if metric.higher_is_better else f"{name} (lower is better)",
+                name if metric.higher_is_better else f"{name} (less is better)",
                 _format_score(metric.baseline),
                 _format_score(metric.system),
                 f"{metric.delta:+.2f}",
@@ -246,7 +246,7 @@ def _system_score(result: Result) -> SystemScore:
 
 
 def _format_score(score: SystemScore) -> str:
-    return f"{score.score:.2f} ({score.bootstrap_mean:.2f} ± {score.confidence_95:.2f})"
+    return f"{score.score:.2f} ± {score.confidence_95:.2f}"
 
 
 @contextmanager

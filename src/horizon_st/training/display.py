@@ -11,9 +11,9 @@ from rich.progress import (
     Progress,
     TaskID,
     TextColumn,
-    TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 
 _SHOWN = {
     "dev_bleu": "dev BLEU {:.1f}",
@@ -35,13 +35,11 @@ class ProgressBars:
         self._prefix = prefix
         self._tasks: dict[str, TaskID] = {}
         self._progress = Progress(
-            TextColumn("{task.description:<24}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[figures]}"),
+            TextColumn("{task.description:<20}", table_column=_fixed()),
+            BarColumn(bar_width=12),
+            MofNCompleteColumn(table_column=_fixed()),
+            TimeRemainingColumn(elapsed_when_finished=True, table_column=_fixed()),
+            TextColumn("{task.fields[figures]}", table_column=_fixed()),
             console=console,
         )
 
@@ -73,6 +71,10 @@ class Silent:
 
     def update(self, stage: str, step: int, max_steps: int, figures: dict[str, float]) -> None:
         """Shows nothing."""
+
+
+def _fixed() -> Column:
+    return Column(no_wrap=True)
 
 
 def _summary(figures: dict[str, float]) -> str:
