@@ -31,8 +31,8 @@ from rich.table import Table
 RUNS = ("pretraining", "baseline", "regularised")
 COMPARED = RUNS[1:]
 POLL_S = 0.05
-GRACE_S = 1.5
-"""How long children may take to notice that their parent has gone."""
+GRACE_S = 30.0
+"""How long children may outlive their parent: they look for it once their imports are done."""
 
 
 @dataclass
@@ -76,7 +76,8 @@ class Attempt:
     delay_s: float
     ended: str
     checkpoints: str
-    num_left: int
+    num_left: int = 0
+    gone_after_s: float = 0.0
 
 
 def main() -> int:
@@ -98,7 +99,7 @@ def main() -> int:
         watch.look()
         time.sleep(POLL_S)
     watch.look()
-    attempts.append(Attempt(0.0, f"status {process.returncode}", watch.summary(), 0))
+    attempts.append(Attempt(0.0, f"status {process.returncode}", watch.summary()))
     console.print(table_of(attempts))
     faults = find_faults(attempts, watch, undisturbed, killed)
     for fault in faults:
@@ -151,33 +152,36 @@ def kill_and_restart(
             time.sleep(POLL_S)
         if process.poll() is not None:
             ended = f"status {process.returncode}"
-            attempts.append(Attempt(delay_s, ended, watch.summary(), 0))
+            attempts.append(Attempt(delay_s, ended, watch.summary()))
             if process.returncode != 0:
                 break
             continue
         hits_group = chance.random() < 0.5
-        num_left = kill(process, hits_group=hits_group)
+        num_left, gone_after_s = kill(process, hits_group=hits_group)
         num_kills += 1
         watch.look()
         ended = f"kill {num_kills}, {'group' if hits_group else 'first process'}"
-        attempts.append(Attempt(delay_s, ended, watch.summary(), num_left))
+        attempts.append(Attempt(delay_s, ended, watch.summary(), num_left, gone_after_s))
     return attempts
 
 
-def kill(process: subprocess.Popen[bytes], *, hits_group: bool) -> int:
-    """The number of the demo's processes that are still there a moment after the SIGKILL."""
+def kill(process: subprocess.Popen[bytes], *, hits_group: bool) -> tuple[int, float]:
+    """How many of the demo's processes outlive a SIGKILL, and the seconds until the rest ended."""
     family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
     if hits_group:
         os.killpg(process.pid, signal.SIGKILL)
     else:
         process.kill()
     process.wait()
-    deadline = time.monotonic() + GRACE_S
-    while (left := [one for one in family if is_alive(one)]) and time.monotonic() < deadline:
+    killed_at = time.monotonic()
+    while (left := [one for one in family if is_alive(one)]) and (
+        time.monotonic() < killed_at + GRACE_S
+    ):
         time.sleep(POLL_S)
+    gone_after_s = time.monotonic() - killed_at
     for one in left:
         one.kill()
-    return len(left)
+    return len(left), gone_after_s
 
 
 def is_alive(process: psutil.Process) -> bool:
@@ -215,10 +219,17 @@ def sha256_of(model: Path) -> str:
 
 def table_of(attempts: list[Attempt]) -> Table:
     """One row per start."""
-    table = Table("start", "killed after s", "ended by", "left over", "newest checkpoints then")
+    table = Table("start", "killed after s", "ended by", "left over", "gone after s", "checkpoints")
     for number, attempt in enumerate(attempts, start=1):
-        delay = f"{attempt.delay_s:.1f}" if attempt.ended.startswith("kill") else ""
-        table.add_row(str(number), delay, attempt.ended, str(attempt.num_left), attempt.checkpoints)
+        was_killed = attempt.ended.startswith("kill")
+        table.add_row(
+            str(number),
+            f"{attempt.delay_s:.1f}" if was_killed else "",
+            attempt.ended,
+            str(attempt.num_left),
+            f"{attempt.gone_after_s:.1f}" if was_killed else "",
+            attempt.checkpoints,
+        )
     return table
 
 

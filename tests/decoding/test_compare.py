@@ -171,7 +171,7 @@ def test_folders_are_matched_by_id_and_rendered(tmp_path, references):
     assert json.loads(json.dumps(result.to_json())) == result.to_json()
     page = io.StringIO()
     result.render(Console(file=page, width=80))
-    for text in ("BLEU", "chrF2", "TER (less is better)", "seed 12345", "BLEU|nrefs:1|ar:1000"):
+    for text in ("BLEU", "chrF2", "TER ↓", "seed 12345", "BLEU|nrefs:1|ar:1000"):
         assert text in page.getvalue()
 
 

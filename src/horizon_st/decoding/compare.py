@@ -70,17 +70,17 @@ class Comparison:
         """One table and the signatures, printed to the console."""
         table = Table(
             title=f"{self.system_name} against {self.baseline_name}",
-            caption=f"{self.num_different} of {self.num_sentences} outputs differ; ± is a 95 % "
-            f"bootstrap interval; p: {self.num_shuffles} shuffles, {self.num_resamples} resamples, "
-            f"seed {self.seed}",
+            caption=f"{self.num_different} of {self.num_sentences} outputs differ; ↓ less is "
+            f"better; ± 95 % bootstrap interval; AR {self.num_shuffles} shuffles, BS "
+            f"{self.num_resamples} resamples, seed {self.seed}",
         )
         table.add_column("metric")
-        columns = ("baseline", "system", "difference", "p (shuffled)", "p (bootstrap)")
+        columns = ("baseline", "system", "difference", "p (AR)", "p (BS)")
         for heading in columns:
             table.add_column(heading, justify="right", no_wrap=True)
         for name, metric in self.metrics.items():
             table.add_row(
-                name if metric.higher_is_better else f"{name} (less is better)",
+                name if metric.higher_is_better else f"{name} ↓",
                 _format_score(metric.baseline),
                 _format_score(metric.system),
                 f"{metric.delta:+.2f}",

@@ -26,7 +26,6 @@ from horizon_st.decoding.trained import (
     load_trained_model,
     weights_fingerprint,
 )
-from horizon_st.errors import UserError
 
 _BAR_AFTER_S = 3.0
 
