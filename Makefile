@@ -34,7 +34,7 @@ imports: setup
 	$(BIN)/lint-imports
 
 test: check  ## lint, types, import contract and all tests
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist loadfile
 
 format: setup  ## rewrite in the project's style
 	$(BIN)/ruff check --fix src tests scripts
