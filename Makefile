@@ -12,7 +12,10 @@ demo: $(VENV)/.installed  ## train, compare and translate on recorded speech
 setup: $(VENV)/.installed-dev  ## make .venv with pinned dependencies
 
 $(VENV)/.installed: pyproject.toml constraints.txt
-	@echo "Installing into $(VENV) (about a minute) ..."
+	@$(PYTHON) -c 'import sys, ensurepip, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { \
+	  echo "Needs Python 3.11 to 3.13 with venv (Debian: apt install python3-venv)."; \
+	  echo "Name another one with: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	@echo "Installing into $(VENV) (a minute, plus the download of PyTorch) ..."
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) -e .
 	@touch $@
