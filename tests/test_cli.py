@@ -1,5 +1,7 @@
 """The command line from outside: its commands, its errors, its speed."""
 
+import json
+import os
 import re
 import subprocess
 import sys
@@ -8,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from horizon_st.cli import app, main
+from horizon_st.data.manifest import read_manifest
 from horizon_st.training.stages import Recipe
 
 
@@ -33,12 +36,14 @@ def test_help_lists_the_commands():
     result = CliRunner().invoke(app, ["--help"])
     assert result.exit_code == 0
     listed = {command.callback.__name__ for command in app.registered_commands}
-    assert listed == {"demo", "train", "keys", "evaluate", "compare", "translate"}
+    assert listed == {"demo", "prepare", "train", "keys", "evaluate", "compare", "translate"}
     shown = re.findall(r"^\W*(\w+) {2,}\S", result.output.split("Commands")[1], re.MULTILINE)
-    assert shown == ["demo", "train", "keys", "evaluate", "compare", "translate"]
+    assert shown == ["demo", "prepare", "train", "keys", "evaluate", "compare", "translate"]
 
 
-@pytest.mark.parametrize("command", ["demo", "train", "keys", "evaluate", "compare", "translate"])
+@pytest.mark.parametrize(
+    "command", ["demo", "prepare", "train", "keys", "evaluate", "compare", "translate"]
+)
 def test_every_command_explains_itself(command):
     result = CliRunner().invoke(app, [command, "-h"])
     assert result.exit_code == 0
@@ -50,6 +55,30 @@ def test_keys_lists_every_section():
     assert result.exit_code == 0
     for section in Recipe.__dataclass_fields__:
         assert section in result.output
+
+
+@pytest.mark.parametrize("part", ["announcements", "recorded"])
+def test_prepare_writes_a_corpus_and_its_counts(part, tmp_path):
+    out = tmp_path / "corpus"
+    result = CliRunner().invoke(
+        app, ["prepare", "telephone", str(out), "--target", "it", "--part", part]
+    )
+    assert result.exit_code == 0, result.output
+    description = json.loads((out / "corpus.json").read_text(encoding="utf-8"))
+    assert (description["part"], description["parameters"]["target"]) == (part, "it")
+    for split in ("train", "dev", "test"):
+        durations = [cut.duration for cut in read_manifest(out / f"{split}.jsonl")]
+        hours = f"{sum(durations) / 3600:.2f}"
+        assert re.search(rf"{split}\W+{len(durations)}\W+{re.escape(hours)}\W", result.output)
+    num_pairs = len((out / "text_pairs.jsonl").read_text(encoding="utf-8").splitlines())
+    assert (f"{num_pairs} text pairs" in result.output) == (part == "announcements")
+
+
+def test_prepare_knows_the_names_of_corpora(refused, tmp_path):
+    assert refused("prepare", "telefone", "out") == (
+        "Error: corpus: expected one of telephone, found telefone. Correct the name."
+    )
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_missing_recipe_is_one_message_and_status_2(tmp_path):
@@ -87,6 +116,34 @@ def test_a_mistake_in_an_override_is_shown_with_its_brackets(refused, tmp_path):
         "Error: override 'data.augment.speeds=[bold]': data.augment.speeds[0]: expected float, "
         "found bold. Correct the value; `horizon-st keys` lists every key with its type."
     )
+
+
+def test_of_several_processes_one_shows_the_error(tmp_path):
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2"]
+    launch += ["--master_port", "0", "-m", "horizon_st", "train", "telefone"]
+    result = subprocess.run(
+        launch, cwd=tmp_path, capture_output=True, encoding="utf-8", check=False, timeout=60
+    )
+    assert result.returncode != 0
+    assert result.stderr.count("Error: telefone: expected") == 1
+
+
+def test_an_error_of_another_process_alone_is_shown(refused, monkeypatch):
+    monkeypatch.setattr("horizon_st.cli._is_main", False)
+    monkeypatch.setattr("horizon_st.cli._WAIT_FOR_MAIN_S", 0.0)
+    assert refused("train", "telefone").startswith("Error: telefone: expected")
+
+
+@pytest.mark.parametrize(("rank", "is_silent"), [("0", False), ("1", True)])
+def test_of_several_processes_one_prints(rank, is_silent):
+    result = subprocess.run(
+        [sys.executable, "-m", "horizon_st", "keys"],
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
+        env=os.environ | {"RANK": rank},
+    )
+    assert (result.stdout == "") == is_silent
 
 
 PROBE = (

@@ -66,7 +66,7 @@ def read_manifest(path: Path) -> CutSet:
             str(path),
             expected="a manifest (lhotse cuts, JSONL)",
             found="no such file",
-            remedy="Check the path.",
+            remedy="Check the path; `horizon-st prepare telephone DIR` writes the embedded corpus.",
         )
     return CutSet(ManifestCuts(path))
 

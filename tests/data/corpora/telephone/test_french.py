@@ -31,7 +31,7 @@ REVIEWED = [
         m.MessageReceived(
             80, Moment(CalendarDay(0, 1, 1, 1980), TimeOfDay(22, 15)), Sender("friends")
         ),
-        "Message quatre-vingt des amis reçu le lundi premier janvier mille neuf cent quatre-vingt "
+        "Message quatre-vingt d'amis reçu le lundi premier janvier mille neuf cent quatre-vingt "
         "à vingt-deux heures quinze.",
     ),
     (

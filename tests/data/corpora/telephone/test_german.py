@@ -37,22 +37,22 @@ REVIEWED = [
         m.MessageReceived(
             7, Moment(CalendarDay(0, 1, 3, 1999), TimeOfDay(22, 15)), Sender("family")
         ),
-        "Nachricht sieben von der Familie, empfangen am Montag, dem dritten Januar "
-        "neunzehnhundertneunundneunzig, um zweiundzwanzig Uhr fünfzehn.",
+        "Nachricht sieben von der Familie, am Montag, dem dritten Januar "
+        "neunzehnhundertneunundneunzig, um zweiundzwanzig Uhr fünfzehn empfangen.",
     ),
     (
         m.MessageReceived("first", Moment("yesterday", TimeOfDay(1, 0))),
-        "Erste Nachricht, empfangen gestern um ein Uhr.",
+        "Erste Nachricht, gestern um ein Uhr empfangen.",
     ),
     (
         m.MessageReceived("last", Moment(CalendarDay(5, 3, 31, 2012), TimeOfDay(0, 1))),
-        "Letzte Nachricht, empfangen am Samstag, dem einunddreißigsten März zweitausendzwölf, "
-        "um null Uhr eins.",
+        "Letzte Nachricht, am Samstag, dem einunddreißigsten März zweitausendzwölf, "
+        "um null Uhr eins empfangen.",
     ),
     (
         m.MessageReceived(1, Moment(CalendarDay(3, 10, 1), TimeOfDay(21, 30)), Sender("unknown")),
-        "Nachricht eins von einem unbekannten Anrufer, empfangen am Donnerstag, dem ersten "
-        "Oktober, um einundzwanzig Uhr dreißig.",
+        "Nachricht eins von einem unbekannten Anrufer, am Donnerstag, dem ersten "
+        "Oktober, um einundzwanzig Uhr dreißig empfangen.",
     ),
     (m.MessageSaved(12, 7), "Nachricht zwölf wurde in Ordner sieben gespeichert."),
     (m.MessageSaved(1, "new"), "Nachricht eins wurde in den neuen Nachrichten gespeichert."),
@@ -124,6 +124,10 @@ REVIEWED = [
     (a.Balance(((2, "hour"), (1, "minute"))), "Sie haben zwei Stunden und eine Minute."),
     (a.Calling("agent", "20"), "Der Agent zwei null wird angerufen."),
     (a.Prompt("vm-goodbye"), "Auf Wiederhören."),
+    (
+        a.Prompt("vm-helpexit"),
+        "Drücken Sie die Sterntaste für Hilfe oder die Rautetaste zum Beenden.",
+    ),
 ]
 
 

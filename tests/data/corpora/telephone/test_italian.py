@@ -31,7 +31,7 @@ REVIEWED = [
         m.MessageReceived(
             7, Moment(CalendarDay(0, 1, 1, 2003), TimeOfDay(13, 1)), Sender("friends")
         ),
-        "Messaggio sette dagli amici ricevuto lunedì primo gennaio duemilatré alle tredici e uno.",
+        "Messaggio sette da amici ricevuto lunedì primo gennaio duemilatré alle tredici e uno.",
     ),
     (
         m.MessageReceived("last", Moment("yesterday", TimeOfDay(1, 5))),
@@ -99,7 +99,11 @@ REVIEWED = [
     ),
     (
         a.ExactTime(TimeOfDay(22, 15), seconds=1),
-        "Al segnale acustico saranno esattamente le ventidue e quindici e un secondo.",
+        "Al segnale acustico saranno esattamente le ventidue e quindici, più un secondo.",
+    ),
+    (
+        a.ExactTime(TimeOfDay(14, 0), seconds=40),
+        "Al segnale acustico saranno esattamente le quattordici, più quaranta secondi.",
     ),
     (
         a.TryAgain(Moment("tomorrow", TimeOfDay(9, 0))),

@@ -6,6 +6,7 @@ from random import Random
 import pytest
 
 from horizon_st.data.corpora.telephone import sentences
+from horizon_st.data.corpora.telephone.announcements import ExactTime
 from horizon_st.data.corpora.telephone.drawing import draw_utterance
 from horizon_st.data.corpora.telephone.prompts import PROMPTS
 from horizon_st.data.corpora.telephone.recordings import Recordings
@@ -15,6 +16,7 @@ from horizon_st.data.corpora.telephone.sentences import (
     sentence_pair,
     translator_for,
 )
+from horizon_st.data.corpora.telephone.values import TimeOfDay
 from horizon_st.errors import UserError
 
 SIZES = {"test": 60, "dev": 20, "train": 40, "text_pairs": 600}
@@ -120,3 +122,12 @@ def test_sentences_are_the_same_on_every_python(recordings):
 def test_unknown_language_is_refused():
     with pytest.raises(UserError, match="target: expected one of es, fr, it, de, found pt"):
         translator_for("pt")
+
+
+@pytest.mark.parametrize("language", ["es", "fr", "it", "de"])
+def test_seconds_are_not_heard_as_minutes_up_to_the_last_word(language):
+    translator = translator_for(language)
+    for number in range(2, 60):
+        seconds = translator.translate(ExactTime(TimeOfDay(14, 0), seconds=number))
+        minutes = translator.translate(ExactTime(TimeOfDay(14, number)))
+        assert seconds.rsplit(" ", 1)[0] != minutes.rstrip(".")

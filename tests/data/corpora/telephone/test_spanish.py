@@ -31,7 +31,7 @@ REVIEWED = [
     ),
     (
         m.MessageCount(((3, "any"),), Sender("friends")),
-        "Tiene tres mensajes de los amigos.",
+        "Tiene tres mensajes de amigos.",
     ),
     (
         m.MessageReceived(

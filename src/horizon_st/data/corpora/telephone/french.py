@@ -107,7 +107,7 @@ def _sender(sender: Sender | None) -> str:
         "extension": "du poste",
         "number": "du numéro de téléphone",
         "family": "de la famille",
-        "friends": "des amis",
+        "friends": "d'amis",
         "work": "du travail",
         "unknown": "d'un appelant inconnu",
     }[sender.kind]

@@ -126,12 +126,12 @@ class German(Translator):
         return f"Sie haben {' und '.join(counts)} {noun}{_sender(said.sender)}"
 
     def message_received(self, said: m.MessageReceived) -> str:
-        """Returns "Nachricht sieben von der Familie, empfangen heute um zehn Uhr"."""
+        """Returns "Nachricht sieben von der Familie, heute um zehn Uhr empfangen"."""
         if isinstance(said.which, int):
             message = f"Nachricht {words(said.which)}"
         else:
             message = {"first": "erste Nachricht", "last": "letzte Nachricht"}[said.which]
-        return f"{message}{_sender(said.sender)}, empfangen {_moment(said.moment)}"
+        return f"{message}{_sender(said.sender)}, {_moment(said.moment)} empfangen"
 
     def message_saved(self, said: m.MessageSaved) -> str:
         """Returns "Nachricht zwölf wurde in Ordner sieben gespeichert"."""

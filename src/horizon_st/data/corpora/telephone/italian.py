@@ -115,7 +115,7 @@ def _sender(sender: Sender | None) -> str:
         "extension": "dall'interno",
         "number": "dal numero di telefono",
         "family": "dalla famiglia",
-        "friends": "dagli amici",
+        "friends": "da amici",
         "work": "dal lavoro",
         "unknown": "da un chiamante sconosciuto",
     }[sender.kind]
@@ -254,7 +254,8 @@ class Italian(Translator):
     def exact_time(self, said: a.ExactTime) -> str:
         """Returns "al segnale acustico saranno esattamente le ventidue e quindici"."""
         verb = "sarà" if said.time.hour < 2 else "saranno"
-        seconds = f" e {_count(said.seconds, 'secondo')}" if said.seconds else ""
+        # After "e" the seconds would be heard as minutes: "le quattordici e quaranta ...".
+        seconds = f", più {_count(said.seconds, 'secondo')}" if said.seconds else ""
         return f"al segnale acustico {verb} esattamente {_time(said.time, at=False)}{seconds}"
 
     def try_again(self, said: a.TryAgain) -> str:

@@ -58,7 +58,7 @@ PROMPTS: dict[str, dict[str, str]] = {
         "pulse asterisco para obtener ayuda o almohadilla para salir",
         "appuyez sur étoile pour obtenir de l'aide ou sur dièse pour quitter",
         "prema asterisco per l'aiuto o cancelletto per uscire",
-        "drücken Sie die Sterntaste für Hilfe oder die Rautetaste, um zu beenden",
+        "drücken Sie die Sterntaste für Hilfe oder die Rautetaste zum Beenden",
     ),
     "vm-leavemsg": _row(
         "pulse cinco para dejar un mensaje",

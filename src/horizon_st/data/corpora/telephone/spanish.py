@@ -112,7 +112,7 @@ def _sender(sender: Sender | None) -> str:
         "extension": "de la extensión",
         "number": "del número de teléfono",
         "family": "de la familia",
-        "friends": "de los amigos",
+        "friends": "de amigos",
         "work": "del trabajo",
         "unknown": "de una persona desconocida",
     }[sender.kind]
