@@ -2,12 +2,19 @@
 
 import io
 import json
+import multiprocessing
+import os
+import re
+import signal
+import threading
+import time
 
 import pytest
 from rich.console import Console
 
-from horizon_st.demo import run_demo
+from horizon_st.demo import Job, run_demo, run_side_by_side
 from horizon_st.errors import UserError
+from horizon_st.training.display import ProgressBars
 
 FEW_UPDATES = [
     *(f"stages.{stage}.{key}=2" for stage in ("mt_external", "st") for key in ("max_steps",)),
@@ -66,6 +73,15 @@ def test_scores_signatures_and_translations_are_shown(finished):
     delta = comparison.metrics["BLEU"].delta
     for text in (f"{delta:+.2f}", "BLEU|nrefs:1|", "telephone-test-", "horizon-st translate"):
         assert text in page
+    assert "α_rd·RD + α_ctc·CTC" in page
+    row = re.search(r"regularised +│ +0\.5 +│ +1 +│ +3 +│ +(\S+) +│ +(\d+) +│ +2 +│ +(\S+) ", page)
+    record = json.loads((folder / "regularised" / "record.json").read_text())
+    assert row is not None, page
+    assert row.groups() == (
+        f"{record['recipe']['objective']['ctc_weight']:g}",
+        str(record["seed"]),
+        f"{record['stages'][-1]['final']['bleu']:.1f}",
+    )
 
 
 def test_a_finished_demo_is_only_shown_again(finished):
@@ -78,5 +94,41 @@ def test_a_finished_demo_is_only_shown_again(finished):
 
 
 def test_an_unknown_language_is_refused(tmp_path):
-    with pytest.raises(UserError, match="expected .*es.*fr.*it.*de.*found .*pt"):
+    with pytest.raises(UserError, match=r"expected .*es.*fr.*it.*de.*found .*pt"):
         run_demo("pt", tmp_path, Console(file=io.StringIO()))
+
+
+@pytest.fixture
+def jobs(tmp_path):
+    """Two runs without data."""
+    missing = ("data.train=nowhere.jsonl", "data.dev=nowhere.jsonl")
+    return [Job(name, missing, tmp_path / name, tmp_path / "test.jsonl", 1) for name in "ab"]
+
+
+def test_a_mistake_in_one_run_ends_both(jobs):
+    with (
+        ProgressBars(Console(file=io.StringIO())) as bars,
+        pytest.raises(UserError, match=r"nowhere\.jsonl: expected a manifest"),
+    ):
+        run_side_by_side(jobs, bars)
+    assert multiprocessing.active_children() == []
+
+
+def test_a_killed_run_is_named_and_ends_the_other(jobs):
+    def kill_first():
+        while len(children := multiprocessing.active_children()) < 2:
+            time.sleep(0.01)
+        [pid] = [child.pid for child in children if child.name == "a"]
+        os.kill(pid, signal.SIGKILL)
+
+    thread = threading.Thread(target=kill_first)
+    thread.start()
+    with (
+        ProgressBars(Console(file=io.StringIO())) as bars,
+        pytest.raises(
+            UserError, match=r"/a: expected the a run to end well, found .* by signal 9, .*memory"
+        ),
+    ):
+        run_side_by_side(jobs, bars)
+    thread.join()
+    assert multiprocessing.active_children() == []

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 from pathlib import Path
 from typing import Annotated, Literal, Optional
 
@@ -19,7 +21,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Train speech translation from scarce data, and use what you trained.",
 )
-_console = Console()
+_is_main = os.environ.get("RANK", "0") == "0"  # launchers number their processes so
+_console = Console(quiet=not _is_main)
+_WAIT_FOR_MAIN_S = 10.0
 
 
 @app.command()
@@ -38,6 +42,42 @@ def demo(
     from horizon_st.demo import run_demo
 
     run_demo(target, out or Path("demo") / target, _console, overrides=override or ())
+
+
+@app.command()
+def prepare(
+    name: Annotated[str, typer.Argument(help="telephone, the corpus inside the package.")],
+    out: Annotated[Path, typer.Argument(help="Folder for audio and manifests.")],
+    target: Annotated[str, typer.Option(help="es, fr, it or de; `recorded` lacks de.")] = "es",
+    part: Annotated[
+        Literal["announcements", "recorded"],
+        typer.Option(help="Announcements made of the prompts, or the prompts themselves."),
+    ] = "announcements",
+) -> None:
+    """Write a corpus as manifests that `train` and `evaluate` read."""
+    if name != "telephone":
+        raise UserError(
+            "corpus", expected="one of telephone", found=name, remedy="Correct the name."
+        )
+    from horizon_st.data.corpora.telephone import build_corpus, build_recorded
+    from horizon_st.training.display import ProgressBars
+
+    if part == "recorded":
+        corpus = build_recorded(out, target=target)
+    else:
+        with ProgressBars(_console) as bars:
+            corpus = build_corpus(
+                out,
+                target=target,
+                progress=lambda done, total: bars.advance_to("corpus", done, total),
+            )
+    table = Table("split", "utterances", "hours")
+    for split, count in corpus.num_utterances.items():
+        table.add_row(split, str(count), f"{corpus.hours[split]:.2f}")
+    _console.print(table)
+    if corpus.num_text_pairs:
+        _console.print(f"{corpus.num_text_pairs} text pairs without audio")
+    _console.print(f"The corpus is in {corpus.folder}", soft_wrap=True)
 
 
 @app.command()
@@ -142,6 +182,9 @@ def main() -> None:
     try:
         app()
     except UserError as error:
+        if not _is_main:
+            # If the main process meets the same error, it shows it, and the launcher ends this one.
+            time.sleep(_WAIT_FOR_MAIN_S)
         Console(stderr=True).print(f"[bold red]Error:[/] {_escape(str(error))}", soft_wrap=True)
         sys.exit(2)
 

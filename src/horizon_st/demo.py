@@ -15,8 +15,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from typing import Any
 
 import torch
 from rich.console import Console
@@ -44,7 +44,7 @@ _NUM_SHOWN = 3
 
 
 @dataclass(frozen=True)
-class _Job:
+class Job:
     """One run of a child process: train by a recipe, then evaluate on the test set."""
 
     name: str
@@ -81,18 +81,20 @@ def run_demo(
             f"data.text_pairs={corpus.folder / 'text_pairs.jsonl'}",
             *overrides,
         )
+        num_threads = max(1, torch.get_num_threads() // 2)
+        # Threads of so small a model wait for each other more than they compute.
+        torch.set_num_threads(num_threads)
         pretrained = run_recipe(
             _recipe("pretraining", (*data, "stages.st.max_steps=0")),
             out_dir / "pretraining",
             bars,
         )
         common = (*data, f"initial_model={pretrained}", *_NO_PRETRAINING)
-        num_threads = max(1, torch.get_num_threads() // 2)
         jobs = [
-            _Job(name, changes, out_dir / name, corpus.folder / "test.jsonl", num_threads)
+            Job(name, changes, out_dir / name, corpus.folder / "test.jsonl", num_threads)
             for name, changes in (("baseline", (*common, *PLAIN)), ("regularised", common))
         ]
-        _run_side_by_side(jobs, bars)
+        run_side_by_side(jobs, bars)
     baseline, regularised = (job.run_dir / "test" for job in jobs)
     comparison = compare(baseline, regularised)
     write_atomically(out_dir / "comparison.json", json.dumps(comparison.to_json(), indent=1) + "\n")
@@ -113,40 +115,60 @@ def _recipe(name: str, overrides: Sequence[str]) -> Recipe:
     return load_config(Recipe, shipped_recipe("telephone"), (f"name={name}", *overrides))
 
 
-def _run_side_by_side(jobs: list[_Job], bars: ProgressBars) -> None:
+def run_side_by_side(jobs: list[Job], bars: ProgressBars) -> None:
     """Runs all jobs at once, each in a process of its own, and draws their bars.
 
     Small models use two cores better as two single-threaded runs than as one run on both.
+
+    Raises:
+        UserError: a run failed or was killed; the others are ended.
     """
     context = multiprocessing.get_context("spawn")
-    watched: dict[Connection, tuple[_Job, Any]] = {}
-    for job in jobs:
-        receiver, sender = context.Pipe(duplex=False)
-        process = context.Process(target=_run_job, args=(job, sender), daemon=True)
-        process.start()
-        sender.close()
-        watched[receiver] = (job, process)
-    failures: list[str] = []
-    while watched:
-        for ready in wait([*watched]):
-            assert isinstance(ready, Connection)
-            job, process = watched[ready]
-            try:
-                message = ready.recv()
-            except EOFError:
-                process.join()
-                del watched[ready]
-                if process.exitcode != 0 and not failures:
-                    failures.append(f"the {job.name} run ended with status {process.exitcode}")
-                continue
-            if isinstance(message, UserError):
-                raise message
-            bars.advance_to(f"{job.name}: {message[0]}", *message[1:])
-    if failures:
+    watched: dict[Connection, tuple[Job, SpawnProcess]] = {}
+    try:
+        for job in jobs:
+            receiver, sender = context.Pipe(duplex=False)
+            process = context.Process(
+                target=_run_job, args=(job, sender), name=job.name, daemon=True
+            )
+            process.start()
+            sender.close()
+            watched[receiver] = (job, process)
+        while watched:
+            for ready in wait([*watched]):
+                assert isinstance(ready, Connection)
+                job, process = watched[ready]
+                try:
+                    message = ready.recv()
+                except (EOFError, OSError):  # the latter amid a message
+                    process.join()
+                    _check_ended_well(job, process)
+                    del watched[ready]
+                    continue
+                if isinstance(message, UserError):
+                    raise message
+                bars.advance_to(f"{job.name}: {message[0]}", *message[1:])
+    finally:
+        for _, process in watched.values():
+            process.terminate()
+            process.join()
+
+
+def _check_ended_well(job: Job, process: SpawnProcess) -> None:
+    code = process.exitcode
+    assert code is not None, "the process has ended"
+    if code < 0:
         raise UserError(
-            "demo",
-            expected="both runs to end well",
-            found=failures[0],
+            str(job.run_dir),
+            expected=f"the {job.name} run to end well",
+            found=f"a process killed by signal {-code}, possibly for want of memory",
+            remedy="Free some memory; the same command continues from the last checkpoint.",
+        )
+    if code > 0:
+        raise UserError(
+            str(job.run_dir),
+            expected=f"the {job.name} run to end well",
+            found=f"a process that ended with status {code}",
             remedy="Read its message above; the same command continues from the last checkpoint.",
         )
 
@@ -162,23 +184,23 @@ class _PipeReporter:
         self._sender.send((stage, step, max_steps, shown))
 
 
-def _run_job(job: _Job, sender: Connection) -> None:
+def _run_job(job: Job, sender: Connection) -> None:
     _end_with_parent()
     torch.set_num_threads(job.num_threads)
     try:
         recipe = _recipe(job.name, job.overrides)
         model = run_recipe(recipe, job.run_dir, _PipeReporter(sender))
-        sender.send(("scoring", 0, 1, ""))
         if not _is_evaluated(job.run_dir / "test", model):
             evaluate(
                 model,
                 job.test_manifest,
                 job.run_dir / "test",
                 config=recipe.decoding,
-                show_progress=False,
+                on_decoded=lambda done, total: sender.send(("scoring", done, total, "")),
             )
-        bleu = read_evaluation(job.run_dir / "test").value_of("BLEU")
-        sender.send(("scoring", 1, 1, f"test BLEU {bleu:.1f}"))
+        evaluation = read_evaluation(job.run_dir / "test")
+        total, bleu = len(evaluation.sentences), evaluation.value_of("BLEU")
+        sender.send(("scoring", total, total, f"test BLEU {bleu:.1f}"))
     except UserError as error:
         sender.send(error)
     sender.close()
@@ -213,18 +235,20 @@ def _show_corpus(corpus: CorpusSummary, console: Console) -> None:
     )
 
 
-def _show_settings(jobs: list[_Job], console: Console) -> None:
-    table = Table(title="Objective: CE_s + α_t·CE_x + α_cr·CR + α_rd·RD")
-    for heading in ("run", "α_t", "α_cr", "α_rd", "updates", "dev BLEU", "minutes"):
+def _show_settings(jobs: list[Job], console: Console) -> None:
+    table = Table(title="Objective: CE_s + α_t·CE_x + α_cr·CR + α_rd·RD + α_ctc·CTC")
+    weighted = {"α_t": "mt", "α_cr": "consistency", "α_rd": "rdrop", "α_ctc": "ctc"}
+    for heading in ("run", *weighted, "seed", "updates", "dev BLEU", "min"):
         table.add_column(heading, justify="left" if heading == "run" else "right")
     for job in jobs:
         record = json.loads((job.run_dir / "record.json").read_text())
         weights, stage = record["recipe"]["objective"], record["stages"][-1]
         table.add_row(
             job.name,
-            *(f"{weights[f'{name}_weight']:g}" for name in ("mt", "consistency", "rdrop")),
+            *(f"{weights[f'{name}_weight']:g}" for name in weighted.values()),
+            str(record["seed"]),
             str(stage["steps"]),
-            f"{stage['dev_history'][-1]['bleu']:.1f}",
+            f"{stage['final']['bleu']:.1f}" if "bleu" in stage["final"] else "–",
             f"{stage['wall_s'] / 60:.1f}",
         )
     console.print(table)

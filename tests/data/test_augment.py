@@ -84,6 +84,7 @@ def test_speeds_are_drawn_evenly_over_epochs():
         ({"speeds": []}, r"data\.augment\.speeds: expected at least one factor, each between"),
         ({"speeds": [1.0, 3.0]}, r"data\.augment\.speeds: .* found \[1\.0, 3\.0\]\. Use \[1\.0\]"),
         ({"speeds": [0.1]}, r"data\.augment\.speeds"),
+        ({"speeds": [1.0, float("nan")]}, r"data\.augment\.speeds: .* found \[1\.0, nan\]"),
         ({"num_time_masks": -1}, r"data\.augment\.num_time_masks: expected 0 or more, found -1"),
         ({"frequency_mask_bins": -2}, r"data\.augment\.frequency_mask_bins: expected 0 or more"),
         ({"time_mask_fraction": 1.5}, r"time_mask_fraction: expected a share between 0 and 1"),

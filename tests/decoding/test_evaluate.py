@@ -121,3 +121,19 @@ def test_a_long_evaluation_shows_a_bar(model_folder, manifest, tmp_path, monkeyp
     monkeypatch.setattr("horizon_st.decoding.evaluate._BAR_AFTER_S", 0.0)
     evaluate(model_folder, manifest, tmp_path / "out", config=SEARCH)
     assert "7/7" in capsys.readouterr().err
+
+
+def test_who_passes_a_callback_draws_for_itself(
+    model_folder, manifest, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr("horizon_st.decoding.evaluate._BAR_AFTER_S", 0.0)
+    told = []
+    evaluate(
+        model_folder,
+        manifest,
+        tmp_path / "out",
+        config=SEARCH,
+        on_decoded=lambda done, total: told.append((done, total)),
+    )
+    assert told == [(3, 7), (6, 7), (7, 7)]
+    assert "/7" not in capsys.readouterr().err

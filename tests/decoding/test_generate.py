@@ -1,6 +1,7 @@
 """Beam search: independent of batching, scored by the model itself, limited per utterance."""
 
 import itertools
+import math
 import re
 
 import pytest
@@ -190,6 +191,13 @@ def test_a_missing_transcript_is_named(make_model, tokenizer, make_batches):
         ("max_tokens", 0, "decoding.max_tokens: expected at least 1"),
         ("max_tokens_base", 0, "decoding.max_tokens_base: expected at least 1"),
         ("max_tokens_per_state", -1, "decoding.max_tokens_per_state: expected at least 0"),
+        ("max_tokens_per_state", math.inf, "decoding.max_tokens_per_state: expected a finite"),
+        (
+            "length_penalty",
+            math.nan,
+            "decoding.length_penalty: expected a finite number, found nan",
+        ),
+        ("length_penalty", -math.inf, "decoding.length_penalty: expected a finite number"),
         ("no_repeat_ngram_size", 1, "decoding.no_repeat_ngram_size: expected 0, or at least 2"),
         ("no_repeat_ngram_size", -1, "decoding.no_repeat_ngram_size: expected at least 0"),
         ("batch_size", 0, "decoding.batch_size: expected at least 1"),

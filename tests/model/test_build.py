@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from omegaconf import OmegaConf
+from safetensors.torch import load_file, save_file
 from transformers import (
     AutoConfig,
     AutoModelForSeq2SeqLM,
@@ -16,6 +17,7 @@ from transformers import (
 from horizon_st.errors import UserError
 from horizon_st.model.build import fresh_text_config, initialise, translator_config
 from horizon_st.model.configuration import ModelConfig, TextModelConfig
+from horizon_st.model.speech_encoder import SpeechEncoderConfig
 from horizon_st.model.translator import SpeechTranslatorModel
 
 COMMON = {"vocab_size": 60, "d_model": 16, "pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2}
@@ -118,6 +120,11 @@ def test_a_recipe_section_parses_strictly():
     [
         ({"architecture": "m2m100"}, r"architecture: expected one of .*Did you mean m2m_100\?"),
         ({"d_model": 100}, r"d_model: expected a multiple of twice the 8 heads, found 100"),
+        ({"num_heads": 0}, r"text_model\.num_heads: expected at least 1, found 0"),
+        ({"d_model": 0}, r"text_model\.d_model: expected at least 1, found 0"),
+        ({"encoder_layers": 0}, r"text_model\.encoder_layers: expected at least 1, found 0"),
+        ({"max_positions": 0}, r"text_model\.max_positions: expected at least 1, found 0"),
+        ({"activation": "relo"}, r"activation: expected one of .*found relo\. Did you mean relu\?"),
         ({"dropout": 1.0}, r"text_model\.dropout: expected a probability.*found 1\.0"),
         (
             {"architecture": "t5", "attention_dropout": 0.1},
@@ -128,3 +135,45 @@ def test_a_recipe_section_parses_strictly():
 def test_shapes_that_cannot_be_built_are_refused(values, message):
     with pytest.raises(UserError, match=message):
         TextModelConfig(**values)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"num_mel_bins": 0}, r"speech_encoder\.num_mel_bins: expected at least 1, found 0"),
+        ({"mask_time_length_frames": 0}, r"mask_time_length_frames: expected at least 1, found 0"),
+        ({"freeze": True}, r"speech_encoder\.freeze: expected false without a pretrained encoder"),
+    ],
+)
+def test_speech_encoders_that_cannot_be_are_refused(values, message):
+    with pytest.raises(UserError, match=message):
+        SpeechEncoderConfig(**values)
+
+
+def test_a_t5_may_have_gated_activations():
+    assert TextModelConfig(architecture="t5", activation="gated-gelu").activation == "gated-gelu"
+    with pytest.raises(UserError, match=r"activation: .*found gated-gelu"):
+        TextModelConfig(activation="gated-gelu")
+
+
+def test_pretrained_files_that_are_damaged_are_refused(make_model, tmp_path):
+    config = AutoConfig.for_model("bart", **COMMON, **SHAPE)
+    AutoModelForSeq2SeqLM.from_config(config).save_pretrained(tmp_path)
+    weights = tmp_path / "model.safetensors"
+    whole = load_file(weights)
+
+    def refusal(message):
+        with pytest.raises(UserError, match=r"text_model\.pretrained: " + message) as caught:
+            make_model(pretrained=str(tmp_path))
+        return caught.value.__cause__
+
+    weights.write_bytes(weights.read_bytes()[:-100])
+    assert refusal(r"expected weights that fit .*\(SafetensorError: ") is not None
+    lacking = {name: value for name, value in whole.items() if "decoder.layers.0.fc1" not in name}
+    save_file(lacking, weights, {"format": "pt"})
+    refusal(r"expected all weights .*without 2 of them, the first is .*layers\.0\.fc1\.bias")
+    save_file({name: value[:3] for name, value in whole.items()}, weights, {"format": "pt"})
+    refusal(r"expected weights that fit .*RuntimeError")
+    for broken in ("{", "[]", "{}"):
+        (tmp_path / "config.json").write_text(broken, encoding="utf-8")
+        assert refusal(r"expected a folder with a saved model.*found \S+ \(.{10}") is not None

@@ -103,8 +103,8 @@ def test_external_pairs_are_weighted_and_skipped_at_zero():
     passes = text()
     report = external_objective(config, passes, TARGET, pad_id=PAD)
     expected = cross_entropy(passes[0].logits, TARGET, label_smoothing=0.1, ignore_index=PAD)
-    assert set(report.terms) == {"external_mt"}
-    assert torch.allclose(report.terms["external_mt"][0], expected[0])
+    assert set(report.terms) == {"ce_pairs"}
+    assert torch.allclose(report.terms["ce_pairs"][0], expected[0])
     assert torch.allclose(report.total(7), 0.3 * expected[0] / 7)
 
 

@@ -22,14 +22,27 @@ def open_folder(make_recipe):
     return enter
 
 
-def test_another_recipe_is_refused_by_its_first_key(open_folder, tmp_path):
+@pytest.mark.parametrize(
+    "trained", ["stages/st/checkpoints/step-00000002", "stages/st/model/config.json", "model"]
+)
+def test_another_recipe_is_refused_by_its_first_key(open_folder, tmp_path, trained):
     open_folder(tmp_path)
+    (tmp_path / trained).mkdir(parents=True)
     open_folder(tmp_path)
     with pytest.raises(
         UserError,
         match=r"a run with stages\.st\.learning_rate 0\.01 instead of 0\.02\. Choose another --out",
     ):
         open_folder(tmp_path, "stages.st.learning_rate=2e-2")
+
+
+def test_a_corrected_recipe_takes_the_place_of_one_that_trained_nothing(open_folder, tmp_path):
+    open_folder(tmp_path)
+    (tmp_path / "stages/st/checkpoints/.partial-step-00000002").mkdir(parents=True)
+    (tmp_path / "record.json").write_text("{}")
+    open_folder(tmp_path, "seed=5")
+    assert "seed: 5" in (tmp_path / "recipe.yaml").read_text().splitlines()
+    assert not (tmp_path / "record.json").exists()
 
 
 def test_a_second_writer_is_refused(open_folder, tmp_path):

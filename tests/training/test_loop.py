@@ -31,7 +31,7 @@ class Slope(nn.Module):
 
     def forward(self, micro, num_speech_tokens, num_text_tokens):
         loss = self.factor * (self.weight * torch.tensor([3.0, 4.0])).sum()
-        return loss, {"external_mt": torch.tensor(self.loss) * num_text_tokens}
+        return loss, {"ce_pairs": torch.tensor(self.loss) * num_text_tokens}
 
 
 class Endless:
@@ -157,7 +157,7 @@ def test_a_loss_that_is_not_finite_is_refused_before_it_is_saved(tmp_path):
     loop = make_loop(tmp_path, Slope(loss=math.nan))
     with pytest.raises(
         UserError,
-        match=r"stage test, step 1: expected a finite loss, found external_mt nan",
+        match=r"stage test, step 1: expected a finite loss, found ce_pairs nan",
     ):
         loop.run()
     assert not [*tmp_path.iterdir()]
@@ -176,6 +176,6 @@ def test_figures_are_means_per_token_since_the_last_entry(tmp_path):
     )
     history = loop.run().train_history
     assert [entry["step"] for entry in history] == [1, 4, 6]
-    assert [entry["external_mt"] for entry in history] == pytest.approx([2.5] * 3)
+    assert [entry["ce_pairs"] for entry in history] == pytest.approx([2.5] * 3)
     stored = json.loads((tmp_path / "step-00000006" / "progress.json").read_text())
     assert stored["train_history"] == history

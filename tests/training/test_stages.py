@@ -50,11 +50,11 @@ def test_the_record_has_all_figures_of_all_stages(undisturbed):
     assert not any(stage["stopped_early"] for stage in stages)
     for stage in stages[:2]:
         assert stage["train_history"][0].keys() == {
-            "step", "external_mt", "learning_rate", "gradient_norm",
+            "step", "ce_pairs", "learning_rate", "gradient_norm",
         }  # fmt: skip
         assert stage["final"].keys() == {"loss"}
     assert stages[2]["train_history"][0].keys() == {
-        "step", "ce_speech", "ce_text", "consistency", "rdrop", "ctc", "external_mt",
+        "step", "ce_speech", "ce_text", "consistency", "rdrop", "ctc", "ce_pairs",
         "learning_rate", "gradient_norm",
     }  # fmt: skip
     assert [entry["step"] for entry in stages[2]["train_history"]] == [1, 2, 3, 4, 5, 6, 7]
@@ -243,3 +243,28 @@ def test_ctc_needs_an_initial_model_with_a_head(train, st_only, make_recipe, tmp
 def test_hardware_is_described_without_procfs(monkeypatch):
     monkeypatch.setattr("pathlib.Path.is_file", lambda path: False)
     assert describe_hardware()["processor"]
+
+
+def test_a_mistake_can_be_corrected_in_the_same_folder(train, st_only, tmp_path):
+    settings = (*st_only, "stages.st.max_steps=1", "stages.st.average=1", "stages.st.metric=loss")
+    with pytest.raises(UserError, match=r"nowhere\.jsonl: expected a manifest"):
+        train(tmp_path, *settings, "data.train=nowhere.jsonl")
+    assert record_of(train(tmp_path, *settings))["stages"][0]["steps"] == 1
+
+
+@pytest.mark.parametrize("has_cuda", [False, True])
+def test_without_cuda_training_runs_on_the_processor(make_recipe, tmp_path, monkeypatch, has_cuda):
+    given = {}
+
+    class AskedError(Exception):
+        pass
+
+    def ask(**options):
+        given.update(options)
+        raise AskedError
+
+    monkeypatch.setattr("torch.cuda.is_available", lambda: has_cuda)
+    monkeypatch.setattr(devices, "Accelerator", ask)
+    with pytest.raises(AskedError), devices.accelerated(make_recipe(), tmp_path):
+        pass
+    assert given["cpu"] is not has_cuda

@@ -29,7 +29,7 @@ class AugmentConfig:
     )
 
     def __post_init__(self) -> None:
-        if not self.speeds or min(self.speeds) < 0.5 or max(self.speeds) > 2.0:
+        if not self.speeds or not all(0.5 <= speed <= 2.0 for speed in self.speeds):
             raise UserError(
                 "data.augment.speeds",
                 expected="at least one factor, each between 0.5 and 2",

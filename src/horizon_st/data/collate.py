@@ -150,7 +150,7 @@ def make_batch(
     speech: Sequence[Tensor] | None = None,
 ) -> Batch:
     """The Batch of parallel lists; a transcript of None gives a row of padding."""
-    target = _encode(tokenizer, targets)
+    target = _encode(tokenizer, targets, text_target=True)
     return Batch(
         ids=ids,
         speech=None if speech is None else torch.nn.utils.rnn.pad_sequence([*speech], True),
@@ -161,10 +161,23 @@ def make_batch(
     )
 
 
-def _encode(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str | None]) -> Tensor:
+def _encode(
+    tokenizer: PreTrainedTokenizerBase, texts: Sequence[str | None], *, text_target: bool = False
+) -> Tensor:
     present = [text for text in texts if text is not None]
-    ids = iter(tokenizer(present).input_ids if present else [])
+    ids = iter(_token_ids(tokenizer, present, text_target=text_target) if present else [])
     rows = [torch.tensor([] if text is None else next(ids), dtype=torch.int64) for text in texts]
     pad_id: int = tokenizer.pad_token_id
     padded = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=pad_id)
     return padded if padded.shape[1] else padded.new_full((len(rows), 1), pad_id)
+
+
+def _token_ids(
+    tokenizer: PreTrainedTokenizerBase, texts: list[str], *, text_target: bool
+) -> list[list[int]]:
+    if not text_target:
+        return list(tokenizer(texts).input_ids)
+    # mBART puts the language after the end token, where decoding never gets; it starts with it.
+    end = tokenizer.eos_token_id
+    rows: list[list[int]] = list(tokenizer(text_target=texts).input_ids)
+    return [row[:-1] if row[-2:-1] == [end] and row[-1] != end else row for row in rows]

@@ -24,6 +24,16 @@ class DataConfig:
     tokenizer: str | None = field(
         default=None, metadata={"help": "folder or hub id; None trains one of vocab_size pieces"}
     )
+    source_language: str | None = field(
+        default=None,
+        metadata={
+            "help": "language code of the transcripts, as a multilingual tokenizer (M2M-100, NLLB, "
+            "mBART) spells it; not for other tokenizers"
+        },
+    )
+    target_language: str | None = field(
+        default=None, metadata={"help": "likewise of the translations"}
+    )
     vocab_size: int = field(default=1000, metadata={"help": "shared unigram vocabulary"})
     high_hz: float = field(
         default=7600.0, metadata={"help": "upper edge of the mel bins; 3800 for telephone speech"}
@@ -43,6 +53,13 @@ class DataConfig:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
     def __post_init__(self) -> None:
+        if (self.source_language is None) != (self.target_language is None):
+            _refuse(
+                "source_language and data.target_language",
+                "both or neither",
+                f"{self.source_language!r} and {self.target_language!r}",
+                "Set both for a multilingual tokenizer, none for others.",
+            )
         for name in ("max_batch_s", "max_batch_tokens", "max_batch_utterances", "vocab_size"):
             value = getattr(self, name)
             if value is not None and not value > 0:

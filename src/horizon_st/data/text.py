@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import difflib
 import io
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, cast
 
 import sentencepiece
-from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers, processors
+from tokenizers import (
+    AddedToken,
+    Regex,
+    Tokenizer,
+    decoders,
+    normalizers,
+    pre_tokenizers,
+    processors,
+)
 from tokenizers.models import Unigram
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
@@ -91,6 +101,72 @@ def load_tokenizer(folder_or_hub_id: str | Path) -> PreTrainedTokenizerBase:
             remedy="Use the tokenizer of an encoder-decoder model.",
         )
     return tokenizer
+
+
+def set_languages(
+    tokenizer: PreTrainedTokenizerBase, source: str | None, target: str | None
+) -> int | None:
+    """The id of the target language's token; None with a tokenizer that has no languages.
+
+    A multilingual tokenizer (M2M-100, NLLB, mBART) then marks transcripts and translations with
+    their languages, and saves both with itself.
+
+    Raises:
+        UserError: it needs languages and has none, or does not know them, or has no use for them.
+    """
+    if not hasattr(tokenizer, "src_lang"):
+        if source is not None or target is not None:
+            raise UserError(
+                "data.source_language and data.target_language",
+                expected="nothing with a tokenizer that does not mark languages",
+                found=f"{source!r} and {target!r}",
+                remedy="Remove both.",
+            )
+        return None
+    codes = _language_codes(tokenizer)
+    for key, code in (("source_language", source), ("target_language", target)):
+        if code not in codes:
+            near = difflib.get_close_matches(code or "", codes, n=3, cutoff=0.3) or [*codes][:3]
+            raise UserError(
+                f"data.{key}",
+                expected=f"one of the {len(codes)} language codes of the multilingual tokenizer",
+                found="none" if code is None else code,
+                remedy=f"Set it to a code such as {', '.join(near)}.",
+            )
+    tokenizer.src_lang, tokenizer.tgt_lang = source, target
+    _make_special(tokenizer)
+    return codes[str(target)]
+
+
+def _make_special(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Has decoding leave out M2M-100's languages, which transformers 5 takes for ordinary words.
+
+    `add_special_tokens` would give them new ids.
+    """
+    tokens: dict[str, int] = getattr(tokenizer, "lang_token_to_id", {})
+    if not tokens or set(tokens.values()) <= set(tokenizer.all_special_ids):
+        return
+    own: Any = tokenizer
+    for token, token_id in tokens.items():
+        own._added_tokens_decoder[token_id] = AddedToken(token, special=True, normalized=False)
+        own._added_tokens_encoder[token] = token_id
+    own.extra_special_tokens = [*tokens]
+    own._update_trie()
+
+
+def vocabulary_size(tokenizer: PreTrainedTokenizerBase) -> int:
+    """One more than the highest id; the ids of M2M-100's languages lie beyond its length."""
+    codes = _language_codes(tokenizer) if hasattr(tokenizer, "src_lang") else {}
+    return max(len(tokenizer), 1 + max(codes.values(), default=0))
+
+
+def _language_codes(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
+    known = getattr(tokenizer, "lang_code_to_id", None)
+    if known:
+        return dict(known)
+    roles = [value for value in tokenizer.special_tokens_map.values() if isinstance(value, str)]
+    codes = [token for token in tokenizer.all_special_tokens if token not in roles]
+    return dict(zip(codes, cast("list[int]", tokenizer.convert_tokens_to_ids(codes)), strict=True))
 
 
 def _reason(error: Exception) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -27,6 +27,8 @@ from horizon_st.decoding.trained import (
     weights_fingerprint,
 )
 
+OnDecoded = Callable[[int, int], None]
+
 _BAR_AFTER_S = 3.0
 
 
@@ -40,7 +42,7 @@ def evaluate(
     lowercase: bool = False,
     tokenize: str = "13a",
     device: str | None = None,
-    show_progress: bool = True,
+    on_decoded: OnDecoded | None = None,
 ) -> Evaluation:
     """The scores and sentences of a model on a manifest; `out_dir` gets both as files.
 
@@ -53,7 +55,8 @@ def evaluate(
         lowercase: score BLEU and chrF without case.
         tokenize: BLEU's tokeniser, one of `scoring.TOKENIZERS`.
         device: as PyTorch names it; None takes CUDA where it is.
-        show_progress: whether a bar appears when decoding takes more than a few seconds.
+        on_decoded: called after every batch with the utterances done and all of them; when None, a
+            bar appears once decoding takes more than a few seconds.
 
     Raises:
         UserError: the model or the manifest cannot be read, the manifest is empty, its ids are not
@@ -64,7 +67,7 @@ def evaluate(
     cuts = list(read_manifest(manifest))
     trained = load_trained_model(model_dir, device=device)
     started = time.monotonic()
-    hypotheses = _decode(trained, cuts, config, modality, show_progress=show_progress)
+    hypotheses = _decode(trained, cuts, config, modality, on_decoded)
     wall_s = time.monotonic() - started
     texts = [hypotheses[cut.id].text for cut in cuts]
     references = [translation_of(cut) for cut in cuts]
@@ -111,17 +114,23 @@ def _decode(
     cuts: list[MonoCut],
     config: DecodingConfig,
     modality: Modality,
-    *,
-    show_progress: bool,
+    on_decoded: OnDecoded | None,
 ) -> dict[str, Hypothesis]:
-    with _progress_bar(len(cuts), shown=show_progress) as advance:
+    num_done = 0
+    with _progress_bar() if on_decoded is None else nullcontext(on_decoded) as show:
+
+        def count(num_decoded: int) -> None:
+            nonlocal num_done
+            num_done += num_decoded
+            show(num_done, len(cuts))
+
         hypotheses = translate(
             trained.model,
             trained.tokenizer,
             _batches(trained, cuts, config.batch_size, modality),
             config,
             modality=modality,
-            on_decoded=advance,
+            on_decoded=count,
         )
     return {hypothesis.id: hypothesis for hypothesis in hypotheses}
 
@@ -159,8 +168,8 @@ def _versions() -> dict[str, str]:
 
 
 @contextmanager
-def _progress_bar(total: int, *, shown: bool) -> Iterator[Callable[[int], None]]:
-    """A function that counts utterances; the bar appears only when decoding takes a while."""
+def _progress_bar() -> Iterator[OnDecoded]:
+    """A function that moves a bar, which appears only when decoding takes a while."""
     progress = Progress(
         TextColumn("translating"),
         BarColumn(),
@@ -168,15 +177,15 @@ def _progress_bar(total: int, *, shown: bool) -> Iterator[Callable[[int], None]]
         TimeRemainingColumn(),
         console=Console(stderr=True),
     )
-    task = progress.add_task("translating", total=total)
+    task = progress.add_task("translating")
     started = time.monotonic()
 
-    def advance(num_decoded: int) -> None:
-        progress.advance(task, num_decoded)
-        if shown and time.monotonic() - started > _BAR_AFTER_S:
+    def show(num_done: int, total: int) -> None:
+        progress.update(task, completed=num_done, total=total)
+        if time.monotonic() - started > _BAR_AFTER_S:
             progress.start()
 
     try:
-        yield advance
+        yield show
     finally:
         progress.stop()

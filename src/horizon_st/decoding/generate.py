@@ -6,6 +6,7 @@ Legend: B utterances, H beams, T encoder states, L target tokens, V vocabulary.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -68,6 +69,14 @@ class DecodingConfig:
                 raise UserError(
                     f"decoding.{name}",
                     expected=f"at least {low}",
+                    found=getattr(self, name),
+                    remedy=f"The default is {type(self).__dataclass_fields__[name].default}.",
+                )
+        for name in ("length_penalty", "max_tokens_per_state"):
+            if not math.isfinite(getattr(self, name)):
+                raise UserError(
+                    f"decoding.{name}",
+                    expected="a finite number",
                     found=getattr(self, name),
                     remedy=f"The default is {type(self).__dataclass_fields__[name].default}.",
                 )

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 from transformers import (
     AutoConfig,
@@ -21,6 +22,9 @@ from horizon_st.model.configuration import ModelConfig, SpeechTranslatorConfig, 
 from horizon_st.model.pretrained_encoder import SPEECH_TYPES, make_speech_encoder
 from horizon_st.model.speech_encoder import SpeechEncoderConfig
 from horizon_st.model.translator import TEXT_TYPES, SpeechTranslatorModel
+
+_MAY_BE_NEW = ("masked_spec_embed", "final_logits_bias")
+"""Weights that published models may lack: a learnt mask, and a bias that is then 0."""
 
 
 def build_translator(
@@ -194,7 +198,9 @@ def _pretrained_speech_model(config: SpeechEncoderConfig) -> PreTrainedModel | N
         hf_config.mask_time_prob = config.mask_time_prob
         hf_config.mask_time_length = config.mask_time_length_frames
         hf_config.mask_feature_prob = 0.0
-    return _load_weights(AutoModel, config.pretrained, place, config=hf_config)
+    # Of Whisper only the encoder is used; a mask embedding that no one has trained yet may be new.
+    used = "encoder." if hf_config.model_type == "whisper" else ""
+    return _load_weights(AutoModel, config.pretrained, place, used, config=hf_config)
 
 
 def _pretrained_text_model(source: str) -> PreTrainedModel:
@@ -206,8 +212,8 @@ def _pretrained_text_model(source: str) -> PreTrainedModel:
 def _load_config(source: str, place: str, known_types: tuple[str, ...]) -> PreTrainedConfig:
     try:
         config: PreTrainedConfig = AutoConfig.from_pretrained(source)
-    except (OSError, ValueError) as error:
-        raise _unavailable(source, place) from error
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise _unavailable(source, place, error) from error
     if config.model_type not in known_types:
         raise UserError(
             place,
@@ -218,23 +224,52 @@ def _load_config(source: str, place: str, known_types: tuple[str, ...]) -> PreTr
     return config
 
 
-def _load_weights(auto: Any, source: str, place: str, **options: Any) -> PreTrainedModel:
+def _load_weights(
+    auto: Any, source: str, place: str, used: str = "", **options: Any
+) -> PreTrainedModel:
+    """The model with all weights whose names start with `used` from its files."""
+    model: PreTrainedModel
     try:
-        model: PreTrainedModel = auto.from_pretrained(source, dtype=torch.float32, **options)
+        model, report = auto.from_pretrained(
+            source, dtype=torch.float32, output_loading_info=True, **options
+        )
     except OSError as error:
-        raise _unavailable(source, place) from error
+        raise _unavailable(source, place, error) from error
+    except (SafetensorError, RuntimeError, ValueError) as error:
+        raise UserError(
+            place,
+            expected="weights that fit config.json",
+            found=f"{source} ({type(error).__name__}: {_one_line(error)})",
+            remedy="Fetch it again: a file is truncated or from another model.",
+        ) from error
+    missing = sorted(
+        name
+        for name in report["missing_keys"]
+        if name.startswith(used) and not name.endswith(_MAY_BE_NEW)
+    )
+    if missing:
+        raise UserError(
+            place,
+            expected="all weights that config.json describes",
+            found=f"{source} without {len(missing)} of them, the first is {missing[0]}",
+            remedy="Fetch it again, or choose a complete model.",
+        )
     return model
 
 
-def _unavailable(source: str, place: str) -> UserError:
+def _unavailable(source: str, place: str, error: Exception) -> UserError:
     return UserError(
         place,
         expected="a folder with a saved model, or the id of a model on the Hugging Face hub that "
         "can be reached or is in the cache (HF_HOME)",
-        found=source,
+        found=f"{source} ({_one_line(error)})",
         remedy=f"On a connected machine run `hf download {source} --local-dir DIR`, copy DIR here "
         f"and set {place} to it; or copy the cache and set HF_HOME.",
     )
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _check_vocabulary(

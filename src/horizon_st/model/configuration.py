@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Optional, get_args
 
 from transformers import AutoConfig, PreTrainedConfig
+from transformers.activations import ACT2FN
 
 from horizon_st.errors import UserError
 from horizon_st.model.speech_encoder import SpeechEncoderConfig
 from horizon_st.model.subsampler import SubsamplerConfig
 
 Architecture = Literal["bart", "marian", "mbart", "m2m_100", "t5"]
+_COUNTS = ("encoder_layers", "decoder_layers", "d_model", "ffn_dim", "num_heads", "max_positions")
 
 
 @dataclass
@@ -65,6 +67,14 @@ class TextModelConfig:
                 found=self.architecture,
                 remedy=f"Did you mean {nearest}?",
             )
+        for name in _COUNTS:
+            if getattr(self, name) < 1:
+                raise UserError(
+                    f"model.text_model.{name}",
+                    expected="at least 1",
+                    found=getattr(self, name),
+                    remedy=f"The default is {type(self).__dataclass_fields__[name].default}.",
+                )
         if self.d_model % (2 * self.num_heads):
             raise UserError(
                 "model.text_model.d_model",
@@ -80,12 +90,25 @@ class TextModelConfig:
                     found=getattr(self, name),
                     remedy="0.1 is usual; 0.3 suits a few hours of data.",
                 )
+        self._check_activation()
         if self.architecture == "t5" and (self.attention_dropout or self.activation_dropout):
             raise UserError(
                 "model.text_model.attention_dropout and activation_dropout",
                 expected="0 with architecture: t5, whose one dropout acts everywhere",
                 found=f"{self.attention_dropout} and {self.activation_dropout}",
                 remedy="Set both to 0 and use dropout.",
+            )
+
+    def _check_activation(self) -> None:
+        gate = "gated-" if self.architecture == "t5" else ""
+        if self.activation.removeprefix(gate) not in ACT2FN:
+            known = sorted(ACT2FN)
+            nearest = difflib.get_close_matches(self.activation, known, n=1, cutoff=0.0)[0]
+            raise UserError(
+                "model.text_model.activation",
+                expected="one of " + ", ".join(known),
+                found=self.activation,
+                remedy=f"Did you mean {nearest}?",
             )
 
 

@@ -45,12 +45,20 @@ class SpeechEncoderConfig:
 
     def __post_init__(self) -> None:
         """Refuse values out of range and masks without an encoder to apply them."""
-        if self.num_mel_bins < 1:
+        for name, usual in (("num_mel_bins", 80), ("mask_time_length_frames", 10)):
+            if getattr(self, name) < 1:
+                raise UserError(
+                    f"model.speech_encoder.{name}",
+                    expected="at least 1",
+                    found=getattr(self, name),
+                    remedy=f"{usual} is usual.",
+                )
+        if self.freeze and self.pretrained is None:
             raise UserError(
-                "model.speech_encoder.num_mel_bins",
-                expected="at least 1",
-                found=self.num_mel_bins,
-                remedy="80 is usual.",
+                "model.speech_encoder.freeze",
+                expected="false without a pretrained encoder, since filterbanks have no weights",
+                found=self.freeze,
+                remedy="Set it to false, or set model.speech_encoder.pretrained.",
             )
         if not 0 <= self.mask_time_prob < 1:
             raise UserError(

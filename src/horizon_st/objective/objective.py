@@ -97,7 +97,7 @@ def external_objective(
     sums = token_sums(config, [], text, target, target, pad_id=pad_id)
     count = (target != pad_id).sum()
     return LossReport(
-        {"external_mt": (sums["external_mt"], count)}, {"external_mt": config.external_mt_weight}
+        {"ce_pairs": (sums["ce_pairs"], count)}, {"ce_pairs": config.external_mt_weight}
     )
 
 

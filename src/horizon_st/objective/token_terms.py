@@ -35,7 +35,7 @@ def token_sums(
     """Sums over target tokens of all terms that read logits, by name.
 
     Padding is taken out first. Each pass has one log-softmax, which its terms share. Without
-    speech passes the one term is ``external_mt``. ``text_target`` is ``target`` with padding in
+    speech passes the one term is ``ce_pairs``. ``text_target`` is ``target`` with padding in
     the rows that no text term counts.
     """
     index = (target != pad_id).flatten().nonzero().squeeze(-1)
@@ -90,7 +90,7 @@ def _slice_sums(
         return torch.stack([total for total, _ in found]).mean()
 
     if not speech:
-        return {"external_mt": nll(log_text, text_target)}
+        return {"ce_pairs": nll(log_text, text_target)}
     sums = {"ce_speech": nll(log_speech, target)}
     if config.mt_weight > 0:
         sums["ce_text"] = nll(log_text, text_target)

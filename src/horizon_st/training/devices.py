@@ -45,6 +45,7 @@ def accelerated(recipe: Recipe, folder: Path) -> Iterator[Accelerator]:
     # It is deprecated, but what replaces it broadcasts tables of different length at the start.
     warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)
     accelerator = Accelerator(
+        cpu=not torch.cuda.is_available(),  # Apple's GPUs lack the float64 that sums are kept in
         mixed_precision=resolve_precision(recipe.precision),
         log_with=recipe.trackers or None,
         project_config=ProjectConfiguration(str(folder), logging_dir=str(folder / "tensorboard")),

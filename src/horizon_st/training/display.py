@@ -19,7 +19,7 @@ _SHOWN = {
     "dev_bleu": "dev BLEU {:.1f}",
     "dev_loss": "dev loss {:.2f}",
     "train_ce_speech": "CE {:.2f}",
-    "train_external_mt": "CE {:.2f}",
+    "train_ce_pairs": "CE {:.2f}",
 }
 
 

@@ -16,6 +16,7 @@ from horizon_st.config import dump_config
 from horizon_st.errors import UserError
 from horizon_st.training.checkpoint import PARTIAL_PREFIX, write_atomically
 from horizon_st.training.recipe import Recipe
+from horizon_st.training.record import RECORD_FILE
 
 RECIPE_FILE = "recipe.yaml"
 
@@ -24,7 +25,8 @@ RECIPE_FILE = "recipe.yaml"
 def run_folder(folder: Path, recipe: Recipe, accelerator: Accelerator) -> Iterator[None]:
     """A context in which only this run writes to the folder, which holds its ``recipe.yaml``.
 
-    What a killed process left half-written is removed.
+    What a killed process left half-written is removed. Until something is trained, another recipe
+    may take the place of the old one: whoever corrects a mistake gives the same folder again.
 
     Raises:
         UserError: on every process alike: another run trains in the folder, it holds a run of
@@ -81,10 +83,13 @@ def _remove_partial(folder: Path) -> None:
 
 
 def _keep_recipe(recipe: Recipe, folder: Path) -> None:
-    """Writes the resolved recipe, or checks that the folder's run has the same one."""
+    """Writes the resolved recipe, or checks that what was trained here has the same one."""
     path = folder / RECIPE_FILE
     text = dump_config(recipe)
-    if not path.is_file():
+    has_trained = any(folder.glob("stages/*/*/*")) or (folder / "model").exists()
+    if not has_trained:
+        (folder / RECORD_FILE).unlink(missing_ok=True)  # its data may have been the mistake
+    if not has_trained or not path.is_file():
         write_atomically(path, text)
         return
     difference = _first_difference(yaml.safe_load(path.read_text()), yaml.safe_load(text))

@@ -198,7 +198,7 @@ class Loop:
         totals = dict(zip(names, self.accelerator.reduce(local, "sum").tolist(), strict=True))
         counts = {name: float(self._sums[f"tokens_{name}"]) for name in ("speech", "text")}
         entry = {
-            name: total / counts["text" if name == "external_mt" else "speech"]
+            name: total / counts["text" if name == "ce_pairs" else "speech"]
             for name, total in totals.items()
         }
         self._check_finite(entry)

@@ -12,10 +12,16 @@ from transformers import AutoFeatureExtractor, PreTrainedTokenizerBase
 from horizon_st.data.frontend import FilterbankFrontend, Frontend, PretrainedFrontend
 from horizon_st.data.manifest import read_manifest, transcript_of, translation_of
 from horizon_st.data.sampling import read_text_pairs
-from horizon_st.data.text import load_tokenizer, train_tokenizer
+from horizon_st.data.text import (
+    load_tokenizer,
+    set_languages,
+    train_tokenizer,
+    vocabulary_size,
+)
 from horizon_st.decoding.trained import fingerprint, load_trained_model, weights_fingerprint
 from horizon_st.errors import UserError
 from horizon_st.model.build import build_translator
+from horizon_st.model.continuation import continue_model
 from horizon_st.model.translator import SpeechTranslatorModel
 from horizon_st.training.recipe import Recipe
 
@@ -89,40 +95,74 @@ def build_parts(recipe: Recipe, corpus: Corpus) -> Parts:
     Raises:
         UserError: a model or tokenizer cannot be loaded, or does not fit the recipe.
     """
-    needs_ctc = recipe.objective.ctc_weight > 0
     if recipe.initial_model is not None:
-        initial = load_trained_model(recipe.initial_model, device="cpu")
-        corpus.fingerprint["initial_model"] = weights_fingerprint(initial.folder)
-        if needs_ctc and initial.model.ctc_head is None:
-            raise UserError(
-                "objective.ctc_weight",
-                expected=f"0, since {recipe.initial_model} was trained without a CTC head",
-                found=recipe.objective.ctc_weight,
-                remedy="Set ctc_weight to 0, or train the initial model with ctc_weight above 0.",
-            )
-        return Parts(initial.tokenizer, initial.frontend, initial.model)
+        return _initial_parts(recipe, recipe.initial_model, corpus)
     source = recipe.data.tokenizer or recipe.model.text_model.pretrained
     tokenizer = (
         train_tokenizer(corpus.sentences(), recipe.data.vocab_size)
         if source is None
         else load_tokenizer(source)
     )
+    data = recipe.data
+    language_id = set_languages(tokenizer, data.source_language, data.target_language)
     translator = build_translator(
         recipe.model,
-        vocab_size=len(tokenizer),
+        vocab_size=vocabulary_size(tokenizer),
         pad_id=tokenizer.pad_token_id,
         bos_id=tokenizer.bos_token_id,
         eos_id=tokenizer.eos_token_id,
-        ctc=needs_ctc,
+        ctc=recipe.objective.ctc_weight > 0,
     )
+    if language_id is not None:
+        _decode_into(language_id, tokenizer, translator)
     return Parts(tokenizer, _new_frontend(recipe), translator)
+
+
+def _initial_parts(recipe: Recipe, source: str, corpus: Corpus) -> Parts:
+    initial = load_trained_model(source, device="cpu")
+    corpus.fingerprint["initial_model"] = weights_fingerprint(initial.folder)
+    if recipe.objective.ctc_weight > 0 and initial.model.ctc_head is None:
+        raise UserError(
+            "objective.ctc_weight",
+            expected=f"0, since {source} was trained without a CTC head",
+            found=recipe.objective.ctc_weight,
+            remedy="Set ctc_weight to 0, or train the initial model with ctc_weight above 0.",
+        )
+    translator = continue_model(initial.model, recipe.model)
+    data = recipe.data
+    if data.source_language is not None:
+        language_id = set_languages(initial.tokenizer, data.source_language, data.target_language)
+        assert language_id is not None
+        _decode_into(language_id, initial.tokenizer, translator)
+    return Parts(initial.tokenizer, initial.frontend, translator)
+
+
+def _decode_into(
+    language_id: int, tokenizer: PreTrainedTokenizerBase, translator: SpeechTranslatorModel
+) -> None:
+    """Makes every translation begin with its language, as the tokenizer's targets do."""
+    settings = translator.generation_config
+    if tokenizer(text_target="").input_ids[0] == language_id:
+        settings.forced_bos_token_id = language_id
+    else:  # mBART: the language stands in place of the start symbol
+        settings.forced_bos_token_id = None
+        settings.decoder_start_token_id = language_id
+        translator.config.decoder_start_token_id = language_id
 
 
 def _new_frontend(recipe: Recipe) -> Frontend:
     encoder = recipe.model.speech_encoder
     if encoder.pretrained is None:
         return FilterbankFrontend(encoder.num_mel_bins, recipe.data.high_hz)
-    return PretrainedFrontend(AutoFeatureExtractor.from_pretrained(encoder.pretrained))
+    try:
+        return PretrainedFrontend(AutoFeatureExtractor.from_pretrained(encoder.pretrained))
+    except (OSError, ValueError) as error:
+        raise UserError(
+            "model.speech_encoder.pretrained",
+            expected="a model with the settings of its feature extractor, preprocessor_config.json",
+            found=f"{encoder.pretrained} ({' '.join(str(error).split())})",
+            remedy="Copy this file from the place that the model comes from.",
+        ) from error
 
 
 def _check_stages_have_data(recipe: Recipe, corpus: Corpus) -> None:

@@ -140,7 +140,11 @@ class Recipe:
         default="auto", metadata={"help": "auto: bf16 where the hardware multiplies fast in it"}
     )
     initial_model: Optional[str] = field(  # noqa: UP045
-        default=None, metadata={"help": "a model trained here to start from, with its tokenizer"}
+        default=None,
+        metadata={
+            "help": "a model trained here to start from, with its tokenizer and languages; a "
+            "model section beside it must have its shape, and gives the dropout from now on"
+        },
     )
     trackers: list[str] = field(
         default_factory=lambda: ["tensorboard"],

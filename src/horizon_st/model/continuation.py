@@ -1,0 +1,120 @@
+"""A trained model and the model section of the recipe that trains it on."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from transformers import PreTrainedConfig
+
+from horizon_st.errors import UserError
+from horizon_st.model.configuration import ModelConfig, SpeechTranslatorConfig, TextModelConfig
+from horizon_st.model.translator import SpeechTranslatorModel
+
+_TEXT_KEYS = {
+    "encoder_layers": "encoder_layers",
+    "decoder_layers": "decoder_layers",
+    "d_model": "d_model",
+    "ffn_dim": "encoder_ffn_dim",
+    "num_heads": "encoder_attention_heads",
+}
+_T5_KEYS = {
+    "encoder_layers": "num_layers",
+    "decoder_layers": "num_decoder_layers",
+    "d_model": "d_model",
+    "ffn_dim": "d_ff",
+    "num_heads": "num_heads",
+}
+_DROPOUTS = ("dropout", "attention_dropout", "activation_dropout")
+
+
+def continue_model(model: SpeechTranslatorModel, section: ModelConfig) -> SpeechTranslatorModel:
+    """The model to train on: the same weights, with the dropout of the recipe's model section.
+
+    A section that is all default says nothing: the model stays as it is. Otherwise its three
+    dropout values apply, and when it gives a shape, the shape has to be that of the model.
+    A pretrained text model in the section leaves shape and dropout of the text model alone.
+
+    Raises:
+        UserError: names a key of the section that does not fit the model.
+    """
+    if section == ModelConfig():
+        return model
+    wanted, default = _shape_of_section(section), _shape_of_section(ModelConfig())
+    if wanted != default:
+        _check_shape(wanted, _shape_of_model(_config_of(model)))
+    if section.text_model.pretrained is not None:
+        return model
+    return _with_dropout(model, section.text_model)
+
+
+def _shape_of_section(section: ModelConfig) -> dict[str, Any]:
+    shape: dict[str, Any] = {
+        "speech_encoder.pretrained": section.speech_encoder.pretrained is not None,
+        "speech_encoder.num_mel_bins": section.speech_encoder.num_mel_bins,
+        "subsampler.kernel_sizes": list(section.subsampler.kernel_sizes),
+        "subsampler.mid_channels": section.subsampler.mid_channels,
+    }
+    if section.text_model.pretrained is None:
+        for key in ("architecture", *_TEXT_KEYS):
+            shape[f"text_model.{key}"] = getattr(section.text_model, key)
+    return shape
+
+
+def _shape_of_model(config: SpeechTranslatorConfig) -> dict[str, Any]:
+    text: PreTrainedConfig = config.get_text_config()
+    keys = _T5_KEYS if text.model_type in ("t5", "mt5") else _TEXT_KEYS
+    return {
+        "speech_encoder.pretrained": config.speech_config is not None,
+        "speech_encoder.num_mel_bins": config.num_mel_bins,
+        "subsampler.kernel_sizes": list(config.kernel_sizes),
+        "subsampler.mid_channels": config.mid_channels,
+        "text_model.architecture": text.model_type,
+        **{f"text_model.{key}": getattr(text, name) for key, name in keys.items()},
+    }
+
+
+def _check_shape(wanted: dict[str, Any], found: dict[str, Any]) -> None:
+    for key, value in wanted.items():
+        if value == found[key]:
+            continue
+        is_encoder = key == "speech_encoder.pretrained"
+        raise UserError(
+            f"model.{key}",
+            expected=(f"{'one' if found[key] else 'none'}" if is_encoder else f"{found[key]!r}")
+            + ", as in initial_model",
+            found=("one" if value else "none") if is_encoder else value,
+            remedy="Give the model section that initial_model was trained with, leave the section "
+            "out to take everything from it, or remove initial_model.",
+        )
+
+
+def _with_dropout(model: SpeechTranslatorModel, section: TextModelConfig) -> SpeechTranslatorModel:
+    """The model, or, since modules copy their dropout, one built anew with its weights."""
+    config = copy.deepcopy(_config_of(model))
+    text: PreTrainedConfig = config.get_text_config()
+    if text.model_type in ("t5", "mt5"):
+        if section.attention_dropout or section.activation_dropout:
+            raise UserError(
+                "model.text_model.attention_dropout and activation_dropout",
+                expected="0 with an initial_model of type T5, whose one dropout acts everywhere",
+                found=f"{section.attention_dropout} and {section.activation_dropout}",
+                remedy="Set both to 0 and use dropout.",
+            )
+        names = {"dropout_rate": section.dropout}
+    else:
+        names = {name: getattr(section, name) for name in _DROPOUTS}
+    if all(getattr(text, name) == value for name, value in names.items()):
+        return model
+    for name, value in names.items():
+        setattr(text, name, value)
+    changed = SpeechTranslatorModel(config)
+    changed.load_state_dict(model.state_dict())
+    changed.generation_config = model.generation_config
+    changed.train(model.training)
+    return changed
+
+
+def _config_of(model: SpeechTranslatorModel) -> SpeechTranslatorConfig:
+    assert isinstance(model.config, SpeechTranslatorConfig)
+    return model.config
