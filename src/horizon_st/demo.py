@@ -41,6 +41,8 @@ PLAIN = ("objective.mt_weight=1", "objective.consistency_weight=0", "objective.r
 """What turns the shipped recipe's objective into plain multi-task training."""
 _NO_PRETRAINING = ("stages.mt_external.max_steps=0", "stages.mt_in_domain.max_steps=0")
 _NUM_SHOWN = 3
+_NUM_THREADS = 1
+"""Per run: threads of so small a model wait for each other more than they compute."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,6 @@ class Job:
     overrides: tuple[str, ...]
     run_dir: Path
     test_manifest: Path
-    num_threads: int
 
 
 def run_demo(
@@ -81,9 +82,7 @@ def run_demo(
             f"data.text_pairs={corpus.folder / 'text_pairs.jsonl'}",
             *overrides,
         )
-        num_threads = max(1, torch.get_num_threads() // 2)
-        # Threads of so small a model wait for each other more than they compute.
-        torch.set_num_threads(num_threads)
+        torch.set_num_threads(_NUM_THREADS)
         pretrained = run_recipe(
             _recipe("pretraining", (*data, "stages.st.max_steps=0")),
             out_dir / "pretraining",
@@ -91,7 +90,7 @@ def run_demo(
         )
         common = (*data, f"initial_model={pretrained}", *_NO_PRETRAINING)
         jobs = [
-            Job(name, changes, out_dir / name, corpus.folder / "test.jsonl", num_threads)
+            Job(name, changes, out_dir / name, corpus.folder / "test.jsonl")
             for name, changes in (("baseline", (*common, *PLAIN)), ("regularised", common))
         ]
         run_side_by_side(jobs, bars)
@@ -186,7 +185,7 @@ class _PipeReporter:
 
 def _run_job(job: Job, sender: Connection) -> None:
     _end_with_parent()
-    torch.set_num_threads(job.num_threads)
+    torch.set_num_threads(_NUM_THREADS)
     try:
         recipe = _recipe(job.name, job.overrides)
         model = run_recipe(recipe, job.run_dir, _PipeReporter(sender))
