@@ -71,7 +71,7 @@ def test_scores_signatures_and_translations_are_shown(finished):
     assert saved == comparison.to_json()
     assert saved["num_sentences"] == 300
     delta = comparison.metrics["BLEU"].delta
-    for text in (f"{delta:+.2f}", "BLEU|nrefs:1|", "telephone-test-", "horizon-st translate"):
+    for text in (f"{delta:+.2f}", "BLEU|nrefs:1|", "translation", "horizon-st translate"):
         assert text in page
     assert "α_rd·RD + α_ctc·CTC" in page
     row = re.search(r"regularised +│ +0\.5 +│ +1 +│ +3 +│ +(\S+) +│ +(\d+) +│ +2 +│ +(\S+) ", page)
@@ -102,7 +102,7 @@ def test_an_unknown_language_is_refused(tmp_path):
 def jobs(tmp_path):
     """Two runs without data."""
     missing = ("data.train=nowhere.jsonl", "data.dev=nowhere.jsonl")
-    return [Job(name, missing, tmp_path / name, tmp_path / "test.jsonl", 1) for name in "ab"]
+    return [Job(name, missing, tmp_path / name, tmp_path / "test.jsonl") for name in "ab"]
 
 
 def test_a_mistake_in_one_run_ends_both(jobs):
