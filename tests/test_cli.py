@@ -172,3 +172,10 @@ def test_help_does_not_import_torch():
     )
     assert result.returncode == 0, result.stderr
     assert "translate" in result.stdout
+
+
+def test_keys_show_lists_in_brackets():
+    page = CliRunner().invoke(app, ["keys"], env={"COLUMNS": "200"}).output
+    row = next(line for line in page.splitlines() if line.startswith("│ trackers"))
+    assert "list[str]" in row
+    assert "[tensorboard]" in row

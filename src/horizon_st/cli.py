@@ -114,7 +114,7 @@ def keys() -> None:
 
     table = Table("key", "type", "default", "meaning")
     for row in describe_config(Recipe):
-        table.add_row(*row)
+        table.add_row(*(_escape(cell) for cell in row))
     _console.print(table)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -15,6 +16,7 @@ from huggingface_hub.errors import HfHubHTTPError
 from safetensors import SafetensorError
 from torch import nn
 from transformers import PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
 
 from horizon_st.data.frontend import Frontend, load_frontend
 from horizon_st.data.text import load_tokenizer
@@ -74,6 +76,18 @@ def fingerprint(*paths: Path) -> str:
             while chunk := file.read(1 << 20):
                 digest.update(chunk)
     return digest.hexdigest()
+
+
+@contextmanager
+def _no_progress_bar() -> Iterator[None]:
+    """Keeps transformers' bar away from the terminal: loading takes a moment."""
+    was_enabled = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            transformers_logging.enable_progress_bar()
 
 
 def _find_folder(source: str | Path) -> Path:
@@ -140,7 +154,8 @@ def _load_weights(folder: Path) -> SpeechTranslatorModel:
     # transformers' annotation does not know that two things come back.
     load = cast("Callable[..., tuple[Any, dict[str, Any]]]", SpeechTranslatorModel.from_pretrained)
     try:
-        model, report = load(folder, dtype=torch.float32, output_loading_info=True)
+        with _no_progress_bar():
+            model, report = load(folder, dtype=torch.float32, output_loading_info=True)
     except (SafetensorError, OSError, RuntimeError) as error:
         raise UserError(
             str(folder / WEIGHTS_FILE),
