@@ -37,7 +37,7 @@ imports: setup
 	$(BIN)/lint-imports
 
 test: check  ## lint, types, import contract and all tests
-	$(BIN)/pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
 format: setup  ## rewrite in the project's style
 	$(BIN)/ruff check --fix src tests scripts
