@@ -100,7 +100,10 @@ def run_demo(
     _show_corpus(corpus, console)
     _show_settings(jobs, console)
     comparison.render(console)
-    _show_translations(corpus, out_dir / "regularised" / "model", console)
+    translator = SpeechTranslator.from_pretrained(
+        out_dir / "regularised" / "model", config=_recipe("regularised", common).decoding
+    )
+    _show_translations(corpus, translator, console)
     console.print(
         f"Done in {(time.monotonic() - started) / 60:.1f} minutes. Models, records and scores are "
         f"in {out_dir}. Translate a recording of yours:\n"
@@ -253,11 +256,13 @@ def _show_settings(jobs: list[Job], console: Console) -> None:
     console.print(table)
 
 
-def _show_translations(corpus: CorpusSummary, model: Path, console: Console) -> None:
+def _show_translations(
+    corpus: CorpusSummary, translator: SpeechTranslator, console: Console
+) -> None:
     cuts = list(read_manifest(corpus.folder / "test.jsonl"))[:_NUM_SHOWN]
     files = [cut.recording.sources[0].source for cut in cuts]
     console.print("Recordings the model has not heard:")
-    translated = SpeechTranslator.from_pretrained(model).translate(files)
+    translated = translator.translate(files)
     for cut, file, translation in zip(cuts, files, translated, strict=True):
         grid = Table.grid(padding=(0, 1))
         grid.add_row("", "file", file)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -76,19 +77,22 @@ def _launch(folder, arguments):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    # As `accelerate launch --multi_gpu` does; with `--cpu` it starts one process, or needs MPI.
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2"]
-    launch += ["--master_addr", "127.0.0.1", "--master_port", str(port)]
-    finished = subprocess.run(
-        [*launch, str(program), *map(str, arguments)],
+    # With ACCELERATE_USE_CPU, --multi_gpu means several processes.
+    launch = ["--multi_gpu", "--num_processes", "2", "--main_process_port", str(port)]
+    finished = _accelerate(*launch, str(program), *map(str, arguments), ACCELERATE_USE_CPU="true")
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    return finished.stdout
+
+
+def _accelerate(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "accelerate.commands.launch", *arguments],
         capture_output=True,
         text=True,
         timeout=100,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"},
+        env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
         check=False,
     )
-    assert finished.returncode == 0, finished.stdout + finished.stderr
-    return finished.stdout
 
 
 @pytest.mark.parametrize("accumulation", [1, 2])
@@ -126,3 +130,18 @@ def test_all_processes_raise_the_same_error(pair):
     assert len(errors) == 2
     assert errors[0] == errors[1]
     assert "a run with seed 1 instead of 5" in errors[0]
+
+
+def test_a_launcher_that_starts_one_process_of_two_is_refused(make_recipe, tmp_path):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(dump_config(make_recipe(*SETTINGS)), encoding="utf-8")
+    finished = _accelerate(
+        *("--cpu", "--num_processes", "2", "-m", "horizon_st", "train", str(recipe)),
+        *("--out", str(tmp_path / "run")),
+    )
+    assert finished.returncode != 0
+    assert re.search(
+        r"accelerate launch --cpu: expected the several processes.*found one.*--multi_gpu",
+        finished.stderr,
+    )
+    assert not (tmp_path / "run" / "model").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,7 +38,7 @@ def accelerated(recipe: Recipe, folder: Path) -> Iterator[Accelerator]:
 
     Raises:
         UserError: the hardware lacks the precision, a tracker is not installed, or accelerate is
-            configured for something that training does not support.
+            configured for something that training does not support, or started too few processes.
     """
     _check_trackers(recipe.trackers)
     # transformers ties the embeddings, and its own loading restores the tie that this warns about.
@@ -57,13 +58,7 @@ def accelerated(recipe: Recipe, folder: Path) -> Iterator[Accelerator]:
         ],
     )
     try:
-        if accelerator.distributed_type not in _SUPPORTED:
-            raise UserError(
-                "accelerate's configuration",
-                expected="one process, or data parallelism (DDP) over CPUs or GPUs",
-                found=accelerator.distributed_type.value,
-                remedy="Run `accelerate config` anew, or start without `accelerate launch`.",
-            )
+        _check_launch(accelerator)
         yield accelerator
     finally:
         for tracker in accelerator.trackers:
@@ -114,6 +109,31 @@ def start_trackers(accelerator: Accelerator, recipe: Recipe, run_id: str, folder
     for tracker in accelerator.trackers:
         if tracker.name != "tensorboard":  # whose hyper-parameters need a folder of their own
             tracker.store_init_configuration(dict(_flatten(asdict(recipe))))
+
+
+def _check_launch(accelerator: Accelerator) -> None:
+    if accelerator.distributed_type not in _SUPPORTED:
+        raise UserError(
+            "accelerate's configuration",
+            expected="one process, or data parallelism (DDP) over CPUs or GPUs",
+            found=accelerator.distributed_type.value,
+            remedy="Run `accelerate config` anew, or start without `accelerate launch`.",
+        )
+    # `accelerate launch --cpu` leaves it to MPI to start and number the processes that it was
+    # asked for; without MPI there is one, and only the address where it would meet the others.
+    if (
+        accelerator.num_processes == 1
+        and "MASTER_ADDR" in os.environ
+        and os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("true", "1")
+        and "WORLD_SIZE" not in os.environ
+    ):
+        raise UserError(
+            "accelerate launch --cpu",
+            expected="the several processes that were asked for",
+            found="one, since no MPI started the others",
+            remedy="Start them with `ACCELERATE_USE_CPU=true accelerate launch --multi_gpu "
+            "--num_processes N`, which needs neither MPI nor a GPU.",
+        )
 
 
 def _check_trackers(names: list[str]) -> None:
