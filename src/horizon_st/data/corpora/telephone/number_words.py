@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Literal
+from typing import Literal, Protocol
 
 from num2words import num2words
 
 Form = Literal["bare", "masculine", "feminine"]
 
 
+class NumberWords(Protocol):
+    """A language's numbers in words."""
+
+    def __call__(self, value: int, form: Form = "bare") -> str:
+        """Returns a number from 0 to 999 999, alone or as it stands before a noun."""
+
+
 @cache
 def _words(value: int, language: str) -> str:
+    assert 0 <= value < 1_000_000, value
     return str(num2words(value, lang=language))
 
 
 def spanish(value: int, form: Form = "bare") -> str:
     """Returns "veintiuno"; before a noun "veintiún" or "veintiuna" (Ortografía RAE, numerals)."""
-    assert 0 <= value < 1_000_000, value
     words = (
         _words(value, "es").replace("veintiuno mil", "veintiún mil").replace("uno mil", "un mil")
     )
@@ -39,7 +46,6 @@ def french(value: int, form: Form = "bare") -> str:
     The feminine differs in its final "une". Bare forms keep "vingt" and "cent" without s, as
     numerals that stand for an ordinal do ("page quatre-vingt", "page deux cent").
     """
-    assert 0 <= value < 1_000_000, value
     words = _words(value, "fr")
     if form == "bare":
         return words.removesuffix("s") if words.endswith(("vingts", "cents")) else words
@@ -50,7 +56,6 @@ def french(value: int, form: Form = "bare") -> str:
 
 def italian(value: int, form: Form = "bare") -> str:
     """Returns "ventuno"; only one itself agrees: "un messaggio", "una persona"."""
-    assert 0 <= value < 1_000_000, value
     if value == 1 and form != "bare":
         return "un" if form == "masculine" else "una"
     words = _words(value, "it")
@@ -60,7 +65,6 @@ def italian(value: int, form: Form = "bare") -> str:
 
 def german(value: int, form: Form = "bare") -> str:
     """Returns "eins" bare, "ein" before a masculine or neuter noun, "eine" before a feminine."""
-    assert 0 <= value < 1_000_000, value
     if form == "bare":
         return _words(value, "de")
     assert value == 1 or value % 100 != 1, f"{value} before a noun has no settled form"
