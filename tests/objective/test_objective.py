@@ -108,6 +108,21 @@ def test_external_pairs_are_weighted_and_skipped_at_zero():
     assert torch.allclose(report.total(7), 0.3 * expected[0] / 7)
 
 
+def test_external_pairs_with_rdrop():
+    config = ObjectiveConfig(external_mt_weight=0.3, mt_rdrop_weight=2.0)
+    assert plan_external_passes(config) == Passes(0, 2)
+    first, second = text(2)
+    report = external_objective(config, [first, second], TARGET, pad_id=PAD)
+    ce = [
+        cross_entropy(x.logits, TARGET, label_smoothing=0.1, ignore_index=PAD)[0]
+        for x in (first, second)
+    ]
+    distance, count = symmetric_kl(first.logits, second.logits, TARGET != PAD)
+    assert torch.allclose(report.terms["pairs_rdrop"][0], distance)
+    assert report.counts() == {"ce_pairs": int(count), "pairs_rdrop": int(count)}
+    assert torch.allclose(report.total(7), 0.3 * (sum(ce) / 2 + 2 * distance) / 7)
+
+
 def test_means_over_passes_and_rows_without_transcript():
     config = ObjectiveConfig(
         consistency_weight=1.0, rdrop_weight=1.0, mt_rdrop_weight=1.0, label_smoothing=0.2

@@ -33,7 +33,10 @@ class ObjectiveConfig:
     )
     mt_rdrop_weight: float = field(
         default=0.0,
-        metadata={"help": "Weight of the distance between two text passes (alpha_rdt)."},
+        metadata={
+            "help": "Weight of the distance between two text passes (alpha_rdt), of the MT stages "
+            "too."
+        },
     )
     external_mt_weight: float = field(
         default=1.0,

@@ -93,12 +93,15 @@ def external_objective(
     *,
     pad_id: int,
 ) -> LossReport:
-    """Report of the cross-entropy of a batch of text pairs, the mean over its passes."""
+    """Report of a batch of text pairs: external_mt_weight * (CE + mt_rdrop_weight * RD_x).
+
+    The cross-entropy is the mean over the passes.
+    """
     sums = token_sums(config, [], text, target, target, pad_id=pad_id)
     count = (target != pad_id).sum()
-    return LossReport(
-        {"ce_pairs": (sums["ce_pairs"], count)}, {"ce_pairs": config.external_mt_weight}
-    )
+    weight = config.external_mt_weight
+    weights = {"ce_pairs": weight, "pairs_rdrop": weight * config.mt_rdrop_weight}
+    return LossReport({name: (x, count) for name, x in sums.items()}, weights)
 
 
 def validation_loss(speech: PassOutput, target: Int[Tensor, "B L"], *, pad_id: int) -> Term:

@@ -54,5 +54,7 @@ def plan_passes(config: ObjectiveConfig) -> Passes:
 
 
 def plan_external_passes(config: ObjectiveConfig) -> Passes:
-    """The passes for a batch of external text pairs: one over the text, none if its weight is 0."""
-    return Passes(speech=0, text=1 if config.external_mt_weight > 0 else 0)
+    """The passes for a batch of external text pairs: none if its weight is 0, two for R-drop."""
+    if config.external_mt_weight == 0:
+        return Passes(speech=0, text=0)
+    return Passes(speech=0, text=2 if config.mt_rdrop_weight > 0 else 1)

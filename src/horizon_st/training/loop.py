@@ -17,6 +17,7 @@ from transformers import get_scheduler
 
 from horizon_st.data.sampling import BatchStream
 from horizon_st.errors import UserError
+from horizon_st.objective.token_terms import PAIR_TERMS
 from horizon_st.training.checkpoint import Checkpoints, Progress
 from horizon_st.training.recipe import StageConfig
 from horizon_st.training.step import MicroBatch, TrainingStep
@@ -198,7 +199,7 @@ class Loop:
         totals = dict(zip(names, self.accelerator.reduce(local, "sum").tolist(), strict=True))
         counts = {name: float(self._sums[f"tokens_{name}"]) for name in ("speech", "text")}
         entry = {
-            name: total / counts["text" if name == "ce_pairs" else "speech"]
+            name: total / counts["text" if name in PAIR_TERMS else "speech"]
             for name, total in totals.items()
         }
         self._check_finite(entry)

@@ -154,10 +154,13 @@ class Run:
         return sum(stages.of(s).max_steps for s in stages.trained[: stages.trained.index(name)])
 
     def _objective_of(self, name: str) -> ObjectiveConfig:
-        """The recipe's objective for the last stage; the MT stages are plain cross-entropy."""
+        """The recipe's objective for the last stage, and what of it the MT stages can have."""
+        objective = self.recipe.objective
         if name == "st":
-            return self.recipe.objective
-        return ObjectiveConfig(label_smoothing=self.recipe.objective.label_smoothing)
+            return objective
+        return ObjectiveConfig(
+            label_smoothing=objective.label_smoothing, mt_rdrop_weight=objective.mt_rdrop_weight
+        )
 
     def _streams_of(self, name: str) -> Streams:
         recipe, corpus, tokenizer = self.recipe, self.corpus, self.parts.tokenizer
