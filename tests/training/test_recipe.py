@@ -67,17 +67,21 @@ def test_trained_stages_in_their_order():
 
 
 @pytest.mark.parametrize(
-    ("has_amx", "asked", "expected"),
+    ("instructions", "asked", "expected"),
     [
-        (True, "auto", "bf16"),
-        (False, "auto", "no"),
-        (False, "bf16", "bf16"),
-        (True, "fp32", "no"),
+        ("amx_tile", "auto", "bf16"),
+        ("avx512_bf16", "auto", "bf16"),
+        (None, "auto", "no"),
+        (None, "bf16", "bf16"),
+        ("amx_tile", "fp32", "no"),
     ],
 )
-def test_precision_on_a_cpu(monkeypatch, has_amx, asked, expected):
+def test_precision_on_a_cpu(monkeypatch, instructions, asked, expected):
     monkeypatch.setattr(devices.torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(devices.torch.cpu, "_is_amx_tile_supported", lambda: has_amx)
+    for name in ("amx_tile", "avx512_bf16"):
+        monkeypatch.setattr(
+            devices.torch.cpu, f"_is_{name}_supported", lambda name=name: name == instructions
+        )
     assert resolve_precision(asked) == expected
 
 

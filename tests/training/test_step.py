@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.profiler import profile
 
 from horizon_st.data.collate import Collator, FeatureCache
 from horizon_st.data.manifest import read_manifest
@@ -126,3 +127,14 @@ def test_sums_are_detached(parts, collate, cuts):
     loss, sums = step(MicroBatch(collate(cuts[:2])), torch.tensor(9), torch.tensor(1))
     assert loss.requires_grad
     assert not any(value.requires_grad for value in sums.values())
+
+
+def test_dropout_of_a_step_does_not_wait_for_random_numbers(make_recipe, collate, cuts):
+    recipe = make_recipe("model.text_model.dropout=0.3")
+    parts = build_parts(recipe, read_corpus(recipe))
+    step = TrainingStep(parts.translator.train(), EVERYTHING)
+    with profile() as found:
+        step(MicroBatch(collate(cuts)), torch.tensor(9), torch.tensor(1))
+    names = {event.key for event in found.key_averages()}
+    assert "aten::random_" in names
+    assert not names & {"aten::bernoulli_", "aten::native_dropout"}

@@ -71,7 +71,7 @@ def accelerated(recipe: Recipe, folder: Path) -> Iterator[Accelerator]:
 def resolve_precision(precision: str) -> str:
     """Accelerate's name of a precision; on `auto` bf16 where it is fast, else fp32.
 
-    Fast are GPUs that have it and CPUs with AMX; other CPUs gain nothing on small models.
+    Fast are GPUs that have it and CPUs with instructions for it (AMX, AVX512_BF16).
 
     Raises:
         UserError: fp16 is asked for without a GPU.
@@ -85,9 +85,12 @@ def resolve_precision(precision: str) -> str:
             remedy="Set precision: auto.",
         )
     if precision == "auto":
-        is_fast = torch.cuda.is_bf16_supported() if has_gpu else torch.cpu._is_amx_tile_supported()
-        return "bf16" if is_fast else "no"
+        return "bf16" if (torch.cuda.is_bf16_supported() if has_gpu else _has_fast_bf16()) else "no"
     return {"fp32": "no"}.get(precision, precision)
+
+
+def _has_fast_bf16() -> bool:
+    return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
 
 
 def start_trackers(accelerator: Accelerator, recipe: Recipe, run_id: str, folder: Path) -> None:

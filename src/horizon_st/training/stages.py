@@ -21,6 +21,7 @@ from transformers.utils import logging as transformers_logging
 from horizon_st.data.collate import Collator, FeatureCache
 from horizon_st.data.sampling import speech_stream, text_stream
 from horizon_st.errors import UserError
+from horizon_st.model.attention import use_float32_attention
 from horizon_st.objective.objective import ObjectiveConfig
 from horizon_st.training.checkpoint import Checkpoints, Progress, partial_of, rename_whole
 from horizon_st.training.devices import accelerated, resolve_precision, start_trackers
@@ -75,6 +76,8 @@ class Run:
         self.reporter = reporter
         self.corpus = read_corpus(recipe)
         self.parts = build_parts(recipe, self.corpus)
+        if accelerator.device.type == "cpu" and accelerator.mixed_precision == "bf16":
+            use_float32_attention(self.parts.translator)
         self.features = FeatureCache(
             self.parts.frontend, recipe.data.cache_gb * _CACHE_BYTES_PER_GB
         )

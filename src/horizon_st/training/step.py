@@ -20,6 +20,7 @@ from horizon_st.objective.objective import (
     external_objective,
 )
 from horizon_st.objective.passes import plan_external_passes, plan_passes
+from horizon_st.training.dropout import FastDropout
 
 
 @dataclass
@@ -70,10 +71,11 @@ class TrainingStep(nn.Module):
             num_text_tokens: the same for the text pairs, the denominator of their cross-entropy.
         """
         reports: list[tuple[LossReport, Tensor]] = []
-        if micro.speech is not None:
-            reports.append((self._speech_report(micro.speech), num_speech_tokens))
-        if micro.text is not None:
-            reports.append((self._text_report(micro.text), num_text_tokens))
+        with FastDropout():
+            if micro.speech is not None:
+                reports.append((self._speech_report(micro.speech), num_speech_tokens))
+            if micro.text is not None:
+                reports.append((self._text_report(micro.text), num_text_tokens))
         loss = torch.stack([report.total(count) for report, count in reports]).sum()
         sums = {
             name: term_sum.detach()
