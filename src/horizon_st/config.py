@@ -1,13 +1,14 @@
 """Strict YAML -> nested dataclasses, with dotted overrides; a section is declared beside its owner.
 
-An unknown key is refused with its full path and the nearest known name, an ill-typed value with
-what was expected.
+An unknown key is refused with its full path and the nearest known name, an ill-typed value or a
+number that is not finite with what was expected.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import types
 import typing
 from collections.abc import Sequence
@@ -33,7 +34,17 @@ def load_config(schema: type[Config], path: Path, overrides: Sequence[str] = ())
 
     Raises:
         UserError: the file is missing or is not YAML, a key is unknown or stands twice, or a
-            value is missing or ill-typed.
+            value is missing, ill-typed or not finite.
+    """
+    content = read_yaml(path)
+    return build_config(schema, {} if content is None else content, overrides, place=str(path))
+
+
+def read_yaml(path: Path) -> Any:
+    """What a YAML file holds; None of an empty one.
+
+    Raises:
+        UserError: the file is missing, or is not YAML in UTF-8, or a key stands twice in it.
     """
     if not path.is_file():
         raise UserError(
@@ -45,8 +56,7 @@ def load_config(schema: type[Config], path: Path, overrides: Sequence[str] = ())
         raise UserError(
             str(path), expected="UTF-8", found=str(error), remedy="Save the file as UTF-8."
         ) from error
-    content = _parse_yaml(text, str(path))
-    return build_config(schema, {} if content is None else content, overrides, place=str(path))
+    return parse_yaml(text, str(path))
 
 
 def build_config(
@@ -116,7 +126,12 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _parse_yaml(text: str, place: str) -> Any:
+def parse_yaml(text: str, place: str) -> Any:
+    """What a YAML text holds.
+
+    Raises:
+        UserError: it is not YAML, or a key stands twice; names the place.
+    """
     try:
         return yaml.load(text, Loader=_UniqueKeyLoader)
     except yaml.YAMLError as error:
@@ -138,7 +153,7 @@ def _parse_override(schema: type, override: str) -> dict[str, Any]:
             found=override,
             remedy="Write it without spaces around the equals sign.",
         )
-    tree: Any = _parse_yaml(value, place)
+    tree: Any = parse_yaml(value, place)
     for name in reversed(key.split(".")):
         tree = {name: tree}
     _check_tree(schema, tree, place)
@@ -210,7 +225,7 @@ def _check_leaf(hint: Any, value: Any, where: str) -> None:
         )
     alone = OmegaConf.structured(dataclasses.make_dataclass("Leaf", [("value", hint)]))
     try:
-        OmegaConf.merge(alone, {"value": value})
+        read = OmegaConf.to_container(OmegaConf.merge(alone, {"value": value}))
     except OmegaConfBaseException as error:
         raise UserError(
             where,
@@ -218,6 +233,14 @@ def _check_leaf(hint: Any, value: Any, where: str) -> None:
             found="null" if value is None else value,
             remedy="Correct the value; `horizon-st keys` lists every key with its type.",
         ) from error
+    number = typing.cast("dict[str, Any]", read)["value"]
+    if isinstance(number, float) and not math.isfinite(number):
+        raise UserError(
+            where,
+            expected="a finite number",
+            found=number,
+            remedy="Correct the value; `horizon-st keys` lists every key with its default.",
+        )
 
 
 def _section_of(hint: Any) -> Any:

@@ -2,6 +2,7 @@
 
 import json
 
+import av
 import numpy as np
 import pytest
 import soundfile
@@ -74,3 +75,45 @@ def write_manifest(tmp_path, cut_line):
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def encode():
+    """A function that writes a tiny media file with PyAV."""
+
+    def write(path, samples, rate, codec, *, container=None, options=None, video=False):
+        """Writes `[C, N]` samples, one or two channels, and before them a video track if asked."""
+        layout = "mono" if len(samples) == 1 else "stereo"
+        with av.open(path, "w", format=container) as output:
+            if video:
+                pictures = output.add_stream("mpeg4", rate=5)
+                pictures.width, pictures.height, pictures.pix_fmt = 32, 32, "yuv420p"
+            stream = output.add_stream(codec, rate=rate, layout=layout, options=options or {})
+            stream.bit_rate = 64_000
+            kind = stream.codec_context.codec.audio_formats[0].name
+            resampler = av.AudioResampler(format=kind, layout=layout, rate=rate)
+            if video:
+                for number in range(5 * samples.shape[1] // rate):
+                    picture = av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8))
+                    picture.pts = number
+                    output.mux(pictures.encode(picture))
+                output.mux(pictures.encode(None))
+            frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), "fltp", layout)
+            frame.sample_rate, frame.pts = rate, 0
+            for converted in [*resampler.resample(frame), *resampler.resample(None)]:
+                output.mux(stream.encode(converted))
+            output.mux(stream.encode(None))
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def decode():
+    """A function: media file -> all samples `[C, N]` of its first audio stream, by PyAV alone."""
+
+    def read(path):
+        with av.open(path) as source:
+            frames = list(source.decode(source.streams.audio[0]))
+            return np.concatenate([frame.to_ndarray() for frame in frames], axis=1)
+
+    return read

@@ -68,7 +68,9 @@ def test_a_louder_recording_gives_the_same_features(speech):
 
 @pytest.mark.parametrize("num_samples", [400, 4000, 16_000, 16_079, 16_080])
 def test_there_are_100_frames_per_second(num_samples):
-    features = FilterbankFrontend()(np.zeros(num_samples, dtype=np.float32))
+    frontend = FilterbankFrontend()
+    features = frontend(np.zeros(num_samples, dtype=np.float32))
+    assert len(features) == frontend.length_of(num_samples)
     assert abs(len(features) - num_samples / SHIFT_SAMPLES) <= 0.5
     assert torch.isfinite(features).all()
 
@@ -88,6 +90,7 @@ def test_a_waveform_model_gets_its_own_normalisation(speech, tmp_path):
     frontend = PretrainedFrontend(Wav2Vec2FeatureExtractor(do_normalize=True))
     expected = (speech - speech.mean()) / np.sqrt(speech.var() + 1e-7)
     np.testing.assert_allclose(frontend(speech).numpy(), expected, atol=1e-5)
+    assert frontend.length_of(len(speech)) == len(speech)
     frontend.save_pretrained(tmp_path)
     loaded = load_frontend(tmp_path)
     assert isinstance(loaded, PretrainedFrontend)
@@ -96,7 +99,10 @@ def test_a_waveform_model_gets_its_own_normalisation(speech, tmp_path):
 
 def test_whisper_gets_time_major_frames_of_the_utterance_alone(speech):
     extractor = WhisperFeatureExtractor(feature_size=80)
-    features = PretrainedFrontend(extractor)(speech)
+    frontend = PretrainedFrontend(extractor)
+    for num_samples in (15_999, 16_000):
+        assert frontend.length_of(num_samples) == len(frontend(np.resize(speech, num_samples)))
+    features = frontend(speech)
     assert features.shape == (len(speech) // 160, 80)
     padded = np.concatenate([speech, np.zeros(480_000 - len(speech), dtype=np.float32)])
     whole = extractor(padded, sampling_rate=SAMPLING_RATE, return_tensors="np").input_features[0].T

@@ -21,12 +21,19 @@ def lines_of(path):
 
 def test_cuts_have_texts_and_audio_that_opens(good):
     cuts = read_manifest(good)
-    assert cuts.is_lazy
     assert [cut.id for cut in cuts] == ["train0", "train1", "train2"]
     assert [transcript_of(cut) for cut in cuts] == [None, "hello", "hello"]
     assert [translation_of(cut) for cut in cuts] == [f"la estación train{n}" for n in range(3)]
     assert [cut.load_audio().shape[1] for cut in cuts] == [8000, 11_200, 4800]
     assert [cut.id for cut in cuts] == ["train0", "train1", "train2"]
+
+
+def test_lines_are_read_no_sooner_than_asked_for(good):
+    good.write_text(good.read_text(encoding="utf-8") + "{oops\n", encoding="utf-8")
+    cuts = iter(read_manifest(good))
+    assert [next(cuts).id for _ in range(3)] == ["train0", "train1", "train2"]
+    with pytest.raises(UserError, match=r"train\.jsonl:4: expected one JSON object"):
+        next(cuts)
 
 
 def test_a_manifest_that_lhotse_wrote_is_read(good, tmp_path):
@@ -95,7 +102,7 @@ SUPERVISION = ("supervisions", 0)
         (set_at(*SUPERVISION, "text", value=5), r"expected a transcript, or none at all, found 5"),
         (
             set_at("supervisions", value=[]),
-            r"train\.jsonl:2: expected a cut of one channel with one supervision, "
+            r"train\.jsonl:2: expected a MonoCut or MultiCut with one supervision, "
             r"found MonoCut with 0 supervisions\. Write one line per utterance",
         ),
         (
@@ -156,3 +163,41 @@ def test_a_damaged_gzip_file_is_refused(good, tmp_path, kind):
     (tmp_path / "train.jsonl.gz").write_bytes(damaged)
     with pytest.raises(UserError, match=r"train\.jsonl\.gz:\d+: expected a whole gzip file"):
         list(read_manifest(tmp_path / "train.jsonl.gz"))
+
+
+def to_multi(line):
+    line["type"] = "MultiCut"
+    line["channel"] = line["supervisions"][0]["channel"] = [0, 1]
+    line["recording"]["channel_ids"] = [0, 1]
+    line["recording"]["sources"][0]["channels"] = [0, 1]
+
+
+def test_cuts_of_several_channels_are_read(good):
+    cuts = list(read_manifest(change(good, to_multi)))
+    assert [type(cut).__name__ for cut in cuts] == ["MonoCut", "MultiCut", "MonoCut"]
+    assert translation_of(cuts[1]) == "la estación train1"
+    CutSet.from_cuts(cuts).to_file(good)
+    assert list(read_manifest(good)) == cuts
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (
+            set_at("channel", value=[0, 2]),
+            r"`recording` with channel 0, 2, found channels \[0, 1\]",
+        ),
+        (set_at("channel", value=[]), r"with a valid `channel`, found \[\]"),
+        (set_at("channel", value=0), r"with a valid `channel`, found 0"),
+        (set_at("channel", value=["left"]), r"with a valid `channel`, found \['left'\]"),
+        (
+            set_at("recording", "channel_ids", value=[0, 1, 2]),
+            r"with a valid `recording\.channel_ids`, found \[0, 1, 2\]",
+        ),
+        (set_at("recording", "sources", 0, "channels", value=None), r"`recording\.sources`"),
+    ],
+)
+def test_wrong_channels_are_refused(good, edit, message):
+    change(good, to_multi)
+    with pytest.raises(UserError, match=message):
+        list(read_manifest(change(good, edit)))

@@ -1,37 +1,32 @@
 """Streams of batches: bounds, completeness, shares of processes, exact resuming."""
 
-import gzip
 import itertools
-import json
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lhotse import CutSet, MonoCut, SupervisionSegment
+from lhotse import MonoCut, SupervisionSegment
 
 from horizon_st.data.augment import AugmentConfig
 from horizon_st.data.collate import Batch, Collator, FeatureCache
+from horizon_st.data.cuts import Cuts
 from horizon_st.data.frontend import FilterbankFrontend
 from horizon_st.data.manifest import read_manifest
-from horizon_st.data.sampling import (
-    DataConfig,
-    Position,
-    read_text_pairs,
-    speech_stream,
-    text_stream,
-)
+from horizon_st.data.sampling import DataConfig, Position, speech_stream, text_stream
+from horizon_st.data.text_pairs import store_text_pairs
 from horizon_st.errors import UserError
 
 DURATIONS_S = [1.0 + (37 * number % 90) / 10 for number in range(83)]
 CONFIG = DataConfig(max_batch_s=40.0, num_buckets=5)
 
 
-class LazyCuts:
-    """Cuts without audio, one after the other as from a file."""
+class LazyCuts(Cuts):
+    """Cuts without audio, one after the other as from a file; `known` of them are surveyed."""
 
-    def __init__(self, durations_s):
+    def __init__(self, durations_s, known=None):
         self._durations_s = durations_s
+        self._known = len(durations_s) if known is None else known
 
     def __iter__(self):
         for number, duration_s in enumerate(self._durations_s):
@@ -39,9 +34,17 @@ class LazyCuts:
             supervision = SupervisionSegment(name, name, 0, duration_s)
             yield MonoCut(name, 0, duration_s, 0, [supervision])
 
+    def texts(self):
+        return iter(self)
 
-def cuts_of(durations_s):
-    return CutSet(LazyCuts(durations_s))
+    def has_at_most(self, num_cuts):
+        return self._known == len(self._durations_s)
+
+    def sample(self, num_cuts):
+        return itertools.islice(self, self._known)
+
+    def of_epoch(self, seed, epoch):
+        return iter(self)
 
 
 def names(cuts, epoch):
@@ -53,7 +56,7 @@ def names(cuts, epoch):
 
 
 def stream_of(durations_s=DURATIONS_S, config=CONFIG, **share):
-    return speech_stream(cuts_of(durations_s), names, config, **({"seed": 1} | share))
+    return speech_stream(LazyCuts(durations_s), names, config, **({"seed": 1} | share))
 
 
 def epoch_of(stream):
@@ -227,11 +230,21 @@ def test_an_utterance_longer_than_a_batch_is_refused():
         stream_of([3.0, 50.5])
 
 
-def test_no_examples_are_refused(tokenizer):
+def test_a_longer_utterance_than_surveyed_gets_a_bucket_of_its_own_or_is_refused_when_met():
+    durations_s = [*DURATIONS_S, 30.0, 39.0]
+    stream = speech_stream(LazyCuts(durations_s, known=83), names, CONFIG, seed=1)
+    batches = list(stream.rest_of_epoch())
+    assert sorted(flat(b.ids for b in batches)) == sorted(f"utt{n}@0" for n in range(85))
+    for batch in batches:
+        assert len(batch.ids) * float(batch.speech_lengths.max()) <= 40.0
+    stream = speech_stream(LazyCuts([*DURATIONS_S, 50.5], known=83), names, CONFIG, seed=1)
+    with pytest.raises(UserError, match=r"data\.max_batch_s: .* found 50\.5 s in utterance utt83"):
+        list(stream.rest_of_epoch())
+
+
+def test_no_examples_are_refused():
     with pytest.raises(UserError, match="training data: expected at least one example, found none"):
         stream_of([])
-    with pytest.raises(UserError, match="Check that the manifest or the text pairs"):
-        text_stream([], tokenizer, CONFIG, seed=1)
 
 
 PAIRS = [(f"the station {'is ' * (n % 7)}{n}", f"la estación {n}") for n in range(40)]
@@ -239,7 +252,8 @@ PAIRS = [(f"the station {'is ' * (n % 7)}{n}", f"la estación {n}") for n in ran
 
 def test_text_batches_are_bounded_complete_and_resumable(tokenizer):
     config = DataConfig(max_batch_tokens=120)
-    stream = text_stream(PAIRS, tokenizer, config, seed=1)
+    pairs = store_text_pairs(PAIRS)
+    stream = text_stream(pairs, tokenizer, config, seed=1)
     batches = list(stream.rest_of_epoch())
     rows = []
     for batch in batches:
@@ -256,60 +270,22 @@ def test_text_batches_are_bounded_complete_and_resumable(tokenizer):
     assert sorted(decoded) == sorted(expected)
     ids = flat(batch.ids for batch in batches)
     assert len(set(ids)) == len(ids)
-    resumed = text_stream(PAIRS, tokenizer, config, seed=1)
+    resumed = text_stream(pairs, tokenizer, config, seed=1)
     resumed.position = Position(0, 3)
     again = list(resumed.rest_of_epoch())
     assert [batch.transcript.tolist() for batch in again] == [
         batch.transcript.tolist() for batch in batches[3:]
     ]
-    shares = [text_stream(PAIRS, tokenizer, config, seed=1, rank=r, world_size=2) for r in (0, 1)]
+    shares = [text_stream(pairs, tokenizer, config, seed=1, rank=r, world_size=2) for r in (0, 1)]
     first = [next(share.rest_of_epoch()).transcript.tolist() for share in shares]
     assert first == [batch.transcript.tolist() for batch in batches[:2]]
 
 
 def test_a_source_sentence_longer_than_a_batch_is_refused(tokenizer):
+    pairs = store_text_pairs([("a", "b"), ("is " * 60, "x")])
     message = r"data\.max_batch_tokens: expected room for .*found \d+ tokens in 'is is is is"
     with pytest.raises(UserError, match=message):
-        text_stream([("is " * 60, "x")], tokenizer, DataConfig(max_batch_tokens=50), seed=1)
-
-
-def test_text_pairs_are_read_from_plain_and_compressed_files(tmp_path):
-    rows = [
-        {"source": " one\u2028two ", "target": "uno", "more": 1},
-        {"source": "b", "target": "¿c?"},
-    ]
-    text = "\n".join(json.dumps(row, ensure_ascii=False) for row in rows) + "\n\n"
-    (tmp_path / "a.jsonl").write_text(text, encoding="utf-8")
-    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(text.encode()))
-    for name in ("a.jsonl", "a.jsonl.gz"):
-        assert read_text_pairs(tmp_path / name) == [("one\u2028two", "uno"), ("b", "¿c?")]
-
-
-@pytest.mark.parametrize(
-    "line",
-    ['{"source": "a"}', '{"source": "a", "target": " "}', '{"source": null, "target": "b"}',
-     '{"source": 5, "target": "b"}', "[1]", '"text"'],
-)  # fmt: skip
-def test_a_line_without_both_texts_is_refused(tmp_path, line):
-    path = tmp_path / "pairs.jsonl"
-    path.write_text('{"source": "a", "target": "b"}\n' + line, encoding="utf-8")
-    with pytest.raises(UserError, match=r"pairs\.jsonl:2: expected a JSON object with non-empty"):
-        read_text_pairs(path)
-
-
-def test_unreadable_text_pairs_are_refused(tmp_path):
-    path = tmp_path / "pairs.jsonl"
-    with pytest.raises(UserError, match=r"expected text pairs, .*Check data\.text_pairs"):
-        read_text_pairs(path)
-    path.write_text("", encoding="utf-8")
-    with pytest.raises(UserError, match="expected at least one text pair, found none"):
-        read_text_pairs(path)
-    path.write_bytes(b'{"source": "caf\xe9", "target": "b"}\n')
-    with pytest.raises(UserError, match=r"pairs\.jsonl:1: expected UTF-8, found the byte 0xe9"):
-        read_text_pairs(path)
-    path.write_text("{oops\n", encoding="utf-8")
-    with pytest.raises(UserError, match=r"pairs\.jsonl:1: expected one JSON object, found {oops"):
-        read_text_pairs(path)
+        text_stream(pairs, tokenizer, DataConfig(max_batch_tokens=50), seed=1)
 
 
 @pytest.mark.parametrize(
@@ -320,6 +296,11 @@ def test_unreadable_text_pairs_are_refused(tmp_path):
         ({"max_batch_tokens": -1}, r"data\.max_batch_tokens: expected a positive number"),
         ({"max_batch_utterances": 0}, r"data\.max_batch_utterances: expected a positive number"),
         ({"vocab_size": 0}, r"data\.vocab_size: expected a positive number"),
+        (
+            {"vocab_sample_sentences": 0},
+            r"data\.vocab_sample_sentences: expected a positive number",
+        ),
+        ({"shar_buffer": 0}, r"data\.shar_buffer: expected a positive number"),
         ({"num_buckets": 0}, r"data\.num_buckets: expected at least 1, found 0\. Use 1"),
         ({"num_workers": -1}, r"data\.num_workers: expected 0 or more"),
         ({"cache_gb": -0.5}, r"data\.cache_gb: expected 0 or more"),

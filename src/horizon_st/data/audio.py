@@ -1,18 +1,29 @@
-"""Audio of any rate and channel count -> float32 mono samples at 16 kHz."""
+"""Audio of any format, rate and channel count -> float32 mono samples at 16 kHz."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from io import BytesIO
 from pathlib import Path
 from subprocess import SubprocessError
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 import soundfile
 import soxr
 from jaxtyping import Float32
-from lhotse.audio import AudioLoadingError, DurationMismatchError
-from lhotse.cut import MonoCut
+from lhotse.audio import AudioLoadingError, AudioSource, DurationMismatchError
+from lhotse.cut import MonoCut, MultiCut
+from lhotse.utils import compute_num_samples
 
+from horizon_st.data.audio_reader import (
+    LONGEST_RECORDING_S,
+    AudioInfo,
+    AudioReader,
+    UnreadableAudioError,
+    check_header,
+)
+from horizon_st.data.audio_source import named_errors, open_audio
 from horizon_st.errors import UserError
 
 SAMPLING_RATE = 16_000
@@ -21,10 +32,29 @@ SAMPLING_RATE = 16_000
 SHORTEST_S = 0.025
 """The least audio that makes a frame: one analysis window of every front end here."""
 
-LENGTH_TOLERANCE_S = 0.1
-"""How much longer or shorter a cut's audio may be than the manifest says; lossy codecs vary."""
+LONGEST_S = 2 * 3600
+"""The most that is held in memory at once: 460 MB at 16 kHz."""
+
+LOUDEST = 2.0**31
+"""Times full scale: floats that hold 32-bit integers pass, flipped bits in an exponent do not."""
+
+_LHOTSE_TOLERANCE_S = 0.1
+"""How much longer or shorter a cut may be than the manifest says if lhotse changed its sound."""
 
 Samples = Float32[np.ndarray, " N"]
+Cut: TypeAlias = MonoCut | MultiCut
+"""An utterance: a piece of one channel of a recording, or of several."""
+
+
+def audio_info(path: Path) -> AudioInfo:
+    """Rate, length and channels of a file; at most the end of it is decoded, where that suffices.
+
+    Raises:
+        UserError: the file is missing, is not audio, is truncated, has a sampling rate outside
+            4 to 384 kHz, or more than 64 channels.
+    """
+    with named_errors(str(path)), open_audio(path) as reader:
+        return AudioInfo(reader.sampling_rate, reader.count_samples(), reader.num_channels)
 
 
 def load_audio(
@@ -32,64 +62,62 @@ def load_audio(
 ) -> Samples:
     """Mono samples `[N]` at 16 kHz, full scale = 1; only the asked part of the file is read.
 
+    Channels are averaged. A video gives its first audio stream.
+
     Args:
-        source: a file that libsndfile reads (wav, flac, mp3, ogg, opus), or an open binary file.
+        source: a file that libsndfile (wav, flac, ogg, opus, ...) or FFmpeg's libraries (mp3, m4a,
+            mp4, webm, mkv, ...) read, or an open binary file with one, which can seek.
         offset_s: where to begin.
         duration_s: how much to read; all that is left when None, or when less is left.
 
     Raises:
-        UserError: the file is missing, is not readable as audio, ends before the offset, or has
-            less than one frame of sound there.
+        UserError: the file is missing, is not readable as audio, ends before the offset, is
+            truncated, has less than one frame of sound there, or more than two hours.
     """
-    name = (
-        str(source) if isinstance(source, str | Path) else getattr(source, "name", "audio stream")
-    )
-    if isinstance(source, str | Path) and not Path(source).is_file():
-        raise UserError(
-            name, expected="an audio file", found="no such file", remedy="Check the path."
-        )
-    try:
-        with soundfile.SoundFile(source) as file:
-            rate = file.samplerate
-            start = round(offset_s * rate)
-            _check_offset(start, file.frames, rate, name)
-            file.seek(start)
-            num_samples = -1 if duration_s is None else round(duration_s * rate)
-            samples = file.read(num_samples, dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: headerless .raw
-        raise UserError(
-            name,
-            expected="audio that libsndfile reads (wav, flac, mp3, ogg, opus)",
-            found=str(error),
-            remedy="Convert it, for example with `ffmpeg -i FILE out.wav`.",
-        ) from error
-    return to_model_rate(samples.T, rate, name=name)
+    is_path = isinstance(source, str | Path)
+    name = str(source if is_path else getattr(source, "name", "audio stream"))
+    with named_errors(name), open_audio(source) as reader:
+        rate = reader.sampling_rate
+        start = _to_samples(offset_s, rate, name)
+        num_samples = None if duration_s is None else _to_samples(duration_s, rate, name)
+        if start < 0:
+            raise _offset_error(reader.count_samples(), start, rate, name)
+        samples, num_read = _read(reader, start, num_samples, name=name)
+        if num_samples is None or num_read == 0:
+            num_there = reader.count_samples()
+            if start > num_there:
+                raise _offset_error(num_there, start, rate, name)
+            if num_samples is None and num_read < num_there - start:
+                raise UnreadableAudioError(
+                    f"a truncated file: {num_there} samples according to its header, "
+                    f"{start + num_read} there"
+                )
+        _check_length(num_read, rate, name)
+        return samples
 
 
-def load_cut(cut: MonoCut) -> Samples:
+def load_cut(cut: Cut) -> Samples:
     """Mono samples `[N]` at 16 kHz of a cut; long recordings are read in part.
+
+    The channels of a cut with several are averaged. Sound in a file or in memory is read to the
+    sample; transforms, commands and addresses are left to lhotse, which knows fewer formats.
 
     Raises:
         UserError: the cut's audio cannot be decoded, is shorter or longer than the manifest says,
             or has less than one frame.
     """
-    try:
-        samples = _read_cut(cut)
-    except (
-        AudioLoadingError,
-        DurationMismatchError,
-        soundfile.LibsndfileError,
-        SubprocessError,
-        OSError,
-        ValueError,
-    ) as error:
-        # lhotse appends the whole cut to each message.
-        reason = " ".join(str(error).partition("\n[extra info]")[0].split())
-        raise _audio_error(cut, reason[:300]) from error
-    found_s = len(samples) / cut.sampling_rate
-    if abs(found_s - cut.duration) > LENGTH_TOLERANCE_S:
-        raise _audio_error(cut, f"{found_s:.2f} s at {cut.sampling_rate} Hz")
-    return to_model_rate(samples, cut.sampling_rate, name=_place_of(cut))
+    recording = cut.recording
+    channels = [cut.channel] if isinstance(cut.channel, int) else list(cut.channel)
+    sources = [source for source in recording.sources if {*channels} & {*source.channels}]
+    if recording.transforms or any(source.type not in {"file", "memory"} for source in sources):
+        return _load_with_lhotse(cut)
+    held = [[item.channels.index(c) for c in channels if c in item.channels] for item in sources]
+    parts = [_load_source(cut, *pair) for pair in zip(sources, held, strict=True)]
+    if len(parts) == 1:
+        return parts[0]
+    shortest = min(map(len, parts))
+    stacked = np.stack([part[:shortest] for part in parts])
+    return np.average(stacked, axis=0, weights=[*map(len, held)]).astype(np.float32)
 
 
 def to_model_rate(samples: np.ndarray[Any, Any], rate: int, *, name: str) -> Samples:
@@ -100,26 +128,11 @@ def to_model_rate(samples: np.ndarray[Any, Any], rate: int, *, name: str) -> Sam
     Raises:
         UserError: there are too few samples for a frame, or some are not finite numbers.
     """
-    mono = np.asarray(samples, dtype=np.float32)
-    if mono.ndim == 2:
-        mono = mono.mean(axis=0)
-    if mono.size == 0 or not np.isfinite(mono).all():
-        raise UserError(
-            name,
-            expected="at least one sample, all finite",
-            found="no samples" if mono.size == 0 else "NaN or infinite samples",
-            remedy="Record or convert the file again.",
-        )
-    if mono.size < SHORTEST_S * rate:
-        raise UserError(
-            name,
-            expected=f"at least {1000 * SHORTEST_S:.0f} ms of sound",
-            found=f"{mono.size} samples at {rate} Hz",
-            remedy="Leave it out, or record it again.",
-        )
-    if rate != SAMPLING_RATE:
-        mono = soxr.resample(mono, rate, SAMPLING_RATE)
-    return np.ascontiguousarray(mono, dtype=np.float32)
+    block = np.atleast_2d(np.asarray(samples, dtype=np.float32))
+    with named_errors(name):
+        check_header(rate, len(block))
+    _check_length(block.shape[1], rate, name)
+    return _join(_resample(_mix([block], name), rate))
 
 
 def change_speed(samples: Samples, factor: float) -> Samples:
@@ -129,37 +142,150 @@ def change_speed(samples: Samples, factor: float) -> Samples:
     return np.asarray(soxr.resample(samples, SAMPLING_RATE * factor, SAMPLING_RATE), np.float32)
 
 
-def _check_offset(start: int, num_samples: int, rate: int, name: str) -> None:
-    if not 0 <= start <= num_samples:
+def _to_samples(seconds: float, rate: int, name: str) -> int:
+    if not abs(seconds) <= LONGEST_RECORDING_S * 365:
         raise UserError(
             name,
-            expected=f"an offset within its {num_samples / rate:.2f} s",
-            found=f"{start / rate:.2f} s",
-            remedy="Correct the offset, or replace a truncated file.",
+            expected="an offset and a duration in seconds",
+            found=seconds,
+            remedy="Give times within the recording.",
+        )
+    return round(seconds * rate)
+
+
+def _read(
+    reader: AudioReader,
+    start: int,
+    num_samples: int | None,
+    *,
+    name: str,
+    channels: list[int] | None = None,
+) -> tuple[Samples, int]:
+    """Mono samples at 16 kHz, and how many they were before resampling."""
+    most = LONGEST_S * reader.sampling_rate
+    wanted = most + 1 if num_samples is None else min(num_samples, most + 1)
+    num_read = 0
+
+    def counted() -> Iterator[Samples]:
+        nonlocal num_read
+        for mono in _mix(reader.blocks(start, wanted), name, channels):
+            num_read += len(mono)
+            if num_read > most:
+                raise UserError(
+                    name,
+                    expected=f"at most {LONGEST_S // 3600} h of sound at once",
+                    found="more",
+                    remedy="Cut it into segments, or read it in parts by offset and duration.",
+                )
+            yield mono
+
+    return _join(_resample(counted(), reader.sampling_rate)), num_read
+
+
+def _mix(
+    blocks: Iterable[np.ndarray[Any, Any]], name: str, channels: list[int] | None = None
+) -> Iterator[Samples]:
+    """The mean of the channels, or of some of them, of each block `[C, N]`."""
+    for block in blocks:
+        with np.errstate(over="ignore", invalid="ignore"):
+            mono = (block if channels is None else block[channels]).mean(axis=0)
+        if not (np.abs(mono) <= LOUDEST).all():
+            raise UserError(
+                name,
+                expected="at least one sample, all finite",
+                found="NaN, infinite or absurdly large samples",
+                remedy="Record or convert the file again.",
+            )
+        yield mono
+
+
+def _resample(blocks: Iterable[Samples], rate: int) -> Iterator[Samples]:
+    """The same sound at 16 kHz, to the bit what resampling all of it at once gives."""
+    if rate == SAMPLING_RATE:
+        yield from blocks
+        return
+    stream = soxr.ResampleStream(rate, SAMPLING_RATE, 1, dtype="float32")
+    for block in blocks:
+        yield stream.resample_chunk(np.ascontiguousarray(block))
+    yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
+
+
+def _join(blocks: Iterable[Samples]) -> Samples:
+    return np.concatenate([np.zeros(0, np.float32), *blocks])
+
+
+def _check_length(num_samples: int, rate: int, name: str) -> None:
+    if num_samples == 0:
+        raise UserError(
+            name,
+            expected="at least one sample, all finite",
+            found="no samples",
+            remedy="Record or convert the file again.",
+        )
+    if num_samples < SHORTEST_S * rate:
+        raise UserError(
+            name,
+            expected=f"at least {1000 * SHORTEST_S:.0f} ms of sound",
+            found=f"{num_samples} samples at {rate} Hz",
+            remedy="Leave it out, or record it again.",
         )
 
 
-def _read_cut(cut: MonoCut) -> np.ndarray[Any, Any]:
-    """Samples of the cut at its own rate.
-
-    lhotse would fill up to half a missing second with mirrored sound, so plain files are read
-    without its correction; its transforms and other kinds of source need all of lhotse.
-    """
-    sources = [source for source in cut.recording.sources if cut.channel in source.channels]
-    if cut.recording.transforms or len(sources) != 1 or sources[0].type != "file":
-        return np.asarray(cut.load_audio()[0])
-    [source] = sources
-    channels = np.atleast_2d(
-        source.load_audio(
-            offset=cut.start,
-            duration=cut.duration,
-            force_opus_sampling_rate=cut.sampling_rate,
-        )
+def _offset_error(num_there: int, start: int, rate: int, name: str) -> UserError:
+    return UserError(
+        name,
+        expected=f"an offset within its {num_there / rate:.2f} s",
+        found=f"{start / rate:.2f} s",
+        remedy="Correct the offset, or replace a truncated file.",
     )
-    return np.asarray(channels[source.channels.index(cut.channel)])
 
 
-def _audio_error(cut: MonoCut, found: str) -> UserError:
+def _load_source(cut: Cut, source: AudioSource, channels: list[int]) -> Samples:
+    """The mean of some channels of one of the cut's sources."""
+    place = _place_of(cut)
+    try:
+        is_file = source.type == "file"
+        with open_audio(source.source if is_file else BytesIO(source.source)) as reader:
+            rate = reader.sampling_rate
+            if rate != cut.sampling_rate and not reader.has_nominal_rate:
+                raise UnreadableAudioError(f"{rate} Hz, not the manifest's {cut.sampling_rate} Hz")
+            if max(channels) >= reader.num_channels:
+                raise UnreadableAudioError(f"{reader.num_channels} channels")
+            start = compute_num_samples(cut.start, rate)
+            wanted = compute_num_samples(cut.duration, rate)
+            samples, num_read = _read(reader, start, wanted, name=place, channels=channels)
+            if num_read < wanted:
+                reader.count_samples()
+            if num_read / rate < cut.duration - reader.length_tolerance_s:
+                raise UnreadableAudioError(f"{num_read / rate:.2f} s at {rate} Hz")
+    except UnreadableAudioError as error:
+        raise _audio_error(cut, str(error)) from error
+    _check_length(num_read, rate, place)
+    return samples
+
+
+def _load_with_lhotse(cut: Cut) -> Samples:
+    try:
+        samples = np.asarray(cut.load_audio())
+    except (
+        AudioLoadingError,
+        DurationMismatchError,
+        soundfile.LibsndfileError,
+        SubprocessError,
+        OSError,
+        RuntimeError,  # a placeholder of Shar's that stands in a plain manifest
+        ValueError,
+    ) as error:
+        # lhotse appends the whole cut to each message.
+        reason = " ".join(str(error).partition("\n[extra info]")[0].split())
+        raise _audio_error(cut, reason[:300]) from error
+    found_s = samples.shape[-1] / cut.sampling_rate
+    if abs(found_s - cut.duration) > _LHOTSE_TOLERANCE_S:
+        raise _audio_error(cut, f"{found_s:.2f} s at {cut.sampling_rate} Hz")
+    return to_model_rate(samples, cut.sampling_rate, name=_place_of(cut))
+
+
+def _audio_error(cut: Cut, found: str) -> UserError:
     return UserError(
         _place_of(cut),
         expected=f"{cut.duration:.2f} s of readable audio from {cut.start:.2f} s",
@@ -168,6 +294,9 @@ def _audio_error(cut: MonoCut, found: str) -> UserError:
     )
 
 
-def _place_of(cut: MonoCut) -> str:
-    sources = ", ".join(str(source.source) for source in cut.recording.sources)
+def _place_of(cut: Cut) -> str:
+    sources = ", ".join(
+        "in memory" if isinstance(source.source, bytes) else str(source.source)
+        for source in cut.recording.sources
+    )
     return f"utterance {cut.id} ({sources})"

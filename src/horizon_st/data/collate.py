@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int
-from lhotse.cut import MonoCut
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from horizon_st.data.audio import change_speed, load_cut
+from horizon_st.data.audio import Cut, change_speed, load_cut
 from horizon_st.data.augment import AugmentConfig, draw_speed, mask_spectrum, utterance_rng
 from horizon_st.data.frontend import Frontend
 from horizon_st.data.manifest import transcript_of, translation_of
@@ -66,7 +66,7 @@ class FeatureCache:
         self._num_bytes = 0
         self._kept: dict[tuple[Any, ...], Tensor] = {}
 
-    def __call__(self, cut: MonoCut, speed: float = 1.0) -> Tensor:
+    def __call__(self, cut: Cut, speed: float = 1.0) -> Tensor:
         """Frames `[T, F]` or samples `[N]` of a cut at a speed factor."""
         key = (*_sound_of(cut), speed)
         if key in self._kept:
@@ -78,10 +78,14 @@ class FeatureCache:
         return features
 
 
-def _sound_of(cut: MonoCut) -> tuple[Any, ...]:
+def _sound_of(cut: Cut) -> tuple[Any, ...]:
     """What tells the sound of two cuts apart; manifests may use the same id for different ones."""
-    sources = tuple(source.source for source in cut.recording.sources)
-    return (cut.id, sources, cut.channel, cut.start, cut.duration)
+    sources = tuple(
+        blake2b(source.source).digest() if isinstance(source.source, bytes) else source.source
+        for source in cut.recording.sources
+    )
+    channels = tuple(cut.channel) if isinstance(cut.channel, list) else cut.channel
+    return (cut.id, sources, channels, cut.start, cut.duration)
 
 
 class Collator:
@@ -108,7 +112,7 @@ class Collator:
         self.augment = augment
         self.seed = seed
 
-    def __call__(self, cuts: Iterable[MonoCut], epoch: int = 0) -> Batch:
+    def __call__(self, cuts: Iterable[Cut], epoch: int = 0) -> Batch:
         """The batch of these cuts, in their order.
 
         Raises:
@@ -124,7 +128,7 @@ class Collator:
             speech,
         )
 
-    def _speech_of(self, cut: MonoCut, epoch: int) -> Tensor:
+    def _speech_of(self, cut: Cut, epoch: int) -> Tensor:
         if self.augment is None:
             return self.features(cut)
         rng = utterance_rng(self.seed, epoch, cut.id)

@@ -7,8 +7,10 @@ from typing import NoReturn
 
 from horizon_st.data.audio import SAMPLING_RATE
 from horizon_st.data.augment import AugmentConfig
-from horizon_st.errors import UserError
+from horizon_st.errors import UserError, refuse_unread
 
+VOCABULARY_KEYS = ("vocab_size", "vocab_sample_sentences")
+"""What is said about a vocabulary that training makes, and not about one that it is given."""
 _LOWEST_HIGH_HZ = 1000
 
 
@@ -16,10 +18,16 @@ _LOWEST_HIGH_HZ = 1000
 class DataConfig:
     """Where the data is and how it becomes batches."""
 
-    train: str = field(default="???", metadata={"help": "manifest of the training triples"})
-    dev: str = field(default="???", metadata={"help": "manifest for early stopping"})
+    train: str = field(
+        default="???",
+        metadata={"help": "manifest of the training triples, or a folder or list of shards"},
+    )
+    dev: str = field(default="???", metadata={"help": "likewise for early stopping"})
     text_pairs: str | None = field(
-        default=None, metadata={"help": "JSONL of external text pairs {source, target}"}
+        default=None,
+        metadata={
+            "help": "external text pairs {source, target}: .arrow of `prepare bitext`, or JSONL"
+        },
     )
     tokenizer: str | None = field(
         default=None, metadata={"help": "folder or hub id; None trains one of vocab_size pieces"}
@@ -35,6 +43,10 @@ class DataConfig:
         default=None, metadata={"help": "likewise of the translations"}
     )
     vocab_size: int = field(default=1000, metadata={"help": "shared unigram vocabulary"})
+    vocab_sample_sentences: int = field(
+        default=1_000_000,
+        metadata={"help": "of more training sentences, so many make the vocabulary"},
+    )
     high_hz: float = field(
         default=7600.0, metadata={"help": "upper edge of the mel bins; 3800 for telephone speech"}
     )
@@ -46,6 +58,10 @@ class DataConfig:
         default=2000, metadata={"help": "padded source tokens per micro-batch of text pairs"}
     )
     num_buckets: int = field(default=8, metadata={"help": "length buckets"})
+    shar_buffer: int = field(
+        default=2000,
+        metadata={"help": "utterances of Shar in memory, with their audio, to shuffle and bucket"},
+    )
     num_workers: int = field(default=0, metadata={"help": "processes that load audio"})
     cache_gb: float = field(
         default=1.0, metadata={"help": "memory for features kept between epochs, per process"}
@@ -60,7 +76,16 @@ class DataConfig:
                 f"{self.source_language!r} and {self.target_language!r}",
                 "Set both for a multilingual tokenizer, none for others.",
             )
-        for name in ("max_batch_s", "max_batch_tokens", "max_batch_utterances", "vocab_size"):
+        if self.tokenizer is not None:
+            refuse_unread("data", self, VOCABULARY_KEYS, "data.tokenizer brings a vocabulary")
+        for name in (
+            "max_batch_s",
+            "max_batch_tokens",
+            "max_batch_utterances",
+            "vocab_size",
+            "vocab_sample_sentences",
+            "shar_buffer",
+        ):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 _refuse(name, "a positive number", value, "Leave it out for the default.")

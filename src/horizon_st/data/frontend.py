@@ -16,6 +16,9 @@ from transformers.feature_extraction_utils import FeatureExtractionMixin
 
 from horizon_st.data.audio import SAMPLING_RATE, Samples
 
+_SHIFT_SAMPLES = SAMPLING_RATE // 100
+"""From one frame of filterbanks to the next."""
+
 
 class FilterbankFrontend(SequenceFeatureExtractor):
     """Kaldi-style log-mel filterbanks, each bin with mean 0 and variance 1 over the utterance.
@@ -58,6 +61,10 @@ class FilterbankFrontend(SequenceFeatureExtractor):
         deviation = features.std(dim=0, correction=0).clamp_min(1e-5)
         return (features - features.mean(dim=0)) / deviation
 
+    def length_of(self, num_samples: int) -> int:
+        """The frames that so many samples give."""
+        return (num_samples + _SHIFT_SAMPLES // 2) // _SHIFT_SAMPLES
+
 
 class PretrainedFrontend:
     """The input that a pretrained speech encoder was trained on, by its own feature extractor.
@@ -77,6 +84,12 @@ class PretrainedFrontend:
             return torch.from_numpy(np.ascontiguousarray(mel.T))
         values = self.extractor(samples, sampling_rate=SAMPLING_RATE, return_tensors="np")
         return torch.from_numpy(values.input_values[0])
+
+    def length_of(self, num_samples: int) -> int:
+        """The frames or samples that so many samples give."""
+        if "input_features" in self.extractor.model_input_names:
+            return num_samples // int(self.extractor.hop_length)
+        return num_samples
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Writes ``preprocessor_config.json``."""

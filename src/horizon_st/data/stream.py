@@ -1,14 +1,13 @@
-"""A sampler -> a stream of batches that processes share and that resumes exactly."""
+"""The batches of epochs -> a stream that processes share and that resumes exactly."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol
 
 import torch
-from lhotse.dataset.sampling.base import CutSampler
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from horizon_st.data.collate import Batch
@@ -17,10 +16,31 @@ from horizon_st.errors import UserError
 
 @dataclass
 class Position:
-    """Where a stream stands: the epoch and the batches of it that this process has consumed."""
+    """Where a stream stands.
+
+    Attributes:
+        epoch: the current one, from 0.
+        num_batches: those of the epoch that this process has consumed.
+        part_sizes: batches in each part of the epoch, as far as known; resuming finds its place
+            without them, too, but makes all batches before it once more.
+    """
 
     epoch: int = 0
     num_batches: int = 0
+    part_sizes: list[int] = field(default_factory=list)
+
+
+class EpochBatches(Protocol):
+    """Says which examples make the batches of an epoch.
+
+    Attributes:
+        part_sizes: see `Position`; where an epoch has no parts, it stays empty.
+    """
+
+    part_sizes: list[int]
+
+    def batches(self, epoch: int, skip: int) -> Iterator[Any]:
+        """The batches of the epoch but the first `skip`; the same for any number of processes."""
 
 
 @dataclass
@@ -34,7 +54,7 @@ class _Refused:
 
 
 class _Collated(Dataset[Batch | _Refused]):
-    """Collates what the sampler picked for an epoch."""
+    """Collates the examples of a batch of an epoch."""
 
     def __init__(self, collate: Callable[[Any, int], Batch]) -> None:
         self._collate = collate
@@ -54,16 +74,16 @@ class _Share(Sampler[Any]):
     of all processes holds what `world_size` consecutive batches of one process would.
     """
 
-    def __init__(self, sampler: CutSampler, rank: int, world_size: int) -> None:
+    def __init__(self, source: EpochBatches, rank: int, world_size: int) -> None:
         self.position = Position()
-        self._sampler = sampler
+        self._source = source
         self._rank = rank
         self._world_size = world_size
 
     def __iter__(self) -> Iterator[Any]:
         epoch = self.position.epoch
-        self._sampler.set_epoch(epoch)
-        batches = islice(iter(self._sampler), self.position.num_batches * self._world_size, None)
+        self._source.part_sizes = [*self.position.part_sizes]
+        batches = self._source.batches(epoch, self.position.num_batches * self._world_size)
         while batches_of_step := list(islice(batches, self._world_size)):
             yield epoch, _fill(batches_of_step, self._world_size)[self._rank]
 
@@ -86,12 +106,13 @@ def _fill(batches: list[Any], num_batches: int) -> list[Any]:
 class BatchStream:
     """Epochs of batches that continue exactly where `position` says.
 
-    Resuming replays the sampler over manifests only, so that it does not depend on how far worker
+    Resuming picks the epoch's batches once more up to the position, without loading audio and
+    without the parts that the position knows, so that it does not depend on how far worker
     processes had read ahead. Workers live as long as the stream, and so do their caches.
 
     Args:
-        sampler: a lhotse sampler of all batches, whatever the number of processes.
-        collate: turns what the sampler picks, and the epoch, into a Batch.
+        source: the batches of each epoch.
+        collate: turns the examples of a batch, and the epoch, into a Batch.
         num_workers: loading processes; 0 loads in this one.
         rank: which of the training processes this is.
         world_size: training processes that share the batches out.
@@ -99,7 +120,7 @@ class BatchStream:
 
     def __init__(
         self,
-        sampler: CutSampler,
+        source: EpochBatches,
         collate: Callable[[Any, int], Batch],
         num_workers: int = 0,
         *,
@@ -107,7 +128,8 @@ class BatchStream:
         world_size: int = 1,
     ) -> None:
         self.position = Position()
-        self._share = _Share(sampler, rank, world_size)
+        self._source = source
+        self._share = _Share(source, rank, world_size)
         self._loader = DataLoader(
             _Collated(collate),
             sampler=self._share,
@@ -130,6 +152,7 @@ class BatchStream:
             if isinstance(batch, _Refused):
                 raise UserError(**vars(batch))
             self.position.num_batches += 1
+            self.position.part_sizes = [*self._source.part_sizes]
             yield batch
         self.position = Position(self.position.epoch + 1, 0)
 

@@ -21,7 +21,7 @@ from tokenizers import (
 from tokenizers.models import Unigram
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from horizon_st.errors import UserError
+from horizon_st.errors import UserError, reason_of
 
 SPECIAL_TOKENS = ("<s>", "<pad>", "</s>", "<unk>")
 """Ids 0 to 3 of every vocabulary made here."""
@@ -85,11 +85,11 @@ def load_tokenizer(folder_or_hub_id: str | Path) -> PreTrainedTokenizerBase:
     """
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(str(folder_or_hub_id))
-    except (OSError, ValueError) as error:
+    except Exception as error:  # of damaged files, tokenizers and transformers raise anything
         raise UserError(
             str(folder_or_hub_id),
             expected="a folder or hub id with a tokenizer (tokenizer.json)",
-            found=str(error).splitlines()[0],
+            found=reason_of(error),
             remedy="Check the path, or fetch it on a connected machine with `hf download`.",
         ) from error
     lacking = [name for name in ("pad_token", "eos_token") if getattr(tokenizer, name) is None]

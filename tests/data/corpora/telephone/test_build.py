@@ -12,7 +12,7 @@ import pytest
 import soundfile
 from lhotse import CutSet
 
-from horizon_st.data.corpora.telephone import build, build_corpus
+from horizon_st.data.corpora.telephone import build, build_corpus, build_recorded
 from horizon_st.errors import UserError
 
 SIZES: dict[str, Any] = {"num_train": 4, "num_dev": 2, "num_test": 3, "num_text_pairs": 30}
@@ -103,11 +103,23 @@ def test_other_parameters_replace_the_corpus_and_report_progress(tmp_path):
     calls = []
     build_corpus(tmp_path / "c", **sizes)
     summary = build_corpus(
-        tmp_path / "c", target="fr", progress=lambda *counts: calls.append(counts), **sizes
+        tmp_path / "c", seed=2, progress=lambda *counts: calls.append(counts), **sizes
     )
-    assert summary.parameters["target"] == "fr"
+    assert summary.parameters["seed"] == 2
     assert calls == [(1, 3), (2, 3), (3, 3)]
     assert [path.name for path in tmp_path.iterdir()] == ["c"]
+
+
+def test_a_corpus_in_another_language_or_part_is_left_alone(tmp_path):
+    sizes: dict[str, Any] = {"num_train": 1, "num_dev": 1, "num_test": 1, "num_text_pairs": 1}
+    before = build_corpus(tmp_path / "c", **sizes)
+    with pytest.raises(
+        UserError, match=r"older telephone corpus \(announcements, fr\), found the "
+    ):
+        build_corpus(tmp_path / "c", target="fr", **sizes)
+    with pytest.raises(UserError, match=r"found the part announcements in es\. Name another"):
+        build_recorded(tmp_path / "c")
+    assert build_corpus(tmp_path / "c", **sizes) == before
 
 
 def test_interrupted_build_leaves_nothing_behind(tmp_path):
@@ -144,7 +156,7 @@ def test_build_that_fails_keeps_the_corpus_it_would_replace(corpus, tmp_path, mo
 
     monkeypatch.setattr(build, "write_manifests", fail)
     with pytest.raises(OSError, match="disk full"):
-        build_corpus(tmp_path / "c", target="it", **SIZES)
+        build_corpus(tmp_path / "c", **(SIZES | {"seed": 9}))
     assert contents(tmp_path / "c") == before
 
 

@@ -79,7 +79,7 @@ def build_corpus(
     if found is not None:
         return found
     splits = draw_splits(sizes, target=target, seed=seed, recordings=recordings)
-    with replaced_folder(out_dir) as folder:
+    with replaced_folder(out_dir, "announcements", target) as folder:
         cuts: dict[str, list[dict[str, Any]]] = {}
         num_done, num_all = 0, sum(sizes[split] for split in AUDIO_SPLITS)
         for split in AUDIO_SPLITS:

@@ -76,7 +76,7 @@ def build_recorded(
         "dev": prompts[num_test : num_test + num_dev],
         "test": prompts[:num_test],
     }
-    with replaced_folder(out_dir) as folder:
+    with replaced_folder(out_dir, "recorded", target) as folder:
         cuts = {
             split: [_write_prompt(folder, prompt, target, recordings) for prompt in chosen]
             for split, chosen in splits.items()

@@ -160,23 +160,17 @@ def _description(folder: Path) -> dict[str, Any] | None:
 
 
 @contextmanager
-def replaced_folder(out_dir: Path) -> Iterator[Path]:
+def replaced_folder(out_dir: Path, part: str, target: str) -> Iterator[Path]:
     """Yields an empty folder beside ``out_dir`` that takes its place when the block succeeds.
 
     A block that raises, or a process that is killed, leaves ``out_dir`` as it was.
 
     Raises:
-        UserError: ``out_dir`` holds something that is not a corpus made here; it is left alone.
+        UserError: ``out_dir`` holds something else than this part in this language, made here; it
+            is left alone.
     """
     out_dir = out_dir.absolute()
-    is_ours = _description(out_dir) is not None
-    if out_dir.exists() and not is_ours and (not out_dir.is_dir() or any(out_dir.iterdir())):
-        raise UserError(
-            str(out_dir),
-            expected="no folder yet, an empty one, or a telephone corpus to replace",
-            found="other files",
-            remedy="Name another folder for the corpus.",
-        )
+    _check_replaceable(out_dir, part, target)
     out_dir.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(mkdtemp(prefix=f".{out_dir.name}.", suffix=".unfinished", dir=out_dir.parent))
     try:
@@ -190,3 +184,19 @@ def replaced_folder(out_dir: Path) -> Iterator[Path]:
         shutil.rmtree(replaced, ignore_errors=True)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _check_replaceable(out_dir: Path, part: str, target: str) -> None:
+    found = _description(out_dir)
+    if found is None and out_dir.exists() and (not out_dir.is_dir() or any(out_dir.iterdir())):
+        shown = "other files"
+    elif found is not None and (found["part"], found["parameters"]["target"]) != (part, target):
+        shown = f"the part {found['part']} in {found['parameters']['target']}"
+    else:
+        return
+    raise UserError(
+        str(out_dir),
+        expected=f"no folder yet, an empty one, or an older telephone corpus ({part}, {target})",
+        found=shown,
+        remedy="Name another folder for the corpus, or remove this one.",
+    )

@@ -1,0 +1,74 @@
+"""The Mboshi-French corpus in its own layout -> utterances.
+
+Godard et al. 2018 (LREC, arXiv 1710.03501): field recordings of Mboshi (Bantu C25), transcribed and
+translated into French. One utterance per NAME: ``{train,dev}/NAME.wav`` beside ``NAME.mb`` and
+``NAME.fr``, and ``.cleaned`` texts in lower case, tokenised, with entities such as ``&apos;``.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from horizon_st.data.corpora.utterances import Utterance
+from horizon_st.data.files import read_lines, require_folder
+from horizon_st.errors import UserError
+
+SPLITS = ("train", "dev")
+_LAYOUT = "full_corpus_newsplit"
+_TEXT_SUFFIXES = (".mb", ".fr", ".cleaned")
+
+
+def read_mboshi(
+    root: Path, *, text: Literal["raw", "cleaned"] = "raw"
+) -> dict[str, Iterator[Utterance]]:
+    """The utterances of both splits; the audio may have any ending.
+
+    Args:
+        root: the corpus, or its folder ``full_corpus_newsplit``.
+        text: as written, with case and punctuation; or ``cleaned``, in lower case and with spaces
+            around every word and mark, as published scores take it. Entities are undone.
+
+    Raises:
+        UserError: the folders are not there, or a text is missing or not UTF-8.
+    """
+    if (root / _LAYOUT).is_dir():
+        root = root / _LAYOUT
+    ending = ".cleaned" if text == "cleaned" else ""
+    return {split: _read_split(require_folder(root / split), ending) for split in SPLITS}
+
+
+def _read_split(folder: Path, ending: str) -> Iterator[Utterance]:
+    audio = {path.stem: path for path in folder.iterdir() if path.suffix not in _TEXT_SUFFIXES}
+    names = sorted({*audio, *(path.stem for path in folder.glob("*.fr"))})
+    if not names:
+        raise UserError(
+            str(folder),
+            expected="recordings, each with a NAME.mb and a NAME.fr beside it",
+            found="none",
+            remedy="Give the folder that holds train and dev.",
+        )
+    for name in names:
+        translation = folder / f"{name}.fr{ending}"
+        yield Utterance(
+            id=name,
+            audio=audio.get(name, folder / f"{name}.wav"),
+            transcript=_read_sentence(folder / f"{name}.mb{ending}") or None,
+            translation=_read_sentence(translation),
+            speaker=name.partition("_")[0],
+            place=f"{translation}:1",
+        )
+
+
+def _read_sentence(path: Path) -> str:
+    sentences = [line.strip() for _, line in read_lines(path) if line.strip()]
+    if len(sentences) > 1:
+        raise UserError(
+            f"{path}:2",
+            expected="one sentence, that of the recording of the same name",
+            found=f"{len(sentences)} lines",
+            remedy="Leave only the line that belongs to the recording.",
+        )
+    return html.unescape(" ".join(sentences)).strip()

@@ -1,0 +1,111 @@
+"""A corpus of split folders with ``wav`` and ``txt`` inside -> utterances.
+
+MuST-C gave the layout, mTEDx and the IWSLT tracks took it over, each with differences:
+``data/SPLIT`` or ``SPLIT``; a YAML list, Kaldi's ``segments`` or ``stamped.tsv``; texts beside or
+below; transcripts or none; ``.tc`` for true-cased texts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from horizon_st.data.corpora.aligned import aligned_utterances, dev_named, names_in
+from horizon_st.data.corpora.segments import Segment
+from horizon_st.data.corpora.utterances import Utterance
+from horizon_st.data.files import require_folder
+from horizon_st.errors import UserError
+
+SegmentLists = Mapping[str, Callable[[Path], Iterator[Segment]]]
+"""Paths of segment lists within a split folder, best first, and how to read each."""
+
+_TEXT_ENDINGS = ("", ".tc")
+
+
+@dataclass(frozen=True)
+class _Split:
+    """The folder of a split."""
+
+    folder: Path
+
+    def segment_list(self, lists: SegmentLists) -> tuple[Path, Iterator[Segment]] | None:
+        """The first list that is there, and its segments."""
+        for pattern, read in lists.items():
+            path = self.folder / pattern.format(split=self.folder.name)
+            if path.is_file():
+                return path, read(path)
+        return None
+
+    def text(self, language: str, endings: Sequence[str]) -> Path | None:
+        """The text file of a language, where there is one."""
+        for ending in endings:
+            for folder in (self.folder / "txt", self.folder):
+                path = folder / f"{self.folder.name}.{language}{ending}"
+                if path.is_file():
+                    return path
+        return None
+
+
+def read_split_folders(
+    root: Path, lists: SegmentLists, *, source_language: str, target_language: str
+) -> dict[str, Iterator[Utterance]]:
+    """The utterances of each split folder that has a list of segments.
+
+    Args:
+        root: the folders themselves, or what holds them as ``data``, ``SOURCE-TARGET`` or
+            ``SOURCE-TARGET/data``.
+        lists: which lists of segments to look for.
+        source_language: the ending of the transcripts; where there are none, there are none.
+        target_language: the ending of the translations; only ``train`` must have them.
+
+    Raises:
+        UserError: there is no such folder, or no translation for training.
+    """
+    splits = _find_splits(require_folder(root), lists, f"{source_language}-{target_language}")
+    train = splits.get("train")
+    endings = _TEXT_ENDINGS
+    if train and not train.text(target_language, endings[:1]):
+        endings = endings[::-1]  # true-cased for training, so true-cased for testing
+    translated = [split for split in splits.values() if split.text(target_language, endings)]
+    if not translated or (train and train not in translated):
+        folder = (train or next(iter(splits.values()))).folder
+        raise UserError(
+            str(folder / "txt"),
+            expected=f"the translations as {folder.name}.{target_language}",
+            found=names_in(folder / "txt"),
+            remedy="Give the target language as the endings of the files spell it.",
+        )
+    utterances = {}
+    for name, split in splits.items():
+        found = split.segment_list(lists)
+        assert found is not None
+        segment_list, segments = found
+        utterances[name] = aligned_utterances(
+            segments,
+            segment_list,
+            [split.folder / "wav", split.folder],
+            transcripts=split.text(source_language, endings),
+            translations=split.text(target_language, endings),
+        )
+    return utterances
+
+
+def _find_splits(root: Path, lists: SegmentLists, pair: str) -> dict[str, _Split]:
+    places = (root, root / "data", root / pair, root / pair / "data")
+    for place in places:
+        if not place.is_dir():
+            continue
+        splits = {
+            path.name: _Split(path)
+            for path in place.iterdir()
+            if path.is_dir() and _Split(path).segment_list(lists)
+        }
+        if splits:
+            return {new: splits[old] for old, new in dev_named(splits).items()}
+    raise UserError(
+        str(root),
+        expected=f"folders of splits with {' or '.join(lists)}, here, in data or in {pair}/data",
+        found=names_in(root),
+        remedy="Give the folder that the corpus was unpacked into, and both languages.",
+    )

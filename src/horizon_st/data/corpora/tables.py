@@ -1,0 +1,230 @@
+"""TSV and JSONL tables of one's own -> utterances.
+
+One row per utterance. A TSV file has a header and no quoting; a line of JSONL is an object. The
+names of the fields, with those also understood, in any case:
+
+========  ==========================================================================
+audio     path, wav, file, file_name, filename, audio_path, audio_file, audio_filepath
+target    translation, target_text, tgt_text, translated_text
+source    transcript, transcription, sentence, source_text, src_text, text
+offset    start, offset_s, start_s, begin
+duration  duration_s
+end       end_s: taken where there is no duration
+speaker   speaker_id, client_id, spk
+id        utt_id, utterance_id
+split     set, subset
+========  ==========================================================================
+
+Audio and target must be there; others, such as gender, are ignored. Paths of audio start at the
+folder of the file.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from horizon_st.data.corpora.aligned import dev_named, names_in, without_ending
+from horizon_st.data.corpora.columns import ColumnFile
+from horizon_st.data.corpora.segments import seconds
+from horizon_st.data.corpora.utterances import Utterance
+from horizon_st.data.jsonl import read_json_lines
+from horizon_st.errors import UserError
+
+FIELDS = {
+    "audio": (
+        *("path", "wav", "file", "file_name", "filename"),
+        *("audio_path", "audio_file", "audio_filepath"),
+    ),
+    "target": ("translation", "target_text", "tgt_text", "translated_text"),
+    "source": ("transcript", "transcription", "sentence", "source_text", "src_text", "text"),
+    "offset": ("start", "offset_s", "start_s", "begin"),
+    "duration": ("duration_s",),
+    "end": ("end_s",),
+    "speaker": ("speaker_id", "client_id", "spk"),
+    "id": ("utt_id", "utterance_id"),
+    "split": ("set", "subset"),
+}
+"""Field -> other names for it."""
+
+_FIELD_OF = {name: field for field, others in FIELDS.items() for name in (field, *others)}
+_REQUIRED = ("audio", "target")
+_MOST_SPLITS = 50
+
+_Row = dict[str, Any]
+_Rows = Callable[[Path], Iterator[tuple[str, _Row]]]
+"""A file -> the (place, values by field) of its rows."""
+
+
+def read_tsv(path: Path) -> dict[str, Iterator[Utterance]]:
+    """The utterances of a TSV file with a header, or of all such files of a folder, by split.
+
+    Rows without a split belong to ``train`` or, in a folder, to the split that their file is named
+    after. Rows without an id are named after their audio, and numbered where they have an offset.
+
+    Raises:
+        UserError: there is no file, a row is damaged, or there is no column for audio or target.
+    """
+    return _read(path, ".tsv", _tsv_rows)
+
+
+def read_jsonl(path: Path) -> dict[str, Iterator[Utterance]]:
+    """The utterances of a JSONL file, or of all such files of a folder; see `read_tsv`.
+
+    Raises:
+        UserError: there is no file, or a line is not an object with text for audio and target.
+    """
+    return _read(path, ".jsonl", _jsonl_rows)
+
+
+def _read(path: Path, ending: str, rows: _Rows) -> dict[str, Iterator[Utterance]]:
+    splits = {path: "train"}
+    if path.is_dir():
+        splits = {
+            file: file.name.partition(ending)[0]
+            for file in sorted(path.iterdir())
+            if file.name.endswith((ending, f"{ending}.gz"))
+        }
+        if not splits:
+            raise UserError(
+                str(path),
+                expected=f"files such as train{ending}",
+                found=names_in(path),
+                remedy="Give the file itself, or a folder of such files.",
+            )
+    parts: dict[str, list[tuple[Path, str]]] = {}
+    for file, default in splits.items():
+        for split in _splits_in(file, rows, default):
+            parts.setdefault(split, []).append((file, default))
+    return {new: _utterances(parts[old], rows, old) for old, new in dev_named(parts).items()}
+
+
+def _splits_in(file: Path, rows: _Rows, default: str) -> list[str]:
+    """The splits of a file, checked as names of files; the default where it has no rows."""
+    found: dict[str, str] = {}
+    for place, row in rows(file):
+        split = _split_of(row, default, place)
+        if split in found:
+            continue
+        found[split] = place
+        if not split.replace("-", "").replace("_", "").isalnum() or len(found) > _MOST_SPLITS:
+            raise UserError(
+                place,
+                expected=f"one of a few splits, such as {', '.join([*found][:3])}",
+                found=split[:80],
+                remedy="Name splits with letters, digits, - and _; the column for it is one of "
+                f"split, {', '.join(FIELDS['split'])}.",
+            )
+    return [*found] or [default]
+
+
+def _utterances(files: Iterable[tuple[Path, str]], rows: _Rows, split: str) -> Iterator[Utterance]:
+    """The utterances of one split, from files that have some, each with its default split."""
+    numbers: Counter[str] = Counter()
+    for file, default in files:
+        for place, row in rows(file):
+            if _split_of(row, default, place) != split:
+                continue
+            audio = _text(row, "audio", place)
+            name = without_ending(audio).lstrip("./\\")
+            offset_s, duration_s = _times(row)
+            number = f"_{numbers[name]}" if "offset" in row else ""
+            yield Utterance(
+                id=_text(row, "id", place) or f"{name}{number}",
+                audio=file.parent / audio,
+                transcript=_text(row, "source", place) or None,
+                translation=_text(row, "target", place),
+                offset_s=offset_s,
+                duration_s=duration_s,
+                speaker=_text(row, "speaker", place) or None,
+                place=place,
+            )
+            numbers[name] += 1
+
+
+def _tsv_rows(path: Path) -> Iterator[tuple[str, _Row]]:
+    table = ColumnFile(path)
+    fields = _fields(table.names, table.place)
+    for place, row in table:
+        yield place, {field: row[name] for field, name in fields.items()}
+
+
+def _jsonl_rows(path: Path) -> Iterator[tuple[str, _Row]]:
+    known: dict[tuple[str, ...], Mapping[str, str]] = {}
+    for place, row in read_json_lines(path):
+        if not isinstance(row, dict):
+            raise UserError(
+                place,
+                expected='an object such as {"audio": …, "target": …}',
+                found=str(row)[:80],
+                remedy="Write one object per line.",
+            )
+        names = tuple(row)
+        fields = known.get(names) or _fields(names, place)
+        if len(known) < _MOST_SPLITS:
+            known[names] = fields
+        yield place, {field: row[name] for field, name in fields.items()}
+
+
+def _fields(names: Iterable[str], place: str) -> dict[str, str]:
+    """Field -> the name that the table has for it."""
+    names = list(names)
+    fields: dict[str, str] = {}
+    for name in names:
+        field = _FIELD_OF.get(name.strip().lower())
+        if field is None:
+            continue
+        if field in fields:
+            raise UserError(
+                place,
+                expected=f"one column for {field}",
+                found=f"{fields[field]} and {name}",
+                remedy="Rename or remove one of them.",
+            )
+        fields[field] = name
+    for field in _REQUIRED:
+        if field not in fields:
+            raise UserError(
+                place,
+                expected=f"a column {field} (or {', '.join(FIELDS[field])})",
+                found=", ".join(names)[:200],
+                remedy="Rename the column; TSV needs tabs between columns and names in line 1.",
+            )
+    return fields
+
+
+def _split_of(row: _Row, default: str, place: str) -> str:
+    return _text(row, "split", place) if "split" in row else default
+
+
+def _text(row: _Row, field: str, place: str) -> str:
+    """A field's text without the space around it; empty where there is none."""
+    value = row.get(field)
+    if value is None:
+        return ""
+    if field in ("id", "speaker") and isinstance(value, int):
+        return str(value)
+    if not isinstance(value, str):
+        raise UserError(
+            place,
+            expected=f"text as {field}",
+            found=str(value)[:80],
+            remedy="Mend or remove the row.",
+        )
+    return value.strip()
+
+
+def _times(row: _Row) -> tuple[float, float | None]:
+    """Offset, and duration where the row limits it."""
+    offset_s = _number(row.get("offset")) or 0.0
+    duration_s, end_s = _number(row.get("duration")), _number(row.get("end"))
+    return offset_s, end_s - offset_s if duration_s is None and end_s is not None else duration_s
+
+
+def _number(value: Any) -> float | None:
+    """A number of a table; None where there is none, not-a-number where it cannot be read."""
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None
+    return float("nan") if isinstance(value, bool) else seconds(str(value))

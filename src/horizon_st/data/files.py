@@ -1,0 +1,185 @@
+"""Text files, plain or compressed -> lines with the place of each; and files written whole."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO, cast
+
+from horizon_st.errors import UserError
+
+PARTIAL_PREFIX = ".partial-"
+"""Of the name of what is not yet whole."""
+
+LONGEST_LINE_BYTES = 1_000_000
+"""More is not text that someone said, and lines are held in memory."""
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_COMPRESSIONS = {".gz": "gzip", ".zst": "zstandard"}
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; a name that no file can have is no error."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def require_folder(path: Path) -> Path:
+    """The same path.
+
+    Raises:
+        UserError: there is no such folder.
+    """
+    if not path.is_dir():
+        raise UserError(
+            str(path),
+            expected="a folder of the corpus",
+            found="a file" if path.exists() else "nothing there",
+            remedy="Give the folder that the corpus was unpacked into, and the right corpus name.",
+        )
+    return path
+
+
+def read_lines(path: Path) -> Iterator[tuple[str, str]]:
+    """The (place, text) of every line, without its end; a place is ``FILE:LINE``.
+
+    A name that ends in ``.gz`` or ``.zst`` is decompressed. Lines end in LF or CR LF: text may hold
+    other separators, such as U+2028. A byte order mark at the start is left out.
+
+    Raises:
+        UserError: the file is missing, a line is not UTF-8 or absurdly long, or the compression
+            is damaged.
+    """
+    for place, line in read_raw_lines(path):
+        yield place, decode_line(line, place)
+
+
+def read_raw_lines(path: Path) -> Iterator[tuple[str, bytes]]:
+    """The (place, bytes) of every line with its end, for those who go on after a bad one.
+
+    Of a line longer than :data:`LONGEST_LINE_BYTES` there is the beginning, one byte more than
+    that.
+
+    Raises:
+        UserError: the file is missing, or the compression is damaged.
+    """
+    if not path.is_file():
+        raise UserError(
+            str(path),
+            expected="a text file",
+            found="a folder" if path.is_dir() else "no such file",
+            remedy="Check the path; of a corpus, unpack all files.",
+        )
+    number = 0
+    try:
+        with _open_binary(path) as lines:
+            while line := lines.readline(LONGEST_LINE_BYTES + 1):
+                number += 1
+                if number == 1:
+                    line = line.removeprefix(BYTE_ORDER_MARK)
+                yield f"{path}:{number}", line
+                while len(line) > LONGEST_LINE_BYTES and not line.endswith(b"\n"):
+                    line = lines.readline(LONGEST_LINE_BYTES + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        if not is_compressed(path):
+            raise
+        raise UserError(
+            f"{path}:{number + 1}",
+            expected=f"a whole {_COMPRESSIONS[path.suffix]} file",
+            found=str(error),
+            remedy="Compress the file again.",
+        ) from error
+
+
+def is_compressed(path: Path) -> bool:
+    """Whether `read_lines` decompresses the file, which can then be read from its start only."""
+    return path.suffix in _COMPRESSIONS
+
+
+@contextmanager
+def whole_file(path: Path, *, keep_empty: bool = True) -> Iterator[IO[str]]:
+    """A text file to write that takes its name when the block succeeds; else nothing changes.
+
+    Args:
+        path: the file, which is replaced.
+        keep_empty: whether an empty file stays; else it is removed, with the one it replaces.
+    """
+    partial = partial_of(path)
+    try:
+        with partial.open("w", encoding="utf-8", newline="\n") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        if partial.stat().st_size or keep_empty:
+            partial.replace(path)
+        else:
+            path.unlink(missing_ok=True)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def partial_of(path: Path) -> Path:
+    """Where a file or folder is written before it is renamed."""
+    return path.with_name(f"{PARTIAL_PREFIX}{path.name}")
+
+
+def make_folder(path: Path) -> None:
+    """Makes a folder to write to, with those above it, where there is none.
+
+    Raises:
+        UserError: something else stands there, or the folder cannot be written to.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise UserError(
+            str(path),
+            expected="a folder that can be written",
+            found=f"{type(error).__name__}: {error.strerror}",
+            remedy="Choose another --out.",
+        ) from error
+
+
+def _open_binary(path: Path) -> IO[bytes]:
+    if path.suffix == ".gz":
+        return cast("IO[bytes]", gzip.open(path, "rb"))
+    if path.suffix == ".zst":
+        import pyarrow as pa  # a tenth of a second, which other files need not wait for
+
+        stream = pa.CompressedInputStream(pa.OSFile(str(path)), "zstd")
+        return cast("IO[bytes]", io.BufferedReader(stream))
+    return path.open("rb")
+
+
+def decode_line(line: bytes, place: str) -> str:
+    """The text of a line, without its end.
+
+    Raises:
+        UserError: it is not UTF-8, or absurdly long.
+    """
+    if len(line) > LONGEST_LINE_BYTES:
+        raise UserError(
+            place,
+            expected=f"a line of at most {LONGEST_LINE_BYTES} bytes",
+            found=f"a longer one that begins with {line[:60].decode('utf-8', 'replace')}",
+            remedy="Split it into its rows, or remove it.",
+        )
+    try:
+        return line.decode("utf-8").removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError as error:
+        raise UserError(
+            place,
+            expected="UTF-8",
+            found=f"the byte {line[error.start]:#04x} at column {error.start + 1}",
+            remedy="Save the file as UTF-8, for example with `iconv -t UTF-8`.",
+        ) from error

@@ -1,0 +1,287 @@
+"""Media files (mp3, m4a, mp4, webm, mkv, ...) -> blocks of samples of their first audio stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from io import FileIO
+from typing import Any, BinaryIO
+
+import av
+import numpy as np
+from av.container import InputContainer
+
+from horizon_st.data.audio_reader import (
+    LONGEST_RECORDING_S,
+    AudioReader,
+    Block,
+    UnreadableAudioError,
+    check_header,
+)
+
+_FORMATS = (
+    "aac,aiff,amr,ape,asf,au,avi,caf,flac,flv,matroska,mov,mp3,mpeg,mpegts,nistsphere,ogg,w64,"
+    "wav,wv"
+)
+"""Containers that hold their own sound. Playlists, which name other files and hosts, stay out."""
+
+_REGULAR_CODECS = {"aac", "mp3", "mp3float", "opus", "libopus"}
+"""Every frame has the same length, which tells where it begins if timestamps are rounded."""
+
+_PREROLL_S = 1
+"""Decoded and thrown away before the asked part, until the decoder has forgotten how it began."""
+
+_TAIL_S = 3
+"""Decoded to find where a recording ends."""
+
+_FULL_SCALE = {"u8": 2.0**7, "s16": 2.0**15, "s32": 2.0**31, "s64": 2.0**63}
+
+_LENGTHS_BY_BITRATE = {"aac", "amr", "mp3", "mpeg", "mpegts"}
+"""Containers without a length: FFmpeg estimates it. MP3 may have one, in its first frame."""
+
+_BLOCK_SAMPLES = 1 << 16
+_MOST_LOST_PACKETS = 10
+"""After a seek, decoders may refuse packets that refer to what was before."""
+
+_ERRORS = (av.FFmpegError, OSError, ValueError, EOFError, MemoryError)
+
+
+class _NoSuchPartError(Exception):
+    """A seek did not lead to a place that is known to the sample."""
+
+
+class _QuietSource:
+    """A file for PyAV, which would print the errors of seeks to where damaged headers point."""
+
+    def __init__(self, file: BinaryIO | FileIO) -> None:
+        self.read = file.read
+        self.tell = file.tell
+        self._seek = file.seek
+
+    def seek(self, offset: int, whence: int) -> int:
+        try:
+            return self._seek(offset, whence)
+        except (OSError, ValueError, OverflowError):
+            return -1
+
+
+class MediaReader(AudioReader):
+    """Reads the first audio stream with FFmpeg's libraries.
+
+    Where timestamps and codec allow it, a part is found by a seek, to the sample; else all before
+    it is decoded. Sample 0 is the first one that a player would play.
+
+    Args:
+        source: an open binary file that can seek.
+
+    Raises:
+        UnreadableAudioError: it is no media file, has no sound, or its header is absurd.
+    """
+
+    length_tolerance_s = 0.1
+
+    def __init__(self, source: BinaryIO | FileIO) -> None:
+        self._source = source
+        self._has_mp3_length = _mp3_states_length(source)
+        self._open()
+        try:
+            self._examine()
+        except UnreadableAudioError:
+            self.close()
+            raise
+
+    def count_samples(self) -> int:
+        """Samples of each channel, found by decoding the end, or all where no seek is exact."""
+        claimed = self._claimed_samples()
+        first = max(0, (claimed or 0) - _TAIL_S * self.sampling_rate)
+        num_samples = 0
+        for begin, block in self._frames_from(first):
+            num_samples = begin + block.shape[1]
+            if num_samples > LONGEST_RECORDING_S * self.sampling_rate:
+                raise UnreadableAudioError(f"more than {LONGEST_RECORDING_S // 3600} h of sound")
+        tolerance = self.length_tolerance_s * self.sampling_rate
+        if claimed is not None and self._states_length() and num_samples < claimed - tolerance:
+            raise UnreadableAudioError(
+                f"a truncated file: {claimed / self.sampling_rate:.2f} s according to its header, "
+                f"{num_samples / self.sampling_rate:.2f} s there"
+            )
+        return num_samples
+
+    def blocks(self, start: int, num_samples: int | None = None) -> Iterator[Block]:
+        """The samples from `start` on, some frames at a time."""
+        end = None if num_samples is None else start + num_samples
+        pieces: list[Block] = []
+        num_held = 0
+        for begin, block in self._frames_from(start):
+            if end is not None and begin >= end:
+                break
+            stop = None if end is None else end - begin
+            piece = block[:, max(0, start - begin) : stop]
+            pieces.append(piece)
+            num_held += piece.shape[1]
+            if num_held >= _BLOCK_SAMPLES:
+                yield np.concatenate(pieces, axis=1)
+                pieces, num_held = [], 0
+        if num_held:
+            yield np.concatenate(pieces, axis=1)
+
+    def close(self) -> None:
+        """Frees the decoder."""
+        self._container.close()
+
+    def _open(self) -> None:
+        self._source.seek(0)
+        try:
+            self._container: InputContainer = av.open(
+                _QuietSource(self._source),
+                mode="r",
+                metadata_errors="ignore",
+                options={"format_whitelist": _FORMATS, "protocol_whitelist": "none"},
+            )
+        except _ERRORS as error:
+            raise UnreadableAudioError(_reason(error)) from error
+        if not self._container.streams.audio:
+            self.close()
+            raise UnreadableAudioError("no audio stream")
+        self._stream = self._container.streams.audio[0]
+        if not self._stream.time_base:
+            self.close()
+            raise UnreadableAudioError("an audio stream without a clock")
+        self._tick_s = self._stream.time_base
+
+    def _examine(self) -> None:
+        """Learns rate, channels and the grid of frames from the first two."""
+        frames = self._frames()
+        first = next(frames, None)
+        if first is None:
+            raise UnreadableAudioError("no sound in its audio stream")
+        self.sampling_rate = first.sample_rate
+        self.num_channels = first.layout.nb_channels
+        check_header(self.sampling_rate, self.num_channels)
+        second = next(frames, None)
+        codec = self._stream.codec_context.name
+        self.has_nominal_rate = codec in {"opus", "libopus"}
+        self._first_pts = first.pts or 0
+        self._first_samples = first.samples
+        self._frame_samples = 0 if second is None else second.samples
+        self._has_exact_times = (1 / (self._tick_s * self.sampling_rate)).denominator == 1
+        self._can_seek = (
+            first.pts is not None
+            and self._frame_samples > 0
+            and (self._has_exact_times or codec in _REGULAR_CODECS)
+        )
+
+    def _claimed_samples(self) -> int | None:
+        if self._stream.duration is not None:
+            seconds = self._stream.duration * self._tick_s
+        elif self._container.duration is not None:
+            seconds = Fraction(self._container.duration, av.time_base)
+        else:
+            return None
+        return int(seconds * self.sampling_rate)
+
+    def _states_length(self) -> bool:
+        """Whether the length comes from the header, and is that of the sound."""
+        container = self._container.format.name
+        if container == "mp3":
+            return self._has_mp3_length
+        if container in _LENGTHS_BY_BITRATE:
+            return False
+        return self._stream.duration is not None or len(self._container.streams) == 1
+
+    def _frames_from(self, start: int) -> Iterator[tuple[int, Block]]:
+        """Consecutive (position, samples), from `start` or before it."""
+        if self._can_seek and start > 2 * _PREROLL_S * self.sampling_rate:
+            try:
+                yield from self._frames_after_seek(start)
+            except _NoSuchPartError:
+                pass
+            else:
+                return
+        self.close()
+        self._open()
+        begin = 0
+        for frame in self._frames():
+            yield begin, self._to_block(frame)
+            begin += frame.samples
+
+    def _frames_after_seek(self, start: int) -> Iterator[tuple[int, Block]]:
+        target_s = Fraction(start, self.sampling_rate) - _PREROLL_S
+        try:
+            self._container.seek(
+                self._first_pts + int(target_s / self._tick_s), stream=self._stream
+            )
+        except _ERRORS as error:
+            raise _NoSuchPartError from error
+        frames = self._frames(num_may_fail=_MOST_LOST_PACKETS)
+        # Decoders may leave out the beginning of the first frame, but not of the second.
+        next(frames, None)
+        frame = next(frames, None)
+        begin = None if frame is None else self._position_of(frame)
+        if begin is None or begin > start:
+            raise _NoSuchPartError
+        while frame is not None:
+            yield begin, self._to_block(frame)
+            begin += frame.samples
+            frame = next(frames, None)
+
+    def _position_of(self, frame: av.AudioFrame) -> int | None:
+        """The sample at which a frame begins; None where that is not certain."""
+        if frame.pts is None:
+            return None
+        ticks = frame.pts - self._first_pts
+        position = ticks * self._tick_s * self.sampling_rate
+        if self._has_exact_times:
+            return int(position)
+        if frame.samples != self._frame_samples:
+            return None
+        num_frames = round((position - self._first_samples) / self._frame_samples)
+        return self._first_samples + num_frames * self._frame_samples
+
+    def _frames(self, num_may_fail: int = 0) -> Iterator[av.AudioFrame]:
+        """Decoded frames from where the container stands; the first packets may fail."""
+        try:
+            for packet in self._container.demux(self._stream):
+                try:
+                    frames = packet.decode()
+                except _ERRORS:
+                    num_may_fail -= 1
+                    if num_may_fail < 0:
+                        raise
+                    continue
+                for frame in frames:
+                    if frame.samples:
+                        num_may_fail = 0
+                        yield frame
+        except _ERRORS as error:
+            raise UnreadableAudioError(_reason(error)) from error
+
+    def _to_block(self, frame: av.AudioFrame) -> Block:
+        if (frame.sample_rate, frame.layout.nb_channels) != (self.sampling_rate, self.num_channels):
+            raise UnreadableAudioError("a change of the sampling rate or of the channels inside")
+        values: np.ndarray[Any, Any] = frame.to_ndarray()
+        if not frame.format.is_planar:
+            values = values.reshape(-1, self.num_channels).T
+        kind = frame.format.name.removesuffix("p")
+        samples = values.astype(np.float32)
+        if kind in _FULL_SCALE:
+            samples = samples / np.float32(_FULL_SCALE[kind])
+        return samples - np.float32(1) if kind == "u8" else samples
+
+
+def _reason(error: BaseException) -> str:
+    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return " ".join(str(reason).split())[:200]
+
+
+def _mp3_states_length(source: BinaryIO | FileIO) -> bool:
+    """Whether the first frame, behind the ID3 tag, tells the number of frames."""
+    source.seek(0)
+    head = source.read(10)
+    if head[:3] == b"ID3" and len(head) == 10:
+        a, b, c, d = (byte & 0x7F for byte in head[6:])
+        source.seek(10 + (a << 21 | b << 14 | c << 7 | d))
+    else:
+        source.seek(0)
+    first_frame = source.read(512)
+    return b"Xing" in first_frame or b"Info" in first_frame

@@ -1,0 +1,198 @@
+"""Shards of cuts with their audio (lhotse Shar), read one after the other: from a disk or a stream.
+
+A folder holds ``cuts.000000.jsonl.gz`` and ``recording.000000.tar``, and so on. A list file names
+the shards wherever they lie: YAML with a list ``cuts`` and a list ``recording``, of paths relative
+to it, URLs, or commands such as ``pipe:curl -s https://…``, which are run.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import tarfile
+import zlib
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
+
+import numpy as np
+import yaml
+from lhotse import Recording
+from lhotse.lazy import LazyJsonlIterator
+from lhotse.serialization import open_best
+from lhotse.shar.readers.tar import iterate_tarfile_pairwise
+from lhotse.shar.utils import fill_shar_placeholder
+
+from horizon_st.data.audio import Cut
+from horizon_st.data.cuts import Cuts
+from horizon_st.data.manifest import find_faults, read_manifest, to_cut
+from horizon_st.errors import UserError
+
+_LIST_SUFFIXES = (".yaml", ".yml")
+_NUM_SAMPLED_SHARDS = 32
+_UNREADABLE = (
+    OSError, EOFError, ValueError, KeyError, TypeError, AssertionError, RuntimeError, ImportError,
+    tarfile.TarError, zlib.error, gzip.BadGzipFile,
+)  # fmt: skip
+
+
+class Shard(NamedTuple):
+    """Where the two halves of a shard lie."""
+
+    cuts: str
+    recording: str
+
+
+class SharCuts(Cuts):
+    """The checked cuts of shards, each with its audio in memory.
+
+    Args:
+        path: folder or list file.
+
+    Raises:
+        UserError: there are no shards, or not as many of one half as of the other.
+    """
+
+    carry_audio = True
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.shards = _read_list(path) if path.is_file() else _list_folder(path)
+
+    def __iter__(self) -> Iterator[Cut]:
+        return self._with_audio(self.shards)
+
+    def texts(self) -> Iterator[Cut]:
+        """All cuts in their order, without audio."""
+        return (cut for shard in self.shards for cut in self._texts(shard))
+
+    def has_at_most(self, num_cuts: int) -> bool:
+        """Whether there are no more."""
+        return next(islice(self.texts(), num_cuts, None), None) is None
+
+    def sample(self, num_cuts: int) -> Iterator[Cut]:
+        """So many cuts at most without audio, from shards spread over the list."""
+        shards = self.shards
+        per_shard = num_cuts
+        if not self.has_at_most(num_cuts):
+            shards = shards[:: -(-len(shards) // _NUM_SAMPLED_SHARDS)]
+            per_shard = -(-num_cuts // len(shards))
+        texts = (cut for shard in shards for cut in islice(self._texts(shard), per_shard))
+        yield from islice(texts, num_cuts)
+
+    def of_epoch(self, seed: int, epoch: int) -> Iterator[Cut]:
+        """All cuts, in the order of shuffled shards."""
+        order = np.random.default_rng((seed, epoch)).permutation(len(self.shards)).tolist()
+        return self._with_audio([self.shards[index] for index in order])
+
+    def _with_audio(self, shards: Sequence[Shard]) -> Iterator[Cut]:
+        for shard in shards:
+            with closing(self._recordings(shard)) as recordings:
+                for cut in self._texts(shard):
+                    name, recording = next(recordings, (None, None))
+                    if name != cut.id or recording is None:
+                        self._refuse(shard.recording, f"{name} where {cut.id} belongs")
+                    cut.recording = recording
+                    yield cut
+                if (name := next(recordings, (None, None))[0]) is not None:
+                    self._refuse(shard.recording, f"{name} after the last utterance")
+
+    def _texts(self, shard: Shard) -> Iterator[Cut]:
+        """The cuts of a shard, whose recordings have no audio yet."""
+        lines = iter(LazyJsonlIterator(shard.cuts))
+        number = 0
+        while True:
+            number += 1
+            try:
+                value = next(lines)
+            except StopIteration:
+                return
+            except _UNREADABLE as error:
+                self._refuse(f"{shard.cuts}:{number}", f"{type(error).__name__}: {error}", error)
+            place = f"{shard.cuts}:{number}"
+            cut = to_cut(value, place)
+            for fault in find_faults(cut, self.path, place):
+                raise fault.error
+            yield cut
+
+    def _recordings(self, shard: Shard) -> Generator[tuple[str, Recording | None], None, None]:
+        """The id and the audio of each utterance of a shard."""
+        try:
+            with (
+                open_best(shard.recording, mode="rb") as file,
+                tarfile.open(fileobj=file, mode="r|*") as tar,
+            ):
+                for (sound, path), (text, _) in iterate_tarfile_pairwise(tar):
+                    recording = None if text is None else Recording.from_dict(json.loads(text))
+                    if recording is not None:
+                        fill_shar_placeholder(recording, sound, path)
+                    yield str(path.parent / path.stem), recording
+        except _UNREADABLE as error:
+            self._refuse(shard.recording, f"{type(error).__name__}: {error}", error)
+
+    def _refuse(self, place: str, found: str, cause: Exception | None = None) -> NoReturn:
+        raise UserError(
+            place,
+            expected="a whole shard of cuts and their recordings",
+            found=" ".join(found.split())[:200],
+            remedy="Copy it again, or make the shards anew with `horizon-st shard`.",
+        ) from cause
+
+
+def is_shar(path: Path) -> bool:
+    """Whether a path means shards, and not a manifest."""
+    return path.is_dir() or path.suffix in _LIST_SUFFIXES
+
+
+def open_cuts(path: Path) -> Cuts:
+    """The cuts of a manifest, of a Shar folder, or of a list of shards.
+
+    Raises:
+        UserError: there are none at the path.
+    """
+    return SharCuts(path) if is_shar(path) else read_manifest(path)
+
+
+def files_to_fingerprint(path: Path) -> list[Path]:
+    """The files that tell shards apart without reading audio: the texts, or the list of shards."""
+    return sorted(path.glob("cuts.*.jsonl*")) if path.is_dir() else [path]
+
+
+def _list_folder(folder: Path) -> list[Shard]:
+    cuts, recordings = (
+        sorted(map(str, folder.glob(pattern))) for pattern in ("cuts.*.jsonl*", "recording.*.tar*")
+    )
+    return _paired(folder, cuts, recordings)
+
+
+def _read_list(path: Path) -> list[Shard]:
+    try:
+        found: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        cuts, recordings = ([str(name) for name in found[key]] for key in Shard._fields)
+    except (yaml.YAMLError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            str(path),
+            expected="YAML with two lists of shards, `cuts` and `recording`",
+            found=" ".join(str(error).split())[:200],
+            remedy="Write one entry per shard in both, in the same order.",
+        ) from error
+    return _paired(
+        path, *([_located(name, path.parent) for name in side] for side in (cuts, recordings))
+    )
+
+
+def _located(name: str, folder: Path) -> str:
+    return name if name.startswith("pipe:") or "://" in name else str(folder / name)
+
+
+def _paired(place: Path, cuts: list[str], recordings: list[str]) -> list[Shard]:
+    if not cuts or len(cuts) != len(recordings):
+        raise UserError(
+            str(place),
+            expected="shards: as many cuts.NUMBER.jsonl.gz as recording.NUMBER.tar, at least one",
+            found=f"{len(cuts)} and {len(recordings)}",
+            remedy="Give a manifest, or a folder that `horizon-st shard` wrote.",
+        )
+    return [Shard(*halves) for halves in zip(cuts, recordings, strict=True)]

@@ -1,0 +1,243 @@
+"""Manifests -> copies that training takes, and a count of what was changed and left out."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from os.path import relpath
+from pathlib import Path
+from typing import IO, Any
+
+from horizon_st.data.audio import SHORTEST_S, audio_info
+from horizon_st.data.files import whole_file
+from horizon_st.data.manifest import END_TOLERANCE_S, TRANSLATION_KEY
+from horizon_st.data.validation.columns import id_fingerprint
+from horizon_st.data.validation.manifests import (
+    DROPPED_FILE,
+    count_lines,
+    find_manifests,
+    held_out_rank,
+    split_name,
+)
+from horizon_st.data.validation.problems import Problem, ProblemLog
+from horizon_st.data.validation.rows import Row, check_line, read_rows
+from horizon_st.data.validation.sound import listen, with_sound
+from horizon_st.data.validation.survey import Progress
+from horizon_st.data.validation.texts import fingerprint
+from horizon_st.errors import UserError
+
+MOST_CLIPPED_S = 0.5
+MOST_CLIPPED_SHARE = 0.1
+"""Segments lose at most the larger of both, or are left out: their text says what is cut off."""
+
+
+@dataclass
+class Repairs:
+    """What `repair` did.
+
+    Attributes:
+        folder: where the copies lie, and ``dropped.jsonl`` with every row left out and why.
+        num_read: rows of each split.
+        num_kept: rows of each copy; a split without any has no copy.
+        changed: rows by what was done to them.
+        dropped: the first error of each row that was left out.
+    """
+
+    folder: Path
+    num_read: dict[str, int] = field(default_factory=dict)
+    num_kept: dict[str, int] = field(default_factory=dict)
+    changed: Counter[str] = field(default_factory=Counter)
+    dropped: ProblemLog = field(default_factory=ProblemLog)
+
+
+def repair(
+    manifests: Sequence[Path],
+    out: Path,
+    *,
+    check_audio: bool = True,
+    num_workers: int = 0,
+    progress: Progress | None = None,
+) -> Repairs:
+    """Copies ``out/SPLIT.jsonl`` without what training refuses.
+
+    Texts are trimmed, empty transcripts removed, segments clipped to their recording where little
+    is missing. Left out are rows that still have an error, all but the first of an id, and rows of
+    train whose two texts also stand in another split. The audio stays where it is: absolute paths
+    are kept, relative ones made relative to `out`.
+
+    Args:
+        manifests: as for `validate`.
+        out: folder, made if need be.
+        check_audio: whether to decode all sound; without, unreadable sound stays.
+        num_workers: processes that decode; 0 for this one.
+        progress: called now and then.
+
+    Raises:
+        UserError: a manifest is not there, two have one name, or a copy would replace its original.
+    """
+    paths, _ = find_manifests(manifests)
+    _check_targets(paths, out)
+    out.mkdir(parents=True, exist_ok=True)
+    with whole_file(out / DROPPED_FILE, keep_empty=False) as dropped:
+        repairs = Repairs(out, dropped=ProblemLog(dropped))
+        held_out: set[int] = set()
+        for path in sorted(paths, key=lambda path: -held_out_rank(split_name(path))):
+            name = split_name(path)
+            copier = _Copier(repairs, name, held_out, check_audio=check_audio)
+            num_lines = 0 if progress is None else count_lines(path)
+            mended = (copier.mend(row, path.parent) for row in read_rows(path))
+            rows = with_sound(mended, num_workers) if check_audio else mended
+            with whole_file(out / f"{name}.jsonl", keep_empty=False) as file:
+                for row in rows:
+                    copier.write(row, file)
+                    if progress is not None:
+                        done = repairs.num_read[name]
+                        progress(name, done, max(num_lines, done))
+    return repairs
+
+
+def _check_targets(paths: Sequence[Path], out: Path) -> None:
+    originals: dict[Path, Path] = {}
+    sources = {path.resolve() for path in paths}
+    for path in paths:
+        target = (out / f"{split_name(path)}.jsonl").resolve()
+        if target in sources or target in originals:
+            found = "the original" if target in sources else f"the copy of {originals[target]}"
+            raise UserError(
+                str(path),
+                expected="a name of its own for the repaired copy",
+                found=f"{target}, which is {found}",
+                remedy="Give another folder for the copies, or rename one of the manifests.",
+            )
+        originals[target] = path
+
+
+class _Copier:
+    """Mends the rows of one split and writes those that can be used."""
+
+    def __init__(
+        self, repairs: Repairs, name: str, held_out: set[int], *, check_audio: bool
+    ) -> None:
+        self._repairs = repairs
+        self._name = name
+        self._is_train = held_out_rank(name) == 0
+        self._held_out = held_out
+        self._check_audio = check_audio
+        self._ids: set[int] = set()
+        repairs.num_read[name] = repairs.num_kept[name] = 0
+
+    def mend(self, row: Row, folder: Path) -> Row:
+        """The row with its texts, times and paths made right, and checked anew."""
+        if row.cut is None:
+            return row
+        value = json.loads(row.line)
+        changes = [*_mend_texts(value), *_clip(value)]
+        return _changed(row, value, changes, folder) if changes else row
+
+    def write(self, row: Row, file: IO[str]) -> None:
+        """Writes the row, if it can be used."""
+        repairs = self._repairs
+        repairs.num_read[self._name] += 1
+        errors = [problem.kind for problem in row.problems if problem.severity == "error"]
+        if errors == ["truncated audio"]:
+            row = _shortened(row)
+        if row.is_usable and row.cut is not None:
+            self._check_known(row)
+        left_out = next((item for item in row.problems if _is_left_out(item)), None)
+        if left_out is not None:
+            repairs.dropped.add(left_out)
+            return
+        assert row.cut is not None
+        repairs.num_kept[self._name] += 1
+        repairs.changed.update(row.changes)
+        if not self._is_train:
+            self._held_out.add(fingerprint(*row.texts))
+        value = json.loads(row.line)
+        _move_paths(value, Path(row.place.rpartition(":")[0]).parent, repairs.folder)
+        file.write(json.dumps(value, ensure_ascii=False) + "\n")
+
+    def _check_known(self, row: Row) -> None:
+        """Notes an id that came before, or texts that are held out."""
+        assert row.cut is not None
+        name = id_fingerprint(row.cut.id)
+        if name in self._ids:
+            row.add("duplicate id", row.cut.id)
+        elif self._is_train and fingerprint(*row.texts) in self._held_out:
+            row.add("sentence in two splits", f"“{row.texts[1]}”")
+        else:
+            self._ids.add(name)
+
+
+def _shortened(row: Row) -> Row:
+    """The row with the length that its recording has, if that lets it be used."""
+    value = json.loads(row.line)
+    folder = Path(row.place.rpartition(":")[0]).parent
+    try:
+        [source] = value["recording"]["sources"]
+        info = audio_info(folder / source["source"])
+    except (UserError, ValueError):
+        return row
+    duration_s = info.num_samples / info.sampling_rate
+    rate = value["recording"]["sampling_rate"]
+    value["recording"] |= {"duration": duration_s, "num_samples": round(duration_s * rate)}
+    shortened = _changed(row, value, [*row.changes, *_clip(value)], folder)
+    if shortened.is_usable and shortened.cut is not None:
+        for kind, found in listen(shortened.cut):
+            shortened.add(kind, found)
+    return shortened if shortened.is_usable else row
+
+
+def _changed(row: Row, value: Any, changes: list[str], folder: Path) -> Row:
+    """The row of a changed value, checked anew."""
+    line = json.dumps(value, ensure_ascii=False).encode()
+    changed = check_line(line, row.place, folder)
+    changed.changes = changes
+    return changed
+
+
+def _is_left_out(problem: Problem) -> bool:
+    return problem.severity == "error" or problem.kind == "sentence in two splits"
+
+
+def _mend_texts(value: Any) -> Iterator[str]:
+    """Trims both texts in place and removes an empty transcript."""
+    [supervision] = value["supervisions"]
+    transcript = supervision.get("text")
+    if isinstance(transcript, str) and transcript.strip():
+        if transcript != transcript.strip():
+            supervision["text"] = transcript.strip()
+            yield "transcript trimmed"
+    elif transcript is not None:
+        del supervision["text"]
+        yield "empty transcript removed"
+    custom = supervision.get("custom") or {}
+    translation = custom.get(TRANSLATION_KEY)
+    if isinstance(translation, str) and translation != translation.strip():
+        custom[TRANSLATION_KEY] = translation.strip()
+        yield "translation trimmed"
+
+
+def _clip(value: Any) -> Iterator[str]:
+    """Shortens a segment in place to what is in its recording, if it loses little."""
+    if not value.get("recording"):
+        return
+    start_s, duration_s = value["start"], value["duration"]
+    recording_s = value["recording"]["duration"]
+    new_start_s = max(0.0, start_s)
+    new_duration_s = min(start_s + duration_s, recording_s) - new_start_s
+    lost_s = duration_s - new_duration_s
+    most_s = max(MOST_CLIPPED_S, MOST_CLIPPED_SHARE * duration_s)
+    if lost_s > END_TOLERANCE_S and lost_s <= most_s and new_duration_s >= SHORTEST_S:
+        value |= {"start": new_start_s, "duration": new_duration_s}
+        [supervision] = value["supervisions"]
+        supervision |= {"start": 0.0, "duration": new_duration_s}
+        yield "segment clipped"
+
+
+def _move_paths(value: Any, folder: Path, out: Path) -> None:
+    """Makes relative paths start at `out` instead of `folder`, in place."""
+    for source in value["recording"]["sources"]:
+        if source["type"] == "file" and not Path(source["source"]).is_absolute():
+            source["source"] = relpath(folder.resolve() / source["source"], out.resolve())

@@ -1,0 +1,41 @@
+"""The Mboshi corpus: raw and cleaned texts, any audio ending."""
+
+import pytest
+
+from horizon_st.data.corpora.mboshi import read_mboshi
+from horizon_st.errors import UserError
+
+
+def test_reads_texts_as_written(corpus):
+    root, read = corpus("mboshi")
+    splits = read()
+    assert {split: len(rows) for split, rows in splits.items()} == {"train": 4, "dev": 2}
+    first = splits["train"][0]
+    assert (first.id, first.speaker) == ("abiayi_2015-09-08_Dico18_0", "abiayi")
+    assert first.transcript == "do re mi fa"
+    assert first.translation == "Vier drei zwei eins d'abord !"
+    assert {row.audio.suffix for row in splits["train"]} == {".wav", ".opus"}
+    assert first.place.endswith(".fr:1")
+    inner = read_mboshi(root / "full_corpus_newsplit")
+    assert [*inner["dev"]] == splits["dev"]
+
+
+def test_cleaned_texts_have_no_entities(corpus):
+    root, _ = corpus("mboshi")
+    first = next(read_mboshi(root, text="cleaned")["train"])
+    assert first.translation == "vier drei zwei eins d ' abord !"
+
+
+def test_missing_text_and_wrong_folder_are_errors(corpus, tmp_path):
+    root, read = corpus("mboshi")
+    text = root / "full_corpus_newsplit" / "dev" / "abiayi_2015-09-08_Dico18_5.fr"
+    text.unlink()
+    with pytest.raises(UserError, match=r"_5\.fr: expected a text file, found no such file"):
+        read()
+    with pytest.raises(UserError, match="train: expected a folder of the corpus"):
+        read_mboshi(tmp_path)
+    empty = tmp_path / "empty"
+    for split in ("train", "dev"):
+        (empty / split).mkdir(parents=True)
+    with pytest.raises(UserError, match="expected recordings"):
+        next(read_mboshi(empty)["train"])

@@ -1,0 +1,105 @@
+"""Utterances -> manifests: what is written, what is left out, all or nothing."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from lhotse import CutSet
+
+from horizon_st.data.corpora.utterances import Utterance, write_corpus
+from horizon_st.errors import UserError
+
+
+@pytest.fixture
+def good(tmp_path, speech):
+    speech(tmp_path / "a.wav", 2.0, rate=8000, channels=2)
+    return Utterance(
+        "u1", tmp_path / "a.wav", "eins", "do", offset_s=0.5, duration_s=1.0, place="f:1"
+    )
+
+
+def test_writes_cuts_that_lhotse_reads(good, tmp_path):
+    mono = replace(good, id="u2", transcript=None, offset_s=0.0, duration_s=None, speaker="s")
+    seen = []
+    prepared = write_corpus(
+        tmp_path / "out",
+        {"train": iter([good]), "dev": iter([mono])},
+        source_language="xx",
+        target_language="de",
+        progress=lambda split, number: seen.append((split, number)),
+    )
+    [cut] = CutSet.from_file(tmp_path / "out" / "train.jsonl")
+    assert (cut.id, cut.start, cut.duration, cut.channel) == ("u1", 0.5, 1.0, [0, 1])
+    assert (cut.recording.sampling_rate, cut.recording.num_samples) == (8000, 16_000)
+    [supervision] = cut.supervisions
+    assert (supervision.text, supervision.language) == ("do", "xx")
+    assert supervision.custom == {"translated_text": "eins", "target_language": "de"}
+    [whole] = CutSet.from_file(tmp_path / "out" / "dev.jsonl")
+    assert (whole.start, whole.duration, whole.supervisions[0].text) == (0.0, 2.0, None)
+    assert prepared.num_utterances == {"train": 1, "dev": 1}
+    assert prepared.num_transcribed == {"train": 1, "dev": 0}
+    assert prepared.hours == {"train": pytest.approx(1 / 3600), "dev": pytest.approx(2 / 3600)}
+    assert seen == [("train", 1), ("dev", 1)]
+    assert not (tmp_path / "out" / "left_out.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"id": "u1"}, "duplicate id"),
+        ({"id": " "}, "empty id"),
+        ({"translation": " "}, "empty translation"),
+        ({"transcript": ""}, "empty transcript"),
+        ({"translation": "x" * 10_001}, "translation too long"),
+        ({"transcript": "\udc80"}, "transcript is not Unicode text"),
+        ({"offset_s": -0.1}, "offset outside the recording"),
+        ({"offset_s": 2.0}, "offset outside the recording"),
+        ({"offset_s": float("nan")}, "offset outside the recording"),
+        ({"duration_s": 1.6}, "end outside the recording"),
+        ({"duration_s": float("inf")}, "no duration"),
+        ({"duration_s": 0.0}, "no duration"),
+        ({"audio": "none.wav"}, "missing audio"),
+        ({"audio": "x" * 300}, "missing audio"),
+        ({"audio": "text.wav"}, "unreadable audio"),
+    ],
+)
+def test_unusable_rows_are_counted_and_listed(good, tmp_path, change, reason):
+    (tmp_path / "text.wav").write_text("not audio", encoding="utf-8")
+    if "audio" in change:
+        change = {"audio": tmp_path / change["audio"]}
+    bad = replace(good, **{"id": "u2", "place": "f:2", **change})
+    prepared = write_corpus(tmp_path / "out", {"train": iter([good, bad])})
+    assert prepared.left_out == {reason: 1}
+    assert prepared.num_utterances == {"train": 1}
+    [line] = (tmp_path / "out" / "left_out.jsonl").read_text(encoding="utf-8").splitlines()
+    row = json.loads(line)
+    assert (row["place"], row["split"], row["reason"]) == ("f:2", "train", reason)
+
+
+def test_a_test_split_may_lack_references(good, tmp_path):
+    write_corpus(tmp_path / "out", {"test": iter([replace(good, translation=None)])})
+    [cut] = CutSet.from_file(tmp_path / "out" / "test.jsonl")
+    assert not cut.supervisions[0].custom
+
+
+def test_nothing_is_replaced_when_the_corpus_is_damaged(good, tmp_path):
+    out = tmp_path / "out"
+    write_corpus(out, {"train": iter([good])})
+    before = (out / "train.jsonl").read_bytes()
+
+    def damaged():
+        yield replace(good, id="other")
+        raise UserError("f:2", expected="text", found="noise", remedy="Mend it.")
+
+    with pytest.raises(UserError, match="f:2: expected text"):
+        write_corpus(out, {"train": damaged()})
+    assert [path.name for path in out.iterdir()] == ["train.jsonl"]
+    assert (out / "train.jsonl").read_bytes() == before
+
+
+def test_a_split_without_usable_rows_is_an_error(good, tmp_path):
+    with pytest.raises(UserError, match="expected a usable utterance in dev, found no rows"):
+        write_corpus(tmp_path / "out", {"dev": iter([])})
+    bad = replace(good, translation="")
+    with pytest.raises(UserError, match="f:1: expected a usable utterance in dev, found empty tra"):
+        write_corpus(tmp_path / "out", {"dev": iter([bad])})

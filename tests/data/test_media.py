@@ -1,0 +1,182 @@
+"""What libsndfile does not read, against PyAV's decoding of the whole file."""
+
+import io
+
+import av
+import numpy as np
+import pytest
+import soundfile
+import soxr
+
+from horizon_st.data.audio import audio_info, load_audio
+from horizon_st.data.media import MediaReader
+from horizon_st.errors import UserError
+
+RATE = 16_000
+DURATION_S = 9
+
+# AAC replaces noise by other noise where the ear does not notice, unless told not to.
+AAC = ("aac", 16_000, {"aac_pns": "0"})
+FORMATS = {
+    "m4a": AAC,
+    "mp4": AAC,
+    "mov": AAC,
+    "mkv": AAC,
+    "ts": AAC,
+    "aac": AAC,
+    "mp3": ("libmp3lame", 16_000, {}),
+    "webm": ("libopus", 48_000, {}),
+    "wma": ("wmav2", 16_000, {}),
+    "avi": ("pcm_s16le", 16_000, {}),
+    "caf": ("alac", 44_100, {}),
+}
+CONTAINERS = {"aac": "adts", "wma": "asf", "ts": "mpegts", "m4a": "mp4"}
+
+
+def chirp_and_noise(rate, duration_s=DURATION_S):
+    time_s = np.arange(round(duration_s * rate)) / rate
+    noise = np.random.default_rng(0).normal(0, 0.03, len(time_s))
+    return (0.4 * np.sin(2 * np.pi * (200 + 60 * time_s) * time_s) + noise).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory, encode):
+    """A file of each format."""
+    folder = tmp_path_factory.mktemp("media")
+    for suffix, (codec, rate, options) in FORMATS.items():
+        samples = chirp_and_noise(rate)[None]
+        container = CONTAINERS.get(suffix)
+        encode(folder / f"a.{suffix}", samples, rate, codec, container=container, options=options)
+    return folder
+
+
+def as_floats(whole):
+    return whole / np.float32(np.iinfo(whole.dtype).max + 1) if whole.dtype.kind == "i" else whole
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_parts_are_slices_of_the_whole_to_the_sample(files, suffix, decode):
+    path, rate = files / f"a.{suffix}", FORMATS[suffix][1]
+    whole = as_floats(decode(path))[0].astype(np.float32)
+    assert abs(len(whole) - DURATION_S * rate) < 4096
+
+    def check(start, end, **arguments):
+        expected = soxr.resample(whole[start:end], rate, RATE) if rate != RATE else whole[start:end]
+        part = load_audio(path, offset_s=start / rate, **arguments)
+        assert part.dtype == np.float32
+        assert part.shape == expected.shape
+        np.testing.assert_allclose(part, expected, atol=2e-6)
+
+    check(0, len(whole))
+    for start_s in (0, 0.7, 1.9, 2.5, 4.43, 6.01, 8.2):
+        start = round(start_s * rate)
+        check(start, start + round(0.6 * rate), duration_s=0.6)
+    check(len(whole) - rate, len(whole))
+    check(len(whole) - rate, len(whole), duration_s=1000.0)
+
+
+@pytest.mark.parametrize("suffix", sorted(FORMATS.keys() - {"wma", "avi"}))
+def test_what_is_before_a_part_is_not_decoded(files, monkeypatch, suffix):
+    num_decoded = 0
+    convert = MediaReader._to_block
+
+    def counting(reader, frame):
+        nonlocal num_decoded
+        num_decoded += frame.samples
+        return convert(reader, frame)
+
+    monkeypatch.setattr(MediaReader, "_to_block", counting)
+    load_audio(files / f"a.{suffix}", offset_s=8.0, duration_s=0.5)
+    assert num_decoded < 2.5 * FORMATS[suffix][1]
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_lengths_are_those_of_the_decoded_sound(files, suffix, decode):
+    info = audio_info(files / f"a.{suffix}")
+    num_samples = decode(files / f"a.{suffix}").shape[1]
+    assert (info.sampling_rate, info.num_samples, info.num_channels) == (
+        FORMATS[suffix][1], num_samples, 1,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix", ["m4a", "webm", "mp3"])
+def test_the_sound_begins_where_it_began_before_encoding(files, suffix):
+    original = chirp_and_noise(RATE)
+    decoded = load_audio(files / f"a.{suffix}")[: len(original)]
+    lags = np.arange(-200, 201)
+    middle = slice(5000, 15_000)
+    match = [np.dot(original[middle], np.roll(decoded, lag)[middle]) for lag in lags]
+    assert abs(lags[np.argmax(match)]) <= 1
+
+
+@pytest.mark.parametrize("rate", [8000, 16_000, 44_100])
+def test_mp3_is_what_libsndfile_decodes(tmp_path, rate):
+    soundfile.write(tmp_path / "a.mp3", chirp_and_noise(rate, 3.0), rate)
+    whole, _ = soundfile.read(tmp_path / "a.mp3", dtype="float32")
+    expected = soxr.resample(whole, rate, RATE) if rate != RATE else whole
+    np.testing.assert_allclose(load_audio(tmp_path / "a.mp3"), expected, atol=1e-4)
+    assert audio_info(tmp_path / "a.mp3").num_samples == len(whole)
+
+
+def test_a_video_gives_its_first_audio_stream_and_channels_are_averaged(tmp_path, encode, decode):
+    left = chirp_and_noise(RATE, 2.0)
+    encode(tmp_path / "v.mp4", np.stack([left, -left / 2]), RATE, "aac", video=True)
+    assert audio_info(tmp_path / "v.mp4").num_channels == 2
+    expected = decode(tmp_path / "v.mp4").mean(axis=0)
+    np.testing.assert_array_equal(load_audio(tmp_path / "v.mp4"), expected)
+    encode(tmp_path / "m.mov", np.stack([left, left]), RATE, "pcm_s16le")
+    np.testing.assert_allclose(load_audio(tmp_path / "m.mov"), left, atol=4e-5)
+
+
+@pytest.mark.parametrize("suffix", ["m4a", "webm", "mp3"])
+def test_open_files_and_buffers_are_read_alike(files, suffix):
+    path = files / f"a.{suffix}"
+    expected = load_audio(path, offset_s=3.0, duration_s=1.0)
+    buffer = io.BytesIO(path.read_bytes())
+    np.testing.assert_array_equal(load_audio(buffer, offset_s=3.0, duration_s=1.0), expected)
+    with path.open("rb") as file:
+        np.testing.assert_array_equal(load_audio(file, offset_s=3.0, duration_s=1.0), expected)
+        assert not file.closed
+
+
+@pytest.mark.parametrize(
+    ("pcm", "scale"), [("pcm_u8", 2**7), ("pcm_s16le", 2**15), ("pcm_s32le", 2**31)]
+)
+def test_integers_become_floats_of_full_scale_one(tmp_path, pcm, scale, encode):
+    samples = chirp_and_noise(RATE, 0.5)
+    encode(tmp_path / "a.mkv", samples[None], RATE, pcm)
+    np.testing.assert_allclose(
+        load_audio(tmp_path / "a.mkv"), samples, atol=max(1.01 / scale, 1e-7)
+    )
+
+
+@pytest.mark.parametrize("suffix", ["m4a", "mkv", "aac", "mp3", "webm"])
+def test_a_truncated_file_is_refused(files, tmp_path, suffix):
+    data = (files / f"a.{suffix}").read_bytes()
+    for kept in (0.05, 0.5, 0.93):
+        path = tmp_path / f"cut.{suffix}"
+        path.write_bytes(data[: int(kept * len(data))])
+        for read in (audio_info, load_audio):
+            with pytest.raises(UserError, match=rf"cut\.{suffix}: expected whole audio .* Get the"):
+                read(path)
+
+
+def test_a_video_without_sound_is_refused(tmp_path, encode):
+    encode(tmp_path / "a.mp4", chirp_and_noise(RATE, 1.0)[None], RATE, "aac", video=True)
+    with av.open(tmp_path / "a.mp4") as source, av.open(tmp_path / "b.mp4", "w") as output:
+        stream = output.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(source.streams.video[0]):
+            if packet.dts is not None:
+                packet.stream = stream
+                output.mux(packet)
+    with pytest.raises(UserError, match=r"b\.mp4: expected whole audio .* no audio stream"):
+        load_audio(tmp_path / "b.mp4")
+
+
+@pytest.mark.parametrize(
+    "text", ["#EXTM3U\n#EXTINF:9,\n{other}\n", "ffconcat version 1.0\nfile '{other}'\n"]
+)
+def test_playlists_do_not_open_other_files(files, tmp_path, text):
+    (tmp_path / "list.wav").write_text(text.format(other=files / "a.m4a"), encoding="utf-8")
+    with pytest.raises(UserError, match=r"list\.wav: expected whole audio"):
+        load_audio(tmp_path / "list.wav")

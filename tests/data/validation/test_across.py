@@ -1,0 +1,166 @@
+"""Problems between rows, against brute force and scipy."""
+
+import json
+import random
+from collections import Counter
+
+import numpy as np
+import pytest
+from scipy.stats import median_abs_deviation
+
+from horizon_st.data.validation import validate
+from horizon_st.data.validation.across import RateCheck
+
+
+def found_by(report_folder, kind):
+    rows = [
+        json.loads(line)
+        for line in (report_folder / "problems.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
+    return {
+        (row["place"].rpartition("/")[2], row["id"]): row["found"]
+        for row in rows
+        if row["kind"] == kind
+    }
+
+
+@pytest.fixture
+def survey(tmp_path_factory):
+    """A function: manifests -> (report, folder with problems.jsonl), without audio."""
+
+    def run(*manifests):
+        out = tmp_path_factory.mktemp("out")
+        return validate(manifests, out=out, check_audio=False), out
+
+    return run
+
+
+def test_what_comes_twice_is_what_brute_force_finds(many, survey):
+    rng = random.Random(3)
+    splits = {
+        name: [(2.0, f"source {rng.randrange(150)}", "zwei Wörter") for _ in range(count)]
+        for name, count in (("train", 200), ("dev", 30), ("test", 30))
+    }
+    report, out = survey(*(many(name, rows) for name, rows in splits.items()))
+    held_out = {"train": ("dev", "test"), "dev": ("test",), "test": ()}
+    expected = set()
+    for name, rows in splits.items():
+        others = {row for other in held_out[name] for row in splits[other]}
+        expected |= {
+            (f"{name}.jsonl:{n}", f"{name}{n - 1}")
+            for n, row in enumerate(rows, 1)
+            if row in others
+        }
+    leaks = found_by(out, "sentence in two splits")
+    assert set(leaks) == expected
+    assert expected
+    assert report.num_errors == 0
+    for (place, _), found in leaks.items():
+        name, number = place.split(".jsonl:")
+        other, where = found.split(": ")[0].rsplit("/", 1)[1].split(".jsonl:")
+        assert splits[other][int(where) - 1] == splits[name][int(number) - 1]
+        assert found.endswith("“zwei Wörter”")
+
+
+def test_case_and_blanks_do_not_hide_a_leak_but_other_texts_do(many, survey):
+    train = [(1.0, "A  b", "C"), (1.0, "a b", "d"), (1.0, None, "c"), (1.0, "x", "c")]
+    _, out = survey(many("train", train), many("dev", [(1.0, "a b", "c"), (1.0, None, "C ")]))
+    assert set(found_by(out, "sentence in two splits")) == {
+        ("train.jsonl:1", "train0"),
+        ("train.jsonl:3", "train2"),
+    }
+
+
+def test_known_translations_are_a_share(many, survey):
+    train = many("train", [(1.0, "a", "The Sea"), (1.0, "b", "sky")])
+    dev = many("dev", [(1.0, "c", "the sea"), (1.0, "d", "boat"), (1.0, "e", "sea")])
+    report, _ = survey(train, dev)
+    assert [split.known_translations for split in report.summary.splits] == [None, 1 / 3]
+
+
+def test_ids_that_come_twice_name_the_first_one(many, survey, damage):
+    train, dev = many("train", [(1.0, "a", "b")] * 5), many("dev", [(1.0, "c", "d")] * 2)
+    for number in (4, 5):
+        damage(train, number, lambda line: line.update(id="train1"))
+    damage(dev, 2, lambda line: line.update(id="train1"))
+    report, out = survey(train, dev)
+    assert found_by(out, "duplicate id") == {
+        ("train.jsonl:4", "train1"): f"also at {train}:2",
+        ("train.jsonl:5", "train1"): f"also at {train}:2",
+    }
+    assert found_by(out, "id in two splits") == {
+        ("dev.jsonl:2", "train1"): f"also at {train}:2",
+    }
+    assert report.num_errors == 2
+    assert [split.num_usable for split in report.summary.splits] == [3, 2]
+
+
+def sentence(num_chars):
+    return ("la mesa roja " * (num_chars // 13 + 1))[: num_chars - 1] + "x"
+
+
+def test_bounds_of_the_rate_are_those_of_scipy(many, survey):
+    rng = np.random.default_rng(1)
+    rows = [
+        (float(duration_s), None, sentence(max(2, int(duration_s * 14 * rng.lognormal(0, 0.3)))))
+        for duration_s in rng.uniform(1, 8, 300)
+    ]
+    report, _ = survey(many("train", rows[:250]), many("dev", rows[250:]))
+    logs = np.log([len(text) / duration_s for duration_s, _, text in rows])
+    deviation = 4 * median_abs_deviation(logs, scale="normal")
+    [rates] = report.summary.rates
+    assert rates.side == "translation"
+    assert rates.median == pytest.approx(np.exp(np.median(logs)))
+    assert rates.lowest == pytest.approx(np.exp(np.median(logs) - deviation))
+    assert rates.highest == pytest.approx(np.exp(np.median(logs) + deviation))
+    assert not report.problems.counts["characters per second"]
+
+
+def test_absurd_rates_are_found_but_short_words_between_pauses_are_not(many, survey):
+    rows = [(3.0, "a", sentence(42)) for _ in range(30)]
+    rows += [(2.0, "a", sentence(400)), (9.0, "a", "sí"), (1.5, "a", "sí"), (0.3, "a", "mañana")]
+    _, out = survey(many("train", rows))
+    flagged = found_by(out, "characters per second")
+    assert {
+        place: found.split(" in the translation ")[0] for (place, _), found in flagged.items()
+    } == {
+        "train.jsonl:31": "200.0",
+        "train.jsonl:32": "0.2",
+    }
+    assert flagged["train.jsonl:32", "train31"] == (
+        "0.2 in the translation (2 in 9.00 s; median 14.0): “sí”"
+    )
+
+
+def test_few_rows_have_no_absurd_rate(many, survey):
+    report, _ = survey(many("train", [(1.0, None, sentence(14))] * 18 + [(1.0, None, "x" * 900)]))
+    assert not report.problems.counts
+    assert RateCheck(report.splits, "translation").bounds is None
+
+
+def test_another_script_is_found_and_borrowed_letters_are_not(many, survey):
+    rows = [(1.0, "ωpεpε mώωkωω", "une phrase française") for _ in range(3)]
+    rows += [(1.0, "wa adi", "une phrase"), (1.0, "wa adi ko", "по-русски"), (1.0, "wa", "α, β")]
+    rows += [(1.0, "wa ikia ada", "une phrase")] * 3
+    _, out = survey(many("train", rows))
+    assert found_by(out, "wrong script") == {
+        ("train.jsonl:5", "train4"): ("100 % Cyrillic in the translation, not Latin: “по-русски”")
+    }
+
+
+def test_the_summary_counts_letters_and_words_as_brute_force_does(many, survey):
+    texts = ["le ciel, le CIEL", "Ça va ?", "le toit"]
+    train = many("train", [(1.0, None, text) for text in texts])
+    dev = many("dev", [(1.0, None, "le ciel œuvré ñ ñ"), (1.0, "ab", "va")])
+    report, _ = survey(train, dev)
+    known, new = (split.sides["translation"] for split in report.summary.splits)
+    counts = Counter(["le", "ciel", "le", "ciel", "ça", "va", "le", "toit"])
+    assert (known.num_tokens, known.num_types) == (counts.total(), len(counts))
+    assert known.num_hapaxes == sum(count == 1 for count in counts.values())
+    assert known.unknown_words is None
+    assert new.unknown_characters == {"ñ": 2, "œ": 1, "u": 1, "r": 1, "é": 1}
+    assert new.unknown_words == pytest.approx(3 / 6)
+    lengths = [len(text) for text in texts]
+    assert known.chars.mean == pytest.approx(np.mean(lengths))
+    assert known.chars.quantiles == pytest.approx(np.quantile(lengths, [0, 0.05, 0.5, 0.95, 1]))
+    assert report.summary.splits[1].sides["transcript"].num_texts == 1

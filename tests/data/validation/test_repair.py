@@ -1,0 +1,178 @@
+"""Repaired copies, and the count of what was done."""
+
+import gzip
+import json
+
+import pytest
+import soundfile
+
+from horizon_st.data.audio import load_cut
+from horizon_st.data.manifest import read_manifest, transcript_of, translation_of
+from horizon_st.data.validation import repair, validate
+from horizon_st.errors import UserError
+
+
+def lines_of(path):
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_a_flawless_corpus_is_copied_and_its_audio_opens(corpus, tmp_path_factory):
+    out = tmp_path_factory.mktemp("other") / "deep" / "out"
+    repairs = repair([corpus], out)
+    assert repairs.num_kept == repairs.num_read == {"dev": 2, "train": 4}
+    assert not repairs.changed
+    assert not repairs.dropped.counts
+    assert sorted(path.name for path in out.iterdir()) == ["dev.jsonl", "train.jsonl"]
+    source = lines_of(out / "train.jsonl")[0]["recording"]["sources"][0]["source"]
+    assert source.startswith("../")
+    for name in ("train", "dev"):
+        before, after = (list(read_manifest(at / f"{name}.jsonl")) for at in (corpus, out))
+        assert [cut.id for cut in before] == [cut.id for cut in after]
+        assert [load_cut(cut).tolist() for cut in before] == [
+            load_cut(cut).tolist() for cut in after
+        ]
+
+
+def test_absolute_paths_and_unknown_fields_stay(corpus, damage, tmp_path):
+    audio = str(tmp_path / "dev0.wav")
+
+    def edit(line):
+        line["recording"]["sources"][0]["source"] = audio
+        line["supervisions"][0]["custom"]["dialect"] = "höflich"
+
+    damage(corpus / "dev.jsonl", 1, edit)
+    before = lines_of(corpus / "dev.jsonl")[0]
+    repair([corpus / "dev.jsonl"], tmp_path / "out")
+    assert lines_of(tmp_path / "out" / "dev.jsonl")[0] == before
+
+
+def spoil(corpus, damage):
+    """Damage of each sort that can be mended or must be left out; returns what is left of train."""
+    train = corpus / "train.jsonl"
+    line = json.dumps(lines_of(train)[0])
+
+    def times(start, duration):
+        def edit(value):
+            value.update(start=start, duration=duration)
+
+        return edit
+
+    damage(train, 1, times(-0.1, 1.0))
+    damage(train, 2, times(0.5, 1.0))
+    damage(train, 2, lambda value: value["supervisions"][0].update(text="  the house\n"))
+    damage(train, 3, lambda value: value["supervisions"][0].update(text=" "))
+    damage(train, 4, times(1.0, 3.0))
+    with train.open("a", encoding="utf-8") as file:
+        file.write("{broken\n")
+        file.write(line + "\n")
+        leak = lines_of(corpus / "dev.jsonl")[0] | {"id": "leak"}
+        file.write(json.dumps(leak) + "\n")
+    return ["train0", "train1", "train2"]
+
+
+def test_all_is_mended_or_left_out_and_counted(corpus, damage, tmp_path):
+    kept = spoil(corpus, damage)
+    repairs = repair([corpus], tmp_path / "out")
+    assert repairs.num_read == {"dev": 2, "train": 7}
+    assert repairs.num_kept == {"dev": 2, "train": 3}
+    assert repairs.changed == {
+        "segment clipped": 2,
+        "transcript trimmed": 1,
+        "empty transcript removed": 1,
+    }
+    assert repairs.dropped.counts == {
+        "segment outside recording": 1,
+        "not JSON": 1,
+        "duplicate id": 1,
+        "sentence in two splits": 1,
+    }
+    cuts = list(read_manifest(tmp_path / "out" / "train.jsonl"))
+    assert [cut.id for cut in cuts] == kept
+    assert [(cut.start, cut.duration) for cut in cuts[:2]] == [
+        (0.0, pytest.approx(0.9)),
+        (0.5, pytest.approx(0.7)),
+    ]
+    assert [cut.supervisions[0].duration for cut in cuts[:2]] == [cut.duration for cut in cuts[:2]]
+    assert [transcript_of(cut) for cut in cuts[1:]] == ["the house", None]
+    assert translation_of(cuts[0]) == "vende el pan"
+    dropped = [(row["place"], row["kind"]) for row in lines_of(tmp_path / "out" / "dropped.jsonl")]
+    train = corpus / "train.jsonl"
+    assert dropped == [
+        (f"{train}:4", "segment outside recording"),
+        (f"{train}:5", "not JSON"),
+        (f"{train}:6", "duplicate id"),
+        (f"{train}:7", "sentence in two splits"),
+    ]
+
+
+def test_the_copy_is_what_training_takes_and_repairing_it_changes_nothing(corpus, damage, tmp_path):
+    spoil(corpus, damage)
+    (corpus / "train2.wav").write_bytes(b"no sound")
+    assert validate([corpus]).num_errors
+    repair([corpus], tmp_path / "out")
+    report = validate([tmp_path / "out"])
+    assert (report.num_errors, report.num_warnings) == (0, 0)
+    again = repair([tmp_path / "out"], tmp_path / "again")
+    assert again.num_kept == again.num_read == {"dev": 2, "train": 2}
+    assert not again.changed
+
+
+def test_a_recording_that_lacks_little_is_clipped_to_what_is_there(corpus, tmp_path):
+    for name, length in (("train0", 0.7), ("train1", 0.5)):
+        samples, rate = soundfile.read(corpus / f"{name}.wav")
+        soundfile.write(corpus / f"{name}.wav", samples[: round(length * rate)], rate)
+    repairs = repair([corpus / "train.jsonl"], tmp_path / "out")
+    assert repairs.changed == {"segment clipped": 1}
+    assert repairs.dropped.counts == {"truncated audio": 1}
+    [first, *_] = read_manifest(tmp_path / "out" / "train.jsonl")
+    assert (first.id, first.duration, len(load_cut(first))) == ("train0", 0.7, 11_200)
+
+
+def test_without_audio_check_damaged_sound_stays(corpus, tmp_path):
+    (corpus / "train0.wav").write_bytes(b"no sound")
+    assert repair([corpus], tmp_path / "out", check_audio=False).num_kept["train"] == 4
+
+
+def test_other_processes_write_the_same(corpus, damage, tmp_path):
+    spoil(corpus, damage)
+    (corpus / "train2.wav").write_bytes(b"no sound")
+    for num_workers in (0, 1):
+        repair([corpus], tmp_path / f"out{num_workers}", num_workers=num_workers)
+    for name in ("train.jsonl", "dev.jsonl", "dropped.jsonl"):
+        assert (tmp_path / "out0" / name).read_bytes() == (tmp_path / "out1" / name).read_bytes()
+
+
+def test_a_split_without_a_usable_row_has_no_copy(corpus, tmp_path):
+    (corpus / "dev.jsonl").write_text("{}\n", encoding="utf-8")
+    repairs = repair([corpus], tmp_path / "out")
+    assert repairs.num_kept == {"dev": 0, "train": 4}
+    assert not (tmp_path / "out" / "dev.jsonl").exists()
+
+
+def test_compressed_manifests_become_plain_ones(corpus, tmp_path):
+    data = (corpus / "dev.jsonl").read_bytes()
+    (corpus / "test.jsonl.gz").write_bytes(gzip.compress(data))
+    repairs = repair([corpus / "test.jsonl.gz"], tmp_path / "out")
+    assert repairs.num_kept == {"test": 2}
+    assert len(lines_of(tmp_path / "out" / "test.jsonl")) == 2
+
+
+def test_originals_are_never_replaced(corpus, tmp_path):
+    before = (corpus / "train.jsonl").read_bytes()
+    with pytest.raises(UserError, match=r"a name of its own .* which is the original\. Give anoth"):
+        repair([corpus], corpus)
+    assert (corpus / "train.jsonl").read_bytes() == before
+
+
+def test_two_manifests_of_one_name_are_refused(corpus, tmp_path):
+    (tmp_path / "b").mkdir()
+    other = tmp_path / "b" / "train.jsonl"
+    other.write_bytes((corpus / "train.jsonl").read_bytes())
+    with pytest.raises(UserError, match=r"the copy of .*train\.jsonl\. .* or rename one"):
+        repair([corpus / "train.jsonl", other], tmp_path / "out")
+
+
+def test_progress_counts_the_lines(corpus, tmp_path):
+    calls = []
+    repair([corpus], tmp_path / "out", progress=lambda *call: calls.append(call))
+    assert calls == [("dev", n, 2) for n in (1, 2)] + [("train", n, 4) for n in (1, 2, 3, 4)]
