@@ -1,32 +1,17 @@
-"""Command -> function: the table of contents of Horizon-ST."""
+"""Commands around a model: demo, train, keys, evaluate, compare, translate."""
 
 from __future__ import annotations
 
-import os
-import sys
-import time
 from pathlib import Path
 from typing import Annotated, Literal, Optional
 
 import typer
-from rich.console import Console
-from rich.table import Table
+from rich.markup import escape
 
+from horizon_st.cli.terminal import console, warnings_on_stderr
 from horizon_st.errors import UserError
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    help="Train speech translation from scarce data, and use what you trained.",
-)
-_is_main = os.environ.get("RANK", "0") == "0"  # launchers number their processes so
-_console = Console(quiet=not _is_main)
-_WAIT_FOR_MAIN_S = 10.0
 
-
-@app.command()
 def demo(
     target: Annotated[str, typer.Option(help="es, fr, it or de.")] = "es",
     out: Annotated[
@@ -41,46 +26,9 @@ def demo(
     """Show in minutes what regularisation buys, on recorded speech that comes with the package."""
     from horizon_st.demo import run_demo
 
-    run_demo(target, out or Path("demo") / target, _console, overrides=override or ())
+    run_demo(target, out or Path("demo") / target, console, overrides=override or ())
 
 
-@app.command()
-def prepare(
-    name: Annotated[str, typer.Argument(help="telephone, the corpus inside the package.")],
-    out: Annotated[Path, typer.Argument(help="Folder for audio and manifests.")],
-    target: Annotated[str, typer.Option(help="es, fr, it or de; `recorded` lacks de.")] = "es",
-    part: Annotated[
-        Literal["announcements", "recorded"],
-        typer.Option(help="Announcements made of the prompts, or the prompts themselves."),
-    ] = "announcements",
-) -> None:
-    """Write a corpus as manifests that `train` and `evaluate` read."""
-    if name != "telephone":
-        raise UserError(
-            "corpus", expected="one of telephone", found=name, remedy="Correct the name."
-        )
-    from horizon_st.data.corpora.telephone import build_corpus, build_recorded
-    from horizon_st.training.display import ProgressBars
-
-    if part == "recorded":
-        corpus = build_recorded(out, target=target)
-    else:
-        with ProgressBars(_console) as bars:
-            corpus = build_corpus(
-                out,
-                target=target,
-                progress=lambda done, total: bars.advance_to("corpus", done, total),
-            )
-    table = Table("split", "utterances", "hours")
-    for split, count in corpus.num_utterances.items():
-        table.add_row(split, str(count), f"{corpus.hours[split]:.2f}")
-    _console.print(table)
-    if corpus.num_text_pairs:
-        _console.print(f"{corpus.num_text_pairs} text pairs without audio")
-    _console.print(f"The corpus is in {corpus.folder}", soft_wrap=True)
-
-
-@app.command()
 def train(
     recipe: Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped recipe.")],
     overrides: Annotated[
@@ -97,28 +45,38 @@ def train(
     from horizon_st.recipes import find_recipe
 
     path = find_recipe(recipe)
-    from horizon_st.training.display import ProgressBars
+    from horizon_st.display import ProgressBars
     from horizon_st.training.stages import Recipe, run_recipe
 
     resolved = load_config(Recipe, path, overrides or ())
-    with ProgressBars(_console) as bars:
+    with ProgressBars(console) as bars:
         model = run_recipe(resolved, out or Path("runs") / resolved.name, bars)
-    _console.print(f"The model is in {model}", soft_wrap=True)
+    console.print(f"The model is in {model}", soft_wrap=True)
 
 
-@app.command()
-def keys() -> None:
-    """List every key of a recipe with its type, default and meaning."""
+def keys(
+    prefix: Annotated[str, typer.Argument(help="Only keys that begin so, e.g. data.")] = "",
+) -> None:
+    """List every key of a recipe with its default, type and meaning."""
+    from rich.padding import Padding
+
     from horizon_st.config import describe_config
     from horizon_st.training.stages import Recipe
 
-    table = Table("key", "type", "default", "meaning")
-    for row in describe_config(Recipe):
-        table.add_row(*(_escape(cell) for cell in row))
-    _console.print(table)
+    rows = [row for row in describe_config(Recipe) if row[0].startswith(prefix)]
+    if not rows:
+        raise UserError(
+            prefix,
+            expected="the beginning of a key, such as data or stages.st",
+            found="no key that begins so",
+            remedy="Leave it out to see all keys.",
+        )
+    for key, kind, default, meaning in rows:
+        shown = f"[bold]{escape(key)}[/]: {escape(default)}  [dim]{escape(kind)}[/]"
+        console.print(shown, soft_wrap=True, highlight=False)
+        console.print(Padding(escape(meaning), (0, 0, 0, 4)), highlight=False)
 
 
-@app.command()
 def evaluate(
     model: Annotated[str, typer.Argument(help="Folder or hub id.")],
     manifest: Annotated[Path, typer.Argument(help="lhotse cuts, JSONL.")],
@@ -148,11 +106,10 @@ def evaluate(
         lowercase=lowercase,
         tokenize=tokenize,
     )
-    evaluation.render(_console)
-    _console.print(f"Scores and sentences are in {out}", soft_wrap=True)
+    evaluation.render(console)
+    console.print(f"Scores and sentences are in {out}", soft_wrap=True)
 
 
-@app.command()
 def compare(
     baseline: Annotated[Path, typer.Argument(help="Folder that `evaluate` wrote.")],
     system: Annotated[Path, typer.Argument(help="Another one, over the same sentences.")],
@@ -160,36 +117,18 @@ def compare(
     """Test whether one system is better than another: paired bootstrap and randomisation."""
     from horizon_st.decoding.compare import compare as run
 
-    run(baseline, system).render(_console)
+    run(baseline, system).render(console)
 
 
-@app.command()
 def translate(
     model: Annotated[str, typer.Argument(help="Folder or hub id.")],
     files: Annotated[list[Path], typer.Argument(help="Recordings of one utterance each.")],
 ) -> None:
     """Print the translation of recordings, one line each."""
-    from horizon_st.inference.pipeline import translate_files
+    from horizon_st.inference.pipeline import LongRecordingWarning, translate_files
 
-    for translation in translate_files(model, files):
-        typer.echo(
-            f"{translation.source}\t{translation.text}" if len(files) > 1 else translation.text
-        )
-
-
-def main() -> None:
-    """Runs the command line; mistakes of the user end with status 2 and one message."""
-    try:
-        app()
-    except UserError as error:
-        if not _is_main:
-            # If the main process meets the same error, it shows it, and the launcher ends this one.
-            time.sleep(_WAIT_FOR_MAIN_S)
-        Console(stderr=True).print(f"[bold red]Error:[/] {_escape(str(error))}", soft_wrap=True)
-        sys.exit(2)
-
-
-def _escape(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
+    with warnings_on_stderr(LongRecordingWarning):
+        for translation in translate_files(model, files):
+            typer.echo(
+                f"{translation.source}\t{translation.text}" if len(files) > 1 else translation.text
+            )
