@@ -1,6 +1,7 @@
 """Strictness of the configuration: what is refused, where, and with which remedy."""
 
 import dataclasses
+import re
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -128,6 +129,11 @@ ILL_TYPED = [
         "[{kind: round}]",
         r"inner\.layers\[0\]\.kind: expected conv \| linear, found round\.",
     ),
+    ("inner.rate", "inf", r": inner\.rate: expected a finite number, found inf\. Correct the val"),
+    ("inner.rate", "-.inf", r": inner\.rate: expected a finite number, found -inf"),
+    ("inner.rate", ".nan", r": inner\.rate: expected a finite number, found nan"),
+    ("inner.rate", "1e999", r": inner\.rate: expected a finite number, found inf"),
+    ("inner.speeds", "[1.0, .inf]", r": inner\.speeds\[1\]: expected a finite number, found inf"),
     ("name", "'${nix.y}'", r": name: expected a reference .*'nix\.y' not found\. Correct the ref"),
 ]
 
@@ -252,6 +258,16 @@ def test_every_leaf_of_a_recipe_is_described_with_its_real_default():
         value = actual[key]
         assert default == "required" if value == "???" else yaml.safe_load(default) == value
         assert meaning, key
+
+
+def test_no_number_of_a_recipe_may_be_infinite():
+    given = {"name": "x", "data": {"train": "a", "dev": "b"}}
+    keys = [key for key, kind, _, _ in describe_config(Recipe) if "float" in kind]
+    assert {"stages.st.learning_rate", "stages.st.weight_decay", "data.max_batch_s"} < {*keys}
+    for key in keys:
+        value = "[.inf]" if key == "data.augment.speeds" else "inf"
+        with pytest.raises(UserError, match=rf"{re.escape(key)}\S*: expected a finite number, fo"):
+            build_config(Recipe, given, [f"{key}={value}"], place="test")
 
 
 def test_every_leaf_of_a_recipe_can_be_overridden_with_its_default():

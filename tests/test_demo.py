@@ -13,11 +13,12 @@ import pytest
 from rich.console import Console
 
 from horizon_st.demo import Job, run_demo, run_side_by_side
+from horizon_st.display import ProgressBars
 from horizon_st.errors import UserError
-from horizon_st.training.display import ProgressBars
 
 FEW_UPDATES = [
     *(f"stages.{stage}.{key}=2" for stage in ("mt_external", "st") for key in ("max_steps",)),
+    *(f"stages.{stage}.warmup_steps=1" for stage in ("mt_external", "st")),
     *(f"stages.{stage}.validate_every_steps=2" for stage in ("mt_external", "st")),
     "data.max_batch_s=30",
     "decoding.beam_size=1",
@@ -96,6 +97,15 @@ def test_a_finished_demo_is_only_shown_again(finished):
 def test_an_unknown_language_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"expected .*es.*fr.*it.*de.*found .*pt"):
         run_demo("pt", tmp_path, Console(file=io.StringIO()))
+
+
+def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path):
+    (tmp_path / "out").write_text("mine", encoding="utf-8")
+    with pytest.raises(
+        UserError, match=r"out: expected a folder that can be written, found FileE.*another --out"
+    ):
+        run_demo("fr", tmp_path / "out", Console(file=io.StringIO()))
+    assert (tmp_path / "out").read_text(encoding="utf-8") == "mine"
 
 
 @pytest.fixture

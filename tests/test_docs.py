@@ -9,7 +9,7 @@ import pytest
 from horizon_st.cli import app
 from horizon_st.config import describe_config
 from horizon_st.data.manifest import read_manifest, transcript_of, translation_of
-from horizon_st.data.sampling import read_text_pairs
+from horizon_st.data.text_pairs import read_text_pairs
 from horizon_st.training.stages import Recipe
 
 ROOT = Path(__file__).parents[1]
@@ -46,6 +46,7 @@ def test_recipe_keys_exist(page):
 
 def test_commands_exist(page):
     commands = {command.callback.__name__ for command in app.registered_commands}
+    commands |= {group.name for group in app.registered_groups}
     text = page.read_text(encoding="utf-8")
     named = set(re.findall(r"(?:^ *(?:\$ )?|`)horizon-st ([a-z]+)", text, re.MULTILINE))
     named |= set(re.findall(r"-m horizon_st ([a-z]+)", text))
@@ -77,4 +78,4 @@ def test_the_lines_of_data_to_copy_are_read(tmp_path):
     [cut] = read_manifest(tmp_path / "cuts.jsonl")
     assert transcript_of(cut)
     assert translation_of(cut)
-    assert read_text_pairs(tmp_path / "pairs.jsonl") == [(pair["source"], pair["target"])]
+    assert [*read_text_pairs(tmp_path / "pairs.jsonl")] == [(pair["source"], pair["target"])]

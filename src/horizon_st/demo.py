@@ -25,16 +25,16 @@ from rich.table import Table
 
 from horizon_st.config import load_config
 from horizon_st.data.corpora.telephone import CorpusSummary, build_corpus
+from horizon_st.data.files import make_folder, whole_file
 from horizon_st.data.manifest import read_manifest, transcript_of, translation_of
 from horizon_st.decoding.compare import Comparison, compare
 from horizon_st.decoding.evaluate import evaluate
 from horizon_st.decoding.evaluation import SCORES_FILE, read_evaluation
 from horizon_st.decoding.trained import weights_fingerprint
+from horizon_st.display import ProgressBars
 from horizon_st.errors import UserError
 from horizon_st.inference.pipeline import SpeechTranslator
 from horizon_st.recipes import shipped_recipe
-from horizon_st.training.checkpoint import write_atomically
-from horizon_st.training.display import ProgressBars
 from horizon_st.training.stages import Recipe, run_recipe
 
 PLAIN = ("objective.mt_weight=1", "objective.consistency_weight=0", "objective.rdrop_weight=0")
@@ -67,41 +67,44 @@ def run_demo(
         overrides: changes to the shipped recipe, for all runs.
 
     Raises:
-        UserError: the target is unknown, or the folder holds a run of another recipe.
+        UserError: the target is unknown, or the folder cannot be written or holds a run of another
+            recipe.
     """
     started = time.monotonic()
+    make_folder(out_dir)
+    corpus_dir, pretraining_dir = out_dir / "corpus", out_dir / "pretraining"
+    data = (
+        f"data.train={corpus_dir / 'train.jsonl'}",
+        f"data.dev={corpus_dir / 'dev.jsonl'}",
+        f"data.text_pairs={corpus_dir / 'text_pairs.jsonl'}",
+        *overrides,
+    )
+    common = (*data, f"initial_model={pretraining_dir / 'model'}", *_NO_PRETRAINING)
+    jobs = [
+        Job(name, changes, out_dir / name, corpus_dir / "test.jsonl")
+        for name, changes in (("baseline", (*common, *PLAIN)), ("regularised", common))
+    ]
+    pretraining = _recipe("pretraining", (*data, "stages.st.max_steps=0"))
+    # A mistake in the overrides should show before anything is built.
+    recipes = [_recipe(job.name, job.overrides) for job in jobs]
     with ProgressBars(console) as bars:
         corpus = build_corpus(
-            out_dir / "corpus",
+            corpus_dir,
             target=target,
             progress=lambda done, total: bars.advance_to("corpus", done, total),
         )
-        data = (
-            f"data.train={corpus.folder / 'train.jsonl'}",
-            f"data.dev={corpus.folder / 'dev.jsonl'}",
-            f"data.text_pairs={corpus.folder / 'text_pairs.jsonl'}",
-            *overrides,
-        )
         torch.set_num_threads(_NUM_THREADS)
-        pretrained = run_recipe(
-            _recipe("pretraining", (*data, "stages.st.max_steps=0")),
-            out_dir / "pretraining",
-            bars,
-        )
-        common = (*data, f"initial_model={pretrained}", *_NO_PRETRAINING)
-        jobs = [
-            Job(name, changes, out_dir / name, corpus.folder / "test.jsonl")
-            for name, changes in (("baseline", (*common, *PLAIN)), ("regularised", common))
-        ]
+        run_recipe(pretraining, pretraining_dir, bars)
         run_side_by_side(jobs, bars)
     baseline, regularised = (job.run_dir / "test" for job in jobs)
     comparison = compare(baseline, regularised)
-    write_atomically(out_dir / "comparison.json", json.dumps(comparison.to_json(), indent=1) + "\n")
+    with whole_file(out_dir / "comparison.json") as file:
+        file.write(json.dumps(comparison.to_json(), indent=1) + "\n")
     _show_corpus(corpus, console)
     _show_settings(jobs, console)
     comparison.render(console)
     translator = SpeechTranslator.from_pretrained(
-        out_dir / "regularised" / "model", config=_recipe("regularised", common).decoding
+        out_dir / "regularised" / "model", config=recipes[-1].decoding
     )
     _show_translations(corpus, translator, console)
     console.print(

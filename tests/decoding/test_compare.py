@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from rich.console import Console
 from sacrebleu.metrics import BLEU, CHRF
+from sacrebleu.significance import PairedTest
 
 from horizon_st.decoding.compare import compare, compare_outputs
 from horizon_st.decoding.evaluation import Evaluation, Sentence, write_evaluation
+from horizon_st.decoding.scoring import build_metrics
 from horizon_st.errors import UserError
 
 WORDS = ["a", "the", "small", "big", "dog", "cat", "house", "tree", "river", "sleeps", "near"]
@@ -173,6 +175,30 @@ def test_folders_are_matched_by_id_and_rendered(tmp_path, references):
     result.render(Console(file=page, width=80))
     for text in ("BLEU", "chrF2", "TER ↓", "seed 12345", "BLEU|nrefs:1|ar:1000"):
         assert text in page.getvalue()
+
+
+def test_a_bar_shows_how_many_tests_are_done(references, capsys):
+    compare_outputs(references, references, references, num_shuffles=2, num_resamples=2)
+    shown = capsys.readouterr()
+    assert "comparing" in shown.err
+    assert "6/6" in shown.err
+    assert shown.out == ""
+
+
+def test_metric_by_metric_gives_what_all_at_once_do(references, monkeypatch):
+    baseline, system = _system(references, 0.3, seed=1), _system(references, 0.26, seed=2)
+    monkeypatch.setenv("SACREBLEU_SEED", "12345")
+    named = [("a", baseline), ("b", system)]
+    signatures, together = PairedTest(named, build_metrics(), [references], "ar", 1000)()
+    ours = compare_outputs(baseline, system, references, **FEW).metrics
+    for name, metric in ours.items():
+        assert metric.randomization_p_value == together[name][1].p_value
+        assert metric.randomization_signature == str(signatures[name])
+    signatures, together = PairedTest(named, build_metrics(), [references], "bs", 300)()
+    for name, metric in ours.items():
+        assert metric.bootstrap_p_value == together[name][1].p_value
+        assert metric.system.bootstrap_mean == together[name][1].mean
+        assert metric.bootstrap_signature == str(signatures[name])
 
 
 def test_folders_over_different_test_sets_are_refused(tmp_path):

@@ -17,6 +17,7 @@ from horizon_st.decoding.generate import DecodingConfig, translate
 from horizon_st.decoding.scoring import score
 from horizon_st.decoding.trained import load_trained_model
 from horizon_st.errors import UserError
+from horizon_st.versions import package_versions
 
 SEARCH = DecodingConfig(beam_size=2, max_tokens=12, batch_size=3)
 
@@ -58,9 +59,7 @@ def test_the_summary_names_everything_that_makes_it_comparable(model_folder, man
     assert summary["decoding"] == dataclasses.asdict(SEARCH)
     assert summary["audio_s"] == pytest.approx(sum(s.duration_s for s in sentences))
     assert summary["audio_s_per_s"] == pytest.approx(summary["audio_s"] / summary["wall_s"])
-    assert {"python", "torch", "transformers", "sacrebleu", "horizon-st"} == set(
-        summary["versions"]
-    )
+    assert summary["versions"] == package_versions()
     assert summary["modality"] == "speech"
 
 
@@ -112,6 +111,25 @@ def test_manifests_that_cannot_be_evaluated_are_refused(model_folder, manifest, 
         evaluate(model_folder, manifest, tmp_path / "out")
     with pytest.raises(UserError, match="tokenize: expected one of"):
         evaluate(model_folder, manifest, tmp_path / "out", tokenize="words")
+
+
+def test_a_file_in_the_place_of_the_folder_is_refused_before_decoding(
+    model_folder, manifest, tmp_path
+):
+    (tmp_path / "out").write_text("mine", encoding="utf-8")
+    decoded = []
+    with pytest.raises(
+        UserError, match=r"out: expected a folder that can be written, found FileE.*another --out"
+    ):
+        evaluate(
+            model_folder,
+            manifest,
+            tmp_path / "out",
+            config=SEARCH,
+            on_decoded=lambda *numbers: decoded.append(numbers),
+        )
+    assert decoded == []
+    assert (tmp_path / "out").read_text(encoding="utf-8") == "mine"
 
 
 def test_a_long_evaluation_shows_a_bar(model_folder, manifest, tmp_path, monkeypatch, capsys):

@@ -1,16 +1,24 @@
 """Files and arrays of any rate and channel count to text, and refusals that say what to do."""
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 import soxr
+from typer.testing import CliRunner
 
 import horizon_st
+from horizon_st.cli import app
 from horizon_st.decoding.generate import DecodingConfig
 from horizon_st.errors import UserError
-from horizon_st.inference.pipeline import SpeechTranslator, translate_files
+from horizon_st.inference.pipeline import (
+    LongRecordingWarning,
+    SpeechTranslator,
+    translate_files,
+)
 
 SEARCH = DecodingConfig(beam_size=2, max_tokens=12, batch_size=2)
 
@@ -111,7 +119,7 @@ def test_unreadable_files_are_refused(translator, tmp_path):
     with pytest.raises(UserError, match=r"none\.wav: expected an audio file, found no such file"):
         translator.translate(tmp_path / "none.wav")
     (tmp_path / "text.wav").write_text("not audio", encoding="utf-8")
-    with pytest.raises(UserError, match=r"text\.wav: expected audio .* Convert it"):
+    with pytest.raises(UserError, match=r"text\.wav: expected whole audio .* or convert it"):
         translator.translate(tmp_path / "text.wav")
 
 
@@ -127,6 +135,58 @@ def test_files_are_translated_in_order(model_folder, translator, recordings, tmp
         soundfile.write(paths[-1], samples, 16_000, subtype="FLOAT")
     results = list(translate_files(model_folder, paths, config=SEARCH))
     assert results == [translator.translate(path) for path in paths]
+
+
+@pytest.fixture
+def trained_on_half_seconds(model_folder, tmp_path):
+    """The model, in a folder that says how long the training utterances were."""
+    folder = tmp_path / "model"
+    shutil.copytree(model_folder, folder)
+    path = folder / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8")) | {"longest_training_s": 0.5}
+    path.write_text(json.dumps(config), encoding="utf-8")
+    return folder
+
+
+def test_recordings_far_longer_than_training_are_translated_with_a_warning(
+    trained_on_half_seconds, translator, recordings, tmp_path
+):
+    path = tmp_path / "long.wav"
+    soundfile.write(path, recordings[2], 16_000, subtype="FLOAT")
+    knowing = SpeechTranslator.from_pretrained(trained_on_half_seconds, config=SEARCH)
+    with pytest.warns(
+        LongRecordingWarning,
+        match=r"long\.wav: 1\.1 s long, .* utterances of at most 0\.5 s; .* Cut long recordings",
+    ) as caught:
+        found = knowing.translate(path)
+    assert [warning.filename for warning in _about_length(caught)] == [__file__]
+    assert found == translator.translate(path)  # which knows no length and says nothing
+    with pytest.warns(LongRecordingWarning, match=r"^array: 1\.1 s long") as caught:
+        knowing.translate([*recordings, recordings[2]], sampling_rate=16_000)
+    assert [str(warning.message)[:10] for warning in _about_length(caught)] == ["array: 1.1"] * 2
+
+
+def _about_length(caught):
+    return [warning for warning in caught if issubclass(warning.category, LongRecordingWarning)]
+
+
+def test_the_command_warns_on_one_line_and_still_translates(
+    trained_on_half_seconds, recordings, tmp_path
+):
+    paths = [tmp_path / "short.wav", tmp_path / "long[1].wav"]
+    for path, samples in zip(paths, recordings[1:], strict=True):
+        soundfile.write(path, samples, 16_000, subtype="FLOAT")
+    result = CliRunner().invoke(
+        app, ["translate", str(trained_on_half_seconds), *map(str, [*paths, paths[1]])]
+    )
+    assert result.exit_code == 0, result.output
+    assert [line.split("\t")[0] for line in result.stdout.splitlines()] == [
+        str(path) for path in (*paths, paths[1])
+    ]
+    warned = result.stderr.splitlines()
+    assert len(warned) == 2
+    for line in warned:
+        assert line.startswith(f"Warning: {paths[1]}: 1.1 s long, but the model was trained on")
 
 
 def test_a_missing_file_is_found_before_the_model_is_loaded(tmp_path):

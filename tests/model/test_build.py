@@ -68,6 +68,42 @@ def test_a_pretrained_text_model_is_taken_over(model_type, make_model, tmp_path,
     )
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, (0.3, 0.2, 0.0)),
+        ({"dropout": 0.1}, (0.1, 0.2, 0.0)),
+        ({"attention_dropout": 0.0, "activation_dropout": 0.4}, (0.3, 0.0, 0.4)),
+    ],
+)
+def test_a_pretrained_text_model_gets_the_dropout_that_is_given(
+    given, expected, make_model, tmp_path
+):
+    dropout = {"dropout": 0.3, "attention_dropout": 0.2, "activation_dropout": 0.0}
+    config = AutoConfig.for_model("bart", **COMMON, **SHAPE, **dropout)
+    AutoModelForSeq2SeqLM.from_config(config).save_pretrained(tmp_path)
+    layer = make_model(pretrained=str(tmp_path), **given).get_encoder().layers[0]
+    assert (layer.dropout, layer.self_attn.dropout, layer.activation_dropout) == expected
+
+
+def test_a_pretrained_t5_has_one_dropout(make_model, tmp_path):
+    shape = {"d_ff": 32, "num_layers": 1, "num_heads": 2, "d_kv": 8}
+    config = AutoConfig.for_model(
+        "t5", **COMMON, **shape, dropout_rate=0.3, decoder_start_token_id=1
+    )
+    AutoModelForSeq2SeqLM.from_config(config).save_pretrained(tmp_path)
+
+    def dropout_of(**given):
+        model = make_model(pretrained=str(tmp_path), **given)
+        return model.get_encoder().block[0].layer[0].dropout.p
+
+    assert (dropout_of(), dropout_of(dropout=0.2)) == (0.3, 0.2)
+    with pytest.raises(
+        UserError, match=r"attention_dropout and act.*of type T5.*found 0\.1 and 0\."
+    ):
+        dropout_of(attention_dropout=0.1)
+
+
 def test_what_does_not_fit_is_refused(make_model, tmp_path):
     config = AutoConfig.for_model("m2m_100", **COMMON | {"vocab_size": 40}, **SHAPE)
     AutoModelForSeq2SeqLM.from_config(config).save_pretrained(tmp_path / "small")
@@ -128,7 +164,7 @@ def test_a_recipe_section_parses_strictly():
         ({"dropout": 1.0}, r"text_model\.dropout: expected a probability.*found 1\.0"),
         (
             {"architecture": "t5", "attention_dropout": 0.1},
-            r"expected 0 with architecture: t5.*found 0\.1 and 0\.0",
+            r"expected 0 with architecture: t5.*found 0\.1 and 0\. Remove both",
         ),
     ],
 )

@@ -119,7 +119,10 @@ def test_external_pairs_with_rdrop():
     ]
     distance, count = symmetric_kl(first.logits, second.logits, TARGET != PAD)
     assert torch.allclose(report.terms["pairs_rdrop"][0], distance)
-    assert report.counts() == {"ce_pairs": int(count), "pairs_rdrop": int(count)}
+    assert {name: int(n) for name, (_, n) in report.terms.items()} == {
+        "ce_pairs": int(count),
+        "pairs_rdrop": int(count),
+    }
     assert torch.allclose(report.total(7), 0.3 * (sum(ce) / 2 + 2 * distance) / 7)
 
 
@@ -156,7 +159,6 @@ def test_total_is_the_weighted_sum_per_target_token():
     )
     assert report.total(2).item() == pytest.approx((3 + 0.5 * 5) / 2)
     assert report.sums() == {"a": 3.0, "b": 5.0}
-    assert report.counts() == {"a": 2, "b": 1}
 
 
 def distance_of(tap, divergence, s, t):
@@ -226,7 +228,10 @@ def test_slices_of_tokens_change_nothing(monkeypatch):
     grads = torch.autograd.grad(whole.total(1), [x.logits for x in (*s, *t)])
     monkeypatch.setitem(token_terms.SLICE_ELEMENTS, "cpu", 2 * 9)
     sliced = compute(config, s, t)
-    assert sliced.sums() == pytest.approx(whole.sums())
+    assert sliced.sums().keys() == whole.sums().keys()
+    for name, value in sliced.sums().items():
+        assert float(value) == pytest.approx(float(whole.sums()[name]))
+        assert not value.requires_grad
     again = torch.autograd.grad(sliced.total(1), [x.logits for x in (*s, *t)])
     assert all(torch.allclose(a, b) for a, b in zip(grads, again, strict=True))
 

@@ -14,6 +14,7 @@ from scipy.special import log_softmax, rel_entr, softmax
 from horizon_st.objective.terms import (
     connectionist_temporal,
     cross_entropy,
+    ctc_states_needed,
     jensen_shannon,
     kl_divergence,
     mean_squared_error,
@@ -144,6 +145,17 @@ def ctc_by_enumeration(log_p, labels, blank):
         if collapsed == labels:
             total += math.exp(sum(log_p[t, s] for t, s in enumerate(path)))
     return -math.log(total)
+
+
+def test_ctc_aligns_with_just_the_states_that_are_needed():
+    rows = [[3, 2], [3, 3, 2], [3, 4, 3, 2], [3, 3, 3, 4, 4, 2], [2], []]
+    transcript = torch.tensor([row + [PAD] * (6 - len(row)) for row in rows])
+    needed = ctc_states_needed(transcript, blank=PAD)
+    assert needed.tolist() == [1, 3, 3, 8, 0, 0]
+    for missing, expected in ((0, 4), (1, 0)):
+        mask = torch.arange(8)[None] < (needed - missing)[:, None]
+        _, count = connectionist_temporal(torch.zeros(6, 8, 5), mask, transcript, blank=PAD)
+        assert count == expected
 
 
 def test_ctc_agrees_with_enumeration():

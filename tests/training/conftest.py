@@ -57,7 +57,7 @@ CONTENT = {
 for stage in CONTENT["stages"].values():
     stage |= {
         "learning_rate": 1e-2,
-        "warmup_steps": 2,
+        "warmup_steps": 1,
         "validate_every_steps": 2,
         "log_every_steps": 1,
         "accumulation": 2,

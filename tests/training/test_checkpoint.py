@@ -11,7 +11,7 @@ from safetensors.numpy import load_file
 from torch import nn
 
 from horizon_st.errors import UserError
-from horizon_st.training.checkpoint import Checkpoints, Progress, write_atomically
+from horizon_st.training.checkpoint import Checkpoints, Progress
 
 
 class Counter(nn.Module):
@@ -74,9 +74,10 @@ def test_newest_and_best_are_kept(save, losses, limits, kept):
 @pytest.mark.parametrize(("select", "steps"), [("last", [3, 4, 5]), ("best", [2, 4, 3])])
 def test_average_is_the_mean_of_the_chosen(save, select, steps):
     checkpoints, _ = save([5, 1, 3, 2, 4], keep_newest=5, keep_best=3)
+    assert sorted(checkpoints.choose(3, select)) == sorted(steps)
     folders = [checkpoints.folder / f"step-{step:08d}" for step in steps]
     weights = [load_file(folder / "model.safetensors")["weight"] for folder in folders]
-    average = checkpoints.average(3, select)
+    average = checkpoints.average(checkpoints.choose(3, select))
     expected = np.mean(np.array(weights, dtype=np.float64), axis=0).astype(np.float32)
     np.testing.assert_array_equal(average["weight"].numpy(), expected)
     assert average["weight"].dtype == torch.float32
@@ -89,7 +90,9 @@ def test_average_of_fewer_than_asked_for(save):
         load_file(path / "model.safetensors")["weight"] for path in checkpoints.folder.iterdir()
     ]
     expected = np.mean(np.array(weights, dtype=np.float64), axis=0).astype(np.float32)
-    np.testing.assert_array_equal(checkpoints.average(4, "last")["weight"].numpy(), expected)
+    chosen = checkpoints.choose(4, "last")
+    assert chosen == [2, 1]
+    np.testing.assert_array_equal(checkpoints.average(chosen)["weight"].numpy(), expected)
 
 
 def test_half_written_checkpoints_are_no_checkpoints(save):
@@ -127,7 +130,7 @@ def test_damaged_weights_are_not_averaged(save):
     checkpoints, _ = save([2, 1])
     (checkpoints.folder / "step-00000001" / "model.safetensors").write_bytes(b"")
     with pytest.raises(UserError, match="step-00000001: expected a readable checkpoint"):
-        checkpoints.average(2, "last")
+        checkpoints.average([2, 1])
 
 
 def test_a_checkpoint_of_two_processes_is_refused(save):
@@ -148,14 +151,21 @@ def test_progress_survives_json(save):
     assert Progress.from_dict(stored) == loaded
 
 
-def test_a_failed_write_leaves_the_old_text(tmp_path, monkeypatch):
-    path = tmp_path / "text"
-    write_atomically(path, "old")
+DEVICE_ERRORS = [torch.OutOfMemoryError]
+if hasattr(torch, "AcceleratorError"):
+    DEVICE_ERRORS.append(torch.AcceleratorError)
 
-    def fail(descriptor):
-        raise OSError("disk full")
 
-    monkeypatch.setattr("os.fsync", fail)
-    with pytest.raises(OSError, match="disk full"):
-        write_atomically(path, "new")
-    assert path.read_text() == "old"
+@pytest.mark.parametrize("kind", DEVICE_ERRORS)
+def test_what_the_device_lacks_is_no_damage(save, monkeypatch, kind):
+    checkpoints, accelerator = save([2, 1])
+
+    def fail(*_args, **_options):
+        raise kind("CUDA out of memory")
+
+    monkeypatch.setattr(accelerator, "load_state", fail)
+    with pytest.raises(kind, match="out of memory"):
+        checkpoints.load_newest(accelerator)
+    monkeypatch.setattr("horizon_st.training.checkpoint.load_file", fail)
+    with pytest.raises(kind, match="out of memory"):
+        checkpoints.average([2, 1])

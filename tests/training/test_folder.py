@@ -36,6 +36,34 @@ def test_another_recipe_is_refused_by_its_first_key(open_folder, tmp_path, train
         open_folder(tmp_path, "stages.st.learning_rate=2e-2")
 
 
+REMEDY = r"\. Remove this file if the recipe is still .*; or choose another --out\."
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "expected the recipe of the run in this folder, found an empty file"),
+        (b"- 1\n", r"expected the recipe of the run in this folder, found \[1\]"),
+        (b"seed: [1\n", "expected YAML, found .* line 2"),
+        (b"\xff\xfe", "expected UTF-8, found"),
+    ],
+)
+def test_a_damaged_recipe_names_file_and_remedy(open_folder, tmp_path, content, message):
+    open_folder(tmp_path)
+    (tmp_path / "model").mkdir()
+    (tmp_path / "recipe.yaml").write_bytes(content)
+    with pytest.raises(UserError, match=r"recipe\.yaml: " + message + ".*" + REMEDY):
+        open_folder(tmp_path)
+    (tmp_path / "recipe.yaml").unlink()
+    open_folder(tmp_path)
+
+
+def test_a_lock_that_cannot_be_written_is_named(open_folder, tmp_path):
+    (tmp_path / ".lock").mkdir()
+    with pytest.raises(UserError, match=r"\.lock: expected a file that can be written, found IsAD"):
+        open_folder(tmp_path)
+
+
 def test_a_corrected_recipe_takes_the_place_of_one_that_trained_nothing(open_folder, tmp_path):
     open_folder(tmp_path)
     (tmp_path / "stages/st/checkpoints/.partial-step-00000002").mkdir(parents=True)

@@ -170,6 +170,24 @@ def test_a_dev_loss_that_is_not_finite_is_refused_before_it_is_saved(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["step-00000001"]
 
 
+def test_the_share_that_ctc_aligned_is_logged(tmp_path):
+    class Aligning(Slope):
+        num_calls = 0
+
+        def forward(self, *arguments):
+            self.num_calls += 1
+            loss, sums = super().forward(*arguments)
+            aligned, transcripts = (3, 4) if self.num_calls > 1 else (0, 0)
+            counted = {"ctc_aligned": aligned, "ctc_transcripts": transcripts}
+            return loss, sums | {name: torch.tensor(count) for name, count in counted.items()}
+
+    loop = make_loop(tmp_path, Aligning(), max_steps=3, log_every_steps=3, validate_every_steps=3)
+    first, last = loop.run().train_history
+    assert "ctc_aligned" not in first
+    assert last["ctc_aligned"] == 0.75
+    assert "ctc_transcripts" not in last
+
+
 def test_figures_are_means_per_token_since_the_last_entry(tmp_path):
     loop = make_loop(
         tmp_path, Slope(loss=2.5), max_steps=6, log_every_steps=4, validate_every_steps=6

@@ -16,6 +16,7 @@ from horizon_st.config import dump_config
 SETTINGS = (
     "model.text_model.dropout=0",
     "objective.external_mt_weight=0",
+    "objective.rdrop_weight=0",
     "data.max_batch_utterances=4",
     "data.max_batch_tokens=28",
     "stages.mt_in_domain.max_steps=0",

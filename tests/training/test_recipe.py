@@ -21,7 +21,7 @@ from horizon_st.training.recipe import STAGES, StageConfig, StagesConfig
         ("stages.st.patience=-1", r"stages\.st\.patience: expected at least 0"),
         ("stages.st.warmup_steps=-1", r"stages\.st\.warmup_steps: expected at least 0"),
         ("stages.st.weight_decay=-0.1", r"stages\.st\.weight_decay: expected at least 0"),
-        ("stages.st.clip_norm=.nan", r"stages\.st\.clip_norm: expected at least 0, found nan"),
+        ("stages.st.clip_norm=.nan", r"stages\.st\.clip_norm: expected a finite number, found nan"),
         ("stages.st.beta2=1", r"stages\.st\.beta2: expected at least 0 and below 1, found 1"),
         ("stages.st.learning_rate=0", r"learning_rate: expected a positive number, found 0"),
         (
@@ -40,12 +40,63 @@ from horizon_st.training.recipe import STAGES, StageConfig, StagesConfig
             r"stages\.mt_external\.max_steps: expected 0 without external text pairs, found 4\. "
             r"Set data\.text_pairs",
         ),
+        (
+            "stages.st.warmup_steps=8",
+            r"stages\.st\.warmup_steps: expected at most max_steps, 7, .*found 8\. Set it to "
+            r"about a tenth of max_steps, 1\.",
+        ),
+        (
+            "stages.st.validate_every_steps=4000",
+            r"stages\.st\.average: expected at most 1, the checkpoints of max_steps 7 with "
+            r"validate_every_steps 4000, found 2\. Set it to 1, or validate more oft",
+        ),
+        (
+            "data.tokenizer=a",
+            r"data\.vocab_size: expected nothing, since it is not read: data\.tokenizer brings a "
+            r"vocabulary, found 28\. Remove it\.",
+        ),
+        (
+            "model.text_model.pretrained=a",
+            r"data\.vocab_size: expected nothing, .*: model\.text_model\.pretrained brings a token",
+        ),
+        (
+            "model.speech_encoder.pretrained=a",
+            r"model\.speech_encoder\.num_mel_bins: expected nothing, .*own front end, found 20\.",
+        ),
+        (
+            "model.speech_encoder={pretrained: a, num_mel_bins: 80}",
+            r"data\.high_hz: expected nothing, .*brings its own front end, found 3800\.0\. Remove",
+        ),
+        (
+            "model.speech_encoder.freeze_feature_encoder=false",
+            r"speech_encoder\.freeze_feature_encoder: expected nothing, .*no convolutions to train",
+        ),
+        (
+            "objective={consistency_weight: 0, stop_gradient: text}",
+            r"objective\.stop_gradient: expected nothing, .*: consistency_weight is 0, found text",
+        ),
+        (
+            "objective={consistency_weight: 0, tap: decoder}",
+            r"objective\.tap: expected nothing, .*: consistency_weight is 0, found decoder",
+        ),
         ("stages.st.max_stesp=3", r"stages\.st\.max_stesp: .*Did you mean 'max_steps'\?"),
     ],
 )
 def test_impossible_values_are_refused(make_recipe, override, message):
+    band = ("data.high_hz=3800",) if "high_hz" in message else ()
     with pytest.raises(UserError, match=message):
-        make_recipe(override)
+        make_recipe(*band, override)
+
+
+def test_a_stage_may_be_all_warm_up_with_a_checkpoint_at_each_step(make_recipe):
+    settings = ("max_steps=4", "warmup_steps=4", "validate_every_steps=1", "average=4")
+    stage = make_recipe("stages.st.keep_newest=4", *(f"stages.st.{s}" for s in settings)).stages.st
+    assert (stage.warmup_steps, stage.average) == (4, 4)
+
+
+def test_a_stage_that_is_skipped_may_keep_its_defaults(make_recipe):
+    stage = make_recipe("stages.st={max_steps: 0, warmup_steps: 4000}").stages.st
+    assert (stage.max_steps, stage.warmup_steps) == (0, 4000)
 
 
 def test_a_recipe_must_train_something(make_recipe):
@@ -57,11 +108,12 @@ def test_two_tokenizers_are_one_too_many(make_recipe):
     with pytest.raises(
         UserError, match=r"data\.tokenizer: expected nothing beside initial_model.*Remove one"
     ):
-        make_recipe("initial_model=a", "data.tokenizer=b")
+        make_recipe("initial_model=a", "data.tokenizer=b", "data.vocab_size=1000")
 
 
 def test_trained_stages_in_their_order():
-    stages = StagesConfig(mt_external=StageConfig(max_steps=0), st=StageConfig(max_steps=3))
+    st = StageConfig(max_steps=3, warmup_steps=1, average=1)
+    stages = StagesConfig(mt_external=StageConfig(max_steps=0), st=st)
     assert stages.trained == ["st"]
     assert stages.of("st").max_steps == 3
 
@@ -85,12 +137,32 @@ def test_precision_on_a_cpu(monkeypatch, instructions, asked, expected):
     assert resolve_precision(asked) == expected
 
 
+def pretend_gpu(monkeypatch, *, has_bf16):
+    """A GPU that, like every recent one for PyTorch, at least emulates bf16."""
+    monkeypatch.setattr(devices.torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(devices.torch.cuda, "get_device_name", lambda: "Some GPU")
+    monkeypatch.setattr(
+        devices.torch.cuda,
+        "is_bf16_supported",
+        lambda including_emulation=True: has_bf16 or including_emulation,
+    )
+
+
 @pytest.mark.parametrize(("has_bf16", "expected"), [(True, "bf16"), (False, "no")])
 def test_precision_on_a_gpu(monkeypatch, has_bf16, expected):
-    monkeypatch.setattr(devices.torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(devices.torch.cuda, "is_bf16_supported", lambda: has_bf16)
+    pretend_gpu(monkeypatch, has_bf16=has_bf16)
     assert resolve_precision("auto") == expected
     assert resolve_precision("fp16") == "fp16"
+
+
+def test_bf16_needs_a_gpu_that_has_it(monkeypatch):
+    pretend_gpu(monkeypatch, has_bf16=True)
+    assert resolve_precision("bf16") == "bf16"
+    pretend_gpu(monkeypatch, has_bf16=False)
+    with pytest.raises(
+        UserError, match=r"precision: expected .* lacks bf16, found bf16 on Some GPU\. Set prec"
+    ):
+        resolve_precision("bf16")
 
 
 def test_fp16_needs_a_gpu(monkeypatch):

@@ -12,6 +12,8 @@ import pytest
 import torch
 
 from horizon_st.config import dump_config
+from horizon_st.data.shar_writing import write_shar
+from horizon_st.data.text_pairs import read_text_pairs, write_text_pairs
 from horizon_st.training import checkpoint, stages
 
 
@@ -74,6 +76,24 @@ def test_kills_at_many_updates(train, undisturbed, tmp_path):
             train(tmp_path, reporter=KillAt(*kill))
     train(tmp_path)
     assert_same(tmp_path, undisturbed)
+
+
+def test_kills_of_a_run_on_shards_and_mapped_pairs(train, corpus, tmp_path):
+    for split in ("train", "dev"):
+        write_shar(corpus / f"{split}.jsonl", tmp_path / split, shard_size=2)
+    pairs = read_text_pairs(corpus / "text_pairs.jsonl")
+    write_text_pairs(tmp_path / "pairs.arrow", pairs)
+    overrides = (
+        *(f"data.{split}={tmp_path / split}" for split in ("train", "dev")),
+        f"data.text_pairs={tmp_path / 'pairs.arrow'}",
+        "data.shar_buffer=4",
+    )
+    undisturbed = train(tmp_path / "undisturbed", *overrides)
+    for kill in [("mt_external", 3), ("mt_in_domain", 1), ("st", 1), ("st", 3), ("st", 6)]:
+        with pytest.raises(Killed):
+            train(tmp_path / "killed", *overrides, reporter=KillAt(*kill))
+    train(tmp_path / "killed", *overrides)
+    assert_same(tmp_path / "killed", undisturbed)
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])

@@ -54,13 +54,25 @@ def test_the_record_has_all_figures_of_all_stages(undisturbed):
         }  # fmt: skip
         assert stage["final"].keys() == {"loss"}
     assert stages[2]["train_history"][0].keys() == {
-        "step", "ce_speech", "ce_text", "consistency", "rdrop", "ctc", "ce_pairs",
+        "step", "ce_speech", "ce_text", "consistency", "rdrop", "ctc", "ctc_aligned", "ce_pairs",
         "learning_rate", "gradient_norm",
     }  # fmt: skip
     assert [entry["step"] for entry in stages[2]["train_history"]] == [1, 2, 3, 4, 5, 6, 7]
     assert [entry["step"] for entry in stages[2]["dev_history"]] == [2, 4, 6, 7]
     assert stages[2]["dev_history"][0].keys() == {"step", "loss", "bleu"}
     assert stages[2]["final"].keys() == {"loss", "bleu"}
+    aligned = [entry.get("ctc_aligned", 1) for entry in stages[2]["train_history"]]
+    assert all(0.7 < share <= 1 for share in aligned)
+
+
+def test_the_record_names_the_checkpoints_that_were_averaged(undisturbed, train, st_only, tmp_path):
+    stages = record_of(undisturbed)["stages"]
+    assert [stage["averaged_steps"] for stage in stages] == [[4, 2], [3, 2], [7, 6]]
+    settings = ("stages.st.max_steps=6", "stages.st.average=3", "stages.st.keep_newest=3")
+    early = ("stages.st.patience=1", "stages.st.metric=loss", "stages.st.learning_rate=1e-30")
+    [stage] = record_of(train(tmp_path, *st_only, *settings, *early))["stages"]
+    assert stage["stopped_early"]
+    assert stage["averaged_steps"] == [4, 2]
 
 
 def test_the_model_is_the_average_of_the_last_checkpoints(undisturbed):
@@ -97,6 +109,32 @@ def test_the_saved_model_translates(undisturbed):
         sum(p.numel() for p in trained.model.parameters())
         == (record_of(undisturbed)["num_parameters"])
     )
+
+
+def test_the_model_knows_the_longest_utterance_it_learnt_from(
+    undisturbed, train, st_only, corpus, tmp_path
+):
+    durations_s = [cut.duration for cut in read_manifest(corpus / "train.jsonl")]
+    config = load_trained_model(undisturbed / "model", device="cpu").model.config
+    assert config.longest_training_s == max(durations_s)
+    of_text = json.loads((undisturbed / "stages/mt_in_domain/model/config.json").read_text())
+    assert of_text.get("longest_training_s") is None
+    shorter = tmp_path / "shorter.jsonl"
+    with shorter.open("w", encoding="utf-8") as file:
+        for line in (corpus / "train.jsonl").read_text(encoding="utf-8").splitlines():
+            cut = json.loads(line)
+            if cut["duration"] < max(durations_s):
+                source = cut["recording"]["sources"][0]
+                source["source"] = str(corpus / source["source"])
+                file.write(json.dumps(cut) + "\n")
+    folder = train(
+        tmp_path / "run",
+        f"data.train={shorter}",
+        f"initial_model={undisturbed / 'model'}",
+        *st_only,
+    )
+    config = json.loads((folder / "model/config.json").read_text())
+    assert config["longest_training_s"] == max(durations_s)
 
 
 def test_tensorboard_is_written_by_default(undisturbed):
@@ -186,7 +224,7 @@ def test_in_domain_text_translation_needs_transcripts(make_recipe, corpus, tmp_p
     ):
         read_corpus(make_recipe(f"data.train={bare}"))
     found = read_corpus(make_recipe(f"data.train={bare}", "stages.mt_in_domain.max_steps=0"))
-    assert not found.in_domain_pairs
+    assert found.train.survey.num_transcribed == 0
 
 
 def test_text_stages_need_dev_transcripts(make_recipe, corpus, tmp_path):

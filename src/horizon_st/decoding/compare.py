@@ -9,18 +9,19 @@ chance *on this test set*; it says nothing about another training seed.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 from rich.console import Console
 from rich.table import Table
 from sacrebleu.significance import PairedTest, Result
 
 from horizon_st.decoding.evaluation import Evaluation, Sentence, read_evaluation
-from horizon_st.decoding.scoring import build_metrics, check_sentences
+from horizon_st.decoding.scoring import SacrebleuMetric, build_metrics, check_sentences
+from horizon_st.display import progress_bar
 from horizon_st.errors import UserError
 
 _SEED_VARIABLE = "SACREBLEU_SEED"
@@ -101,7 +102,7 @@ def compare(
     num_resamples: int = 1_000,
     seed: int = 12345,
 ) -> Comparison:
-    """Both paired tests of two evaluation folders, for BLEU, chrF2 and TER.
+    """Both paired tests of two evaluation folders, for BLEU, chrF2 and TER, with a bar meanwhile.
 
     Args:
         baseline_dir: folder that `evaluate` wrote for the baseline.
@@ -157,28 +158,31 @@ def compare_outputs(
     check_sentences(baseline, references)
     check_sentences(system, references)
     _check_positive(num_shuffles=num_shuffles, num_resamples=num_resamples, seed=seed)
-    systems: list[tuple[str, Sequence[str]]] = [(names[0], baseline), (names[1], system)]
-    tests: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
-    with _sacrebleu_seed(seed):
-        for test_type, num_samples in (("ar", num_shuffles), ("bs", num_resamples)):
-            metrics = build_metrics(lowercase=lowercase, tokenize=tokenize)
-            test = PairedTest(systems, metrics, [list(references)], test_type, num_samples)
-            tests[test_type] = test()
-    (shuffle_signatures, shuffled), (bootstrap_signatures, bootstrapped) = tests["ar"], tests["bs"]
+    systems = [(names[0], baseline), (names[1], system)]
+    with _sacrebleu_seed(seed), progress_bar("comparing") as show:
+        shuffled, resampled = _test_all(
+            systems,
+            references,
+            [
+                (kind, num_samples, build_metrics(lowercase=lowercase, tokenize=tokenize))
+                for kind, num_samples in (("ar", num_shuffles), ("bs", num_resamples))
+            ],
+            show,
+        )
     results = {}
-    for name in shuffle_signatures:
+    for name, shuffle in shuffled.items():
         folded = lowercase or name == "TER"
-        delta = shuffled[name][1].score - shuffled[name][0].score
+        delta = shuffle.system.score - shuffle.baseline.score
         floor = _smallest_p_value(_count_different(baseline, system, folded=folded))
         results[name] = MetricComparison(
-            baseline=_system_score(bootstrapped[name][0]),
-            system=_system_score(bootstrapped[name][1]),
+            baseline=_system_score(resampled[name].baseline),
+            system=_system_score(resampled[name].system),
             delta=float(delta),
             higher_is_better=name != "TER",
-            randomization_p_value=1.0 if delta == 0 else max(shuffled[name][1].p_value, floor),
-            bootstrap_p_value=1.0 if delta == 0 else bootstrapped[name][1].p_value,
-            randomization_signature=str(shuffle_signatures[name]),
-            bootstrap_signature=str(bootstrap_signatures[name]),
+            randomization_p_value=1.0 if delta == 0 else max(shuffle.p_value, floor),
+            bootstrap_p_value=1.0 if delta == 0 else resampled[name].p_value,
+            randomization_signature=shuffle.signature,
+            bootstrap_signature=resampled[name].signature,
         )
     return Comparison(
         *names,
@@ -189,6 +193,45 @@ def compare_outputs(
         seed=seed,
         metrics=results,
     )
+
+
+class _Test(NamedTuple):
+    """What sacrebleu says of one metric."""
+
+    signature: str
+    baseline: Result
+    system: Result
+
+    @property
+    def p_value(self) -> float:
+        assert self.system.p_value is not None, "both tests estimate it"
+        return self.system.p_value
+
+
+def _test_all(
+    systems: list[tuple[str, Sequence[str]]],
+    references: Sequence[str],
+    kinds: list[tuple[str, int, dict[str, SacrebleuMetric]]],
+    show: Callable[[int, int], None],
+) -> list[dict[str, _Test]]:
+    """Each kind of test (its name, samples and metrics) by the names of its metrics.
+
+    sacrebleu draws anew for every call, the same samples each time: metric by metric, which lets
+    progress be seen, gives what all at once do.
+    """
+    total = sum(len(metrics) for _, _, metrics in kinds)
+    num_done = 0
+    found: list[dict[str, _Test]] = []
+    for kind, num_samples, metrics in kinds:
+        found.append({})
+        for name, metric in metrics.items():
+            show(num_done, total)
+            test = PairedTest(systems, {name: metric}, [list(references)], kind, num_samples)
+            signatures, scores = test()
+            found[-1][name] = _Test(str(signatures[name]), *cast("list[Result]", scores[name]))
+            num_done += 1
+    show(num_done, total)
+    return found
 
 
 def _check_positive(**numbers: int) -> None:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from lhotse.cut import MonoCut
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from horizon_st.data.collate import Batch, Collator, FeatureCache, make_batch
+from horizon_st.data.files import make_folder
 from horizon_st.data.manifest import read_manifest, transcript_of, translation_of
 from horizon_st.decoding.evaluation import Evaluation, Sentence, write_evaluation
 from horizon_st.decoding.generate import DecodingConfig, Hypothesis, Modality, translate
@@ -26,6 +23,8 @@ from horizon_st.decoding.trained import (
     load_trained_model,
     weights_fingerprint,
 )
+from horizon_st.display import progress_bar
+from horizon_st.versions import package_versions
 
 OnDecoded = Callable[[int, int], None]
 
@@ -60,11 +59,13 @@ def evaluate(
 
     Raises:
         UserError: the model or the manifest cannot be read, the manifest is empty, its ids are not
-            unique, a transcript is missing for the text path, or the tokeniser is unknown.
+            unique, a transcript is missing for the text path, the tokeniser is unknown, or the
+            folder cannot be written.
     """
     config = config or DecodingConfig()
     build_metrics(lowercase=lowercase, tokenize=tokenize)  # refuses before hours of decoding
     cuts = list(read_manifest(manifest))
+    make_folder(out_dir)  # for the same reason
     trained = load_trained_model(model_dir, device=device)
     started = time.monotonic()
     hypotheses = _decode(trained, cuts, config, modality, on_decoded)
@@ -83,7 +84,7 @@ def evaluate(
         "device": str(trained.model.device),
         "model": {"source": str(model_dir), "sha256": weights_fingerprint(trained.folder)},
         "manifest": {"path": str(manifest), "sha256": fingerprint(manifest)},
-        "versions": _versions(),
+        "versions": package_versions(),
     }
     evaluation = Evaluation(summary, _sentences(cuts, hypotheses, per_sentence))
     write_evaluation(evaluation, out_dir)
@@ -117,7 +118,8 @@ def _decode(
     on_decoded: OnDecoded | None,
 ) -> dict[str, Hypothesis]:
     num_done = 0
-    with _progress_bar() if on_decoded is None else nullcontext(on_decoded) as show:
+    bar = progress_bar("translating", after_s=_BAR_AFTER_S)
+    with bar if on_decoded is None else nullcontext(on_decoded) as show:
 
         def count(num_decoded: int) -> None:
             nonlocal num_done
@@ -160,32 +162,3 @@ def _speed(cuts: list[MonoCut], wall_s: float, modality: Modality) -> dict[str, 
     if modality == "speech":
         speed |= {"audio_s": audio_s, "audio_s_per_s": audio_s / wall_s}
     return speed
-
-
-def _versions() -> dict[str, str]:
-    packages = ("horizon-st", "torch", "transformers", "sacrebleu")
-    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
-
-
-@contextmanager
-def _progress_bar() -> Iterator[OnDecoded]:
-    """A function that moves a bar, which appears only when decoding takes a while."""
-    progress = Progress(
-        TextColumn("translating"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    )
-    task = progress.add_task("translating")
-    started = time.monotonic()
-
-    def show(num_done: int, total: int) -> None:
-        progress.update(task, completed=num_done, total=total)
-        if time.monotonic() - started > _BAR_AFTER_S:
-            progress.start()
-
-    try:
-        yield show
-    finally:
-        progress.stop()

@@ -6,19 +6,20 @@ On disk it is a folder of two files: `scores.json` (the summary) and `sentences.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from rich.console import Console
 
-from horizon_st.errors import UserError
+from horizon_st.data.files import make_folder, whole_file
+from horizon_st.errors import UserError, reason_of
 
 SCORES_FILE = "scores.json"
 SENTENCES_FILE = "sentences.jsonl"
+_SCORING = ("lowercase", "tokenize")
+_REMEDY = "Run `horizon-st evaluate` into this folder again."
 
 
 @dataclass(frozen=True)
@@ -64,12 +65,16 @@ class Evaluation:
 
 
 def write_evaluation(evaluation: Evaluation, folder: Path) -> None:
-    """Both files in the folder, replaced whole or not at all; the summary comes last."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with _replacing(folder / SENTENCES_FILE) as file:
+    """Both files in the folder, replaced whole or not at all; the summary comes last.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    make_folder(folder)
+    with whole_file(folder / SENTENCES_FILE) as file:
         for sentence in evaluation.sentences:
             file.write(json.dumps(asdict(sentence), ensure_ascii=False) + "\n")
-    with _replacing(folder / SCORES_FILE) as file:
+    with whole_file(folder / SCORES_FILE) as file:
         json.dump(evaluation.summary, file, ensure_ascii=False, indent=2)
         file.write("\n")
 
@@ -80,61 +85,69 @@ def read_evaluation(folder: Path) -> Evaluation:
     Raises:
         UserError: one of the two files is missing or damaged, or they do not belong together.
     """
-    remedy = "Run `horizon-st evaluate` into this folder again."
     for name in (SCORES_FILE, SENTENCES_FILE):
         if not (folder / name).is_file():
             raise UserError(
                 str(folder),
                 expected=f"an evaluation ({SCORES_FILE} and {SENTENCES_FILE})",
                 found=f"no {name}",
-                remedy=remedy,
+                remedy=_REMEDY,
             )
-    try:
-        summary = json.loads((folder / SCORES_FILE).read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise UserError(
-            str(folder / SCORES_FILE), expected="JSON", found=str(error), remedy=remedy
-        ) from error
-    sentences = list(_read_sentences(folder / SENTENCES_FILE, remedy))
-    if len(sentences) != summary.get("num_sentences"):
+    summary = _read_summary(folder / SCORES_FILE)
+    sentences = list(_read_sentences(folder / SENTENCES_FILE))
+    if len(sentences) != summary["num_sentences"]:
         raise UserError(
             str(folder / SENTENCES_FILE),
-            expected=f"the {summary.get('num_sentences')} sentences that {SCORES_FILE} is about",
+            expected=f"the {summary['num_sentences']} sentences that {SCORES_FILE} is about",
             found=len(sentences),
-            remedy=remedy,
+            remedy=_REMEDY,
         )
     return Evaluation(summary, sentences)
 
 
-def _read_sentences(path: Path, remedy: str) -> Iterator[Sentence]:
-    names = {field.name for field in fields(Sentence)}
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            try:
-                values = json.loads(line)
-            except json.JSONDecodeError as error:
+def _read_summary(path: Path) -> dict[str, Any]:
+    summary = _parse(path.read_bytes(), str(path))
+    if not isinstance(summary, dict):
+        raise UserError(str(path), expected="a JSON object", found=summary, remedy=_REMEDY)
+    for keys in (("num_sentences",), ("metrics",), *(("scoring", key) for key in _SCORING)):
+        value: Any = summary
+        for key in keys:
+            if not isinstance(value, dict) or key not in value:
                 raise UserError(
-                    f"{path}:{number}", expected="JSON", found=str(error), remedy=remedy
-                ) from error
+                    str(path),
+                    expected=f"the key {'.'.join(keys)}",
+                    found="none",
+                    remedy=_REMEDY,
+                )
+            value = value[key]
+    return summary
+
+
+def _read_sentences(path: Path) -> Iterator[Sentence]:
+    names = {field.name for field in fields(Sentence)}
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            place = f"{path}:{number}"
+            values = _parse(line, place)
             if not isinstance(values, dict) or values.keys() != names:
                 raise UserError(
-                    f"{path}:{number}",
+                    place,
                     expected="the fields " + ", ".join(sorted(names)),
-                    found=line.strip(),
-                    remedy=remedy,
+                    found=values,
+                    remedy=_REMEDY,
                 )
+            for name in ("id", "hypothesis", "reference"):
+                if not isinstance(values[name], str):
+                    raise UserError(
+                        f"{place}: {name}", expected="text", found=values[name], remedy=_REMEDY
+                    )
             yield Sentence(**values)
 
 
-@contextmanager
-def _replacing(path: Path) -> Iterator[IO[str]]:
-    """A text file beside `path` that takes its place when the block ends without an error."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+def _parse(text: bytes, place: str) -> Any:
     try:
-        with temporary.open("w", encoding="utf-8") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        return json.loads(text.decode("utf-8"))
+    except ValueError as error:
+        raise UserError(
+            place, expected="JSON in UTF-8", found=reason_of(error), remedy=_REMEDY
+        ) from error

@@ -12,22 +12,30 @@ from typing import Any, cast
 
 import torch
 from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.errors import HfHubHTTPError, StrictDataclassError
 from safetensors import SafetensorError
 from torch import nn
-from transformers import PreTrainedTokenizerBase
+from transformers import GenerationConfig, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from horizon_st.data.frontend import Frontend, load_frontend
 from horizon_st.data.text import load_tokenizer
-from horizon_st.errors import UserError
+from horizon_st.errors import UserError, reason_of
 from horizon_st.model.configuration import SpeechTranslatorConfig
 from horizon_st.model.translator import SpeechTranslatorModel
 
 WEIGHTS_FILE = "model.safetensors"
 _INDEX_FILE = f"{WEIGHTS_FILE}.index.json"
 _FRONTEND_FILE = "preprocessor_config.json"
+_GENERATION_FILE = "generation_config.json"
+HUB_PATTERNS = ("*.json", "*.safetensors", "*.model", "*.spm", "*.txt")
+"""The files of a model and of its tokenizer, whatever else its page on the hub holds."""
+_UNUSABLE = (
+    ValueError, TypeError, KeyError, AttributeError, ArithmeticError, StrictDataclassError,
+)  # fmt: skip
+"""What transformers raises of settings that are JSON but make no sense."""
 _REMEDY = "Give the folder of a model that `horizon-st train` wrote, or its id on the hub."
+_COPY_AGAIN = "Copy the whole folder again."
 
 
 @dataclass(frozen=True)
@@ -52,6 +60,7 @@ def load_trained_model(source: str | Path, *, device: str | None = None) -> Trai
     """
     folder = _find_folder(source)
     _check_files(folder)
+    _check_generation_settings(folder)
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     model = _load_weights(folder)
     nn.Module.to(model, place)
@@ -99,21 +108,19 @@ def _find_folder(source: str | Path) -> Path:
             str(source), expected="a model folder", found="no such folder", remedy=_REMEDY
         )
     try:
-        return Path(
-            snapshot_download(source, allow_patterns=["*.json", "*.safetensors", "*.model"])
-        )
+        return Path(snapshot_download(source, allow_patterns=[*HUB_PATTERNS]))
     except (OSError, ValueError, HfHubHTTPError) as error:
         raise UserError(
             source,
             expected="a model folder, or the id of a model on the hub that can be reached",
-            found=f"no such folder, and {' '.join(str(error).split())}",
+            found=f"no such folder, and {reason_of(error)}",
             remedy=f"On a connected machine run `hf download {source} --local-dir DIR`, copy DIR "
             "here and give its path.",
         ) from error
 
 
 def _check_files(folder: Path) -> None:
-    for name in ("config.json", WEIGHTS_FILE, _FRONTEND_FILE):
+    for name in ("config.json", _GENERATION_FILE, WEIGHTS_FILE, _FRONTEND_FILE):
         is_sharded = name == WEIGHTS_FILE and (folder / _INDEX_FILE).is_file()
         if not (folder / name).is_file() and not is_sharded:
             raise UserError(
@@ -122,31 +129,56 @@ def _check_files(folder: Path) -> None:
                 found=f"no {name}",
                 remedy=_REMEDY,
             )
-    config = folder / "config.json"
-    try:
-        model_type = json.loads(config.read_text(encoding="utf-8")).get("model_type")
-    except (ValueError, AttributeError) as error:
-        raise UserError(
-            str(config), expected="a JSON object", found=str(error), remedy=_REMEDY
-        ) from error
+    model_type = _read_object(folder / "config.json", _REMEDY).get("model_type")
     if model_type != SpeechTranslatorConfig.model_type:
         raise UserError(
-            str(config),
+            str(folder / "config.json"),
             expected=f"model_type {SpeechTranslatorConfig.model_type!r}",
             found=model_type,
             remedy=_REMEDY,
         )
 
 
+def _read_object(path: Path, remedy: str) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(
+            str(path), expected="a JSON object", found=reason_of(error), remedy=remedy
+        ) from error
+    if not isinstance(values, dict):
+        raise UserError(str(path), expected="a JSON object", found=values, remedy=remedy)
+    return values
+
+
+def _check_generation_settings(folder: Path) -> None:
+    """Without this file transformers would make it up, and lose the language to translate into."""
+    path = folder / _GENERATION_FILE
+    values = _read_object(path, _COPY_AGAIN)
+    try:
+        settings: GenerationConfig = GenerationConfig.from_dict(values)
+    except _UNUSABLE as error:
+        raise UserError(
+            str(path),
+            expected="the settings of generation",
+            found=reason_of(error),
+            remedy=_COPY_AGAIN,
+        ) from error
+    if settings.eos_token_id is None:
+        raise UserError(
+            str(path), expected="a value of eos_token_id", found="none", remedy=_COPY_AGAIN
+        )
+
+
 def _load_frontend(folder: Path) -> Frontend:
     try:
         return load_frontend(folder)
-    except (OSError, ValueError) as error:
+    except (OSError, *_UNUSABLE) as error:
         raise UserError(
             str(folder / _FRONTEND_FILE),
             expected="the settings of a front end as JSON",
-            found=" ".join(str(error).split()),
-            remedy="Copy the whole folder again.",
+            found=reason_of(error),
+            remedy=_COPY_AGAIN,
         ) from error
 
 
@@ -160,8 +192,17 @@ def _load_weights(folder: Path) -> SpeechTranslatorModel:
         raise UserError(
             str(folder / WEIGHTS_FILE),
             expected="weights that fit config.json",
-            found=f"{type(error).__name__}: {' '.join(str(error).split())}",
-            remedy="Copy the whole folder again: the file is truncated or from another model.",
+            found=reason_of(error),
+            remedy=f"{_COPY_AGAIN} The file is truncated or from another model.",
+        ) from error
+    except UserError:
+        raise
+    except _UNUSABLE as error:
+        raise UserError(
+            str(folder / "config.json"),
+            expected="the settings of a model",
+            found=reason_of(error),
+            remedy=_COPY_AGAIN,
         ) from error
     differing = sorted([*report["missing_keys"], *report["unexpected_keys"]])
     if differing:
@@ -169,7 +210,7 @@ def _load_weights(folder: Path) -> SpeechTranslatorModel:
             str(folder / WEIGHTS_FILE),
             expected="the tensors of config.json, neither more nor fewer",
             found=f"{len(differing)} that differ, the first is {differing[0]}",
-            remedy="Copy the whole folder again: the file is from another model.",
+            remedy=f"{_COPY_AGAIN} The file is from another model.",
         )
     assert isinstance(model, SpeechTranslatorModel)
     return model

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +15,17 @@ from horizon_st.data.collate import Batch, make_batch
 from horizon_st.decoding.generate import DecodingConfig, translate
 from horizon_st.decoding.trained import TrainedModel, load_trained_model
 from horizon_st.errors import UserError
+from horizon_st.model.configuration import SpeechTranslatorConfig
+
+_FAR_LONGER = 2.0
+"""So many times the longest training utterance, nobody knows what a model does."""
 
 Audio = str | Path | np.ndarray[Any, Any]
 """A file, or samples `[N]` or `[channels, N]` at full scale 1."""
+
+
+class LongRecordingWarning(UserWarning):
+    """A recording is far longer than what the model was trained on."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +86,9 @@ class SpeechTranslator:
     ) -> Translation | list[Translation]:
         """The translation of a recording, or of each recording of a list, in its order.
 
+        A recording of more than twice the length of the longest training utterance is translated
+        after a LongRecordingWarning, if the model knows that length.
+
         Args:
             audio: files of any rate and channel count, or arrays of samples `[N]` or
                 `[channels, N]`, floats at full scale 1 or integers at their own.
@@ -97,13 +109,29 @@ class SpeechTranslator:
         for start in range(0, len(recordings), size):
             chosen = recordings[start : start + size]
             samples = [_read(recording, sampling_rate) for recording in chosen]
+            for recording, read in zip(chosen, samples, strict=True):
+                self._check_length(_name_of(recording), len(read) / SAMPLING_RATE)
             hypotheses = translate(
                 self.trained.model, self.trained.tokenizer, [self._batch(samples)], self.config
             )
             for recording, read, hypothesis in zip(chosen, samples, hypotheses, strict=True):
-                source = "array" if isinstance(recording, np.ndarray) else str(recording)
                 duration_s = len(read) / SAMPLING_RATE
-                yield Translation(hypothesis.text, source, hypothesis.score, duration_s)
+                yield Translation(
+                    hypothesis.text, _name_of(recording), hypothesis.score, duration_s
+                )
+
+    def _check_length(self, name: str, duration_s: float) -> None:
+        config = self.trained.model.config
+        assert isinstance(config, SpeechTranslatorConfig)
+        longest_s = config.longest_training_s
+        if longest_s is not None and duration_s > _FAR_LONGER * longest_s:
+            warnings.warn(
+                f"{name}: {duration_s:.1f} s long, but the model was trained on utterances of at "
+                f"most {longest_s:.1f} s; the translation may be wrong or leave most of it out. "
+                "Cut long recordings into utterances.",
+                LongRecordingWarning,
+                stacklevel=4,  # whoever called `translate`
+            )
 
     def _batch(self, samples: list[Samples]) -> Batch:
         ids = [str(number) for number in range(len(samples))]
@@ -133,6 +161,10 @@ def translate_files(
     translator = SpeechTranslator.from_pretrained(model, config=config, device=device)
     for file in files:
         yield translator.translate(file)
+
+
+def _name_of(recording: Audio) -> str:
+    return "array" if isinstance(recording, np.ndarray) else str(recording)
 
 
 def _read(recording: Audio, sampling_rate: int | None) -> Samples:

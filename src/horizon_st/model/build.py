@@ -18,9 +18,15 @@ from transformers import (
 )
 
 from horizon_st.errors import UserError
-from horizon_st.model.configuration import ModelConfig, SpeechTranslatorConfig, TextModelConfig
+from horizon_st.model.configuration import (
+    FRESH_DROPOUTS,
+    ModelConfig,
+    SpeechTranslatorConfig,
+    TextModelConfig,
+)
 from horizon_st.model.pretrained_encoder import SPEECH_TYPES, make_speech_encoder
 from horizon_st.model.speech_encoder import SpeechEncoderConfig
+from horizon_st.model.text_dropout import set_dropout
 from horizon_st.model.translator import TEXT_TYPES, SpeechTranslatorModel
 
 _MAY_BE_NEW = ("masked_spec_embed", "final_logits_bias")
@@ -56,7 +62,7 @@ def build_translator(
             config.text_model, vocab_size=vocab_size, pad_id=pad_id, bos_id=bos_id, eos_id=eos_id
         )
     else:
-        text_model = _pretrained_text_model(config.text_model.pretrained)
+        text_model = _pretrained_text_model(config.text_model.pretrained, config.text_model)
         text_config = text_model.config
         _check_vocabulary(config.text_model.pretrained, text_config, vocab_size, pad_id, eos_id)
     model = SpeechTranslatorModel(
@@ -123,6 +129,7 @@ def fresh_text_config(
         "decoder_start_token_id": eos_id,
         "d_model": config.d_model,
     }
+    dropouts = FRESH_DROPOUTS | config.dropouts
     if config.architecture == "t5":
         return AutoConfig.for_model(
             "t5",
@@ -132,7 +139,7 @@ def fresh_text_config(
             num_heads=config.num_heads,
             d_kv=config.d_model // config.num_heads,
             d_ff=config.ffn_dim,
-            dropout_rate=config.dropout,
+            dropout_rate=dropouts["dropout"],
             feed_forward_proj=config.activation,
         )
     return AutoConfig.for_model(
@@ -147,9 +154,7 @@ def fresh_text_config(
         decoder_attention_heads=config.num_heads,
         encoder_layerdrop=0.0,
         decoder_layerdrop=0.0,
-        dropout=config.dropout,
-        attention_dropout=config.attention_dropout,
-        activation_dropout=config.activation_dropout,
+        **dropouts,
         activation_function=config.activation,
         max_position_embeddings=config.max_positions,
         scale_embedding=True,
@@ -203,10 +208,11 @@ def _pretrained_speech_model(config: SpeechEncoderConfig) -> PreTrainedModel | N
     return _load_weights(AutoModel, config.pretrained, place, used, config=hf_config)
 
 
-def _pretrained_text_model(source: str) -> PreTrainedModel:
+def _pretrained_text_model(source: str, section: TextModelConfig) -> PreTrainedModel:
     place = "model.text_model.pretrained"
-    _load_config(source, place, TEXT_TYPES)
-    return _load_weights(AutoModelForSeq2SeqLM, source, place)
+    hf_config = _load_config(source, place, TEXT_TYPES)
+    set_dropout(hf_config, section)
+    return _load_weights(AutoModelForSeq2SeqLM, source, place, config=hf_config)
 
 
 def _load_config(source: str, place: str, known_types: tuple[str, ...]) -> PreTrainedConfig:

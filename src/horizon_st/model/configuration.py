@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, field
 from typing import Any, Literal, Optional, get_args
 
 from transformers import AutoConfig, PreTrainedConfig
 from transformers.activations import ACT2FN
 
-from horizon_st.errors import UserError
+from horizon_st.errors import UserError, check_choice
 from horizon_st.model.speech_encoder import SpeechEncoderConfig
 from horizon_st.model.subsampler import SubsamplerConfig
 
 Architecture = Literal["bart", "marian", "mbart", "m2m_100", "t5"]
+FRESH_DROPOUTS = {"dropout": 0.1, "attention_dropout": 0.0, "activation_dropout": 0.0}
+"""Of a fresh text model, where the recipe gives none."""
 _COUNTS = ("encoder_layers", "decoder_layers", "d_model", "ffn_dim", "num_heads", "max_positions")
 
 
@@ -25,7 +26,7 @@ class TextModelConfig:
         default=None,
         metadata={
             "help": "Folder or hub id of a Marian, BART, mBART, M2M-100, NLLB or T5 model to start "
-            "from; the shape below is then ignored."
+            "from; of what stands below, only dropout then acts, and only what is given."
         },
     )
     architecture: Architecture = field(
@@ -41,12 +42,22 @@ class TextModelConfig:
     d_model: int = field(default=512, metadata={"help": "Width of the states."})
     ffn_dim: int = field(default=2048, metadata={"help": "Width inside the feed-forward layers."})
     num_heads: int = field(default=8, metadata={"help": "Attention heads."})
-    dropout: float = field(default=0.1, metadata={"help": "Dropout of embeddings and sublayers."})
-    attention_dropout: float = field(
-        default=0.0, metadata={"help": "Dropout of attention weights."}
+    dropout: Optional[float] = field(  # noqa: UP045
+        default=None,
+        metadata={
+            "help": "Dropout of embeddings and sublayers. null: 0.1; that of the model where "
+            "training starts from one (pretrained, initial_model)."
+        },
     )
-    activation_dropout: float = field(
-        default=0.0, metadata={"help": "Dropout inside the feed-forward layers."}
+    attention_dropout: Optional[float] = field(  # noqa: UP045
+        default=None,
+        metadata={"help": "Dropout of attention weights. null: 0; that of the model likewise."},
+    )
+    activation_dropout: Optional[float] = field(  # noqa: UP045
+        default=None,
+        metadata={
+            "help": "Dropout inside the feed-forward layers. null: 0; that of the model likewise."
+        },
     )
     activation: str = field(
         default="relu", metadata={"help": "Activation of the feed-forward layers."}
@@ -58,15 +69,7 @@ class TextModelConfig:
 
     def __post_init__(self) -> None:
         """Refuse shapes that cannot be built."""
-        if self.architecture not in get_args(Architecture):
-            choices = get_args(Architecture)
-            nearest = difflib.get_close_matches(self.architecture, choices, n=1, cutoff=0.0)[0]
-            raise UserError(
-                "model.text_model.architecture",
-                expected="one of " + ", ".join(choices),
-                found=self.architecture,
-                remedy=f"Did you mean {nearest}?",
-            )
+        check_choice("model.text_model.architecture", self.architecture, get_args(Architecture))
         for name in _COUNTS:
             if getattr(self, name) < 1:
                 raise UserError(
@@ -82,34 +85,30 @@ class TextModelConfig:
                 found=self.d_model,
                 remedy="Change d_model or num_heads.",
             )
-        for name in ("dropout", "attention_dropout", "activation_dropout"):
-            if not 0 <= getattr(self, name) < 1:
+        for name, value in self.dropouts.items():
+            if not 0 <= value < 1:
                 raise UserError(
                     f"model.text_model.{name}",
                     expected="a probability of at least 0 and below 1",
-                    found=getattr(self, name),
+                    found=value,
                     remedy="0.1 is usual; 0.3 suits a few hours of data.",
                 )
-        self._check_activation()
+        gate = "gated-" if self.architecture == "t5" else ""
+        activation = self.activation.removeprefix(gate)
+        check_choice("model.text_model.activation", activation, sorted(ACT2FN))
         if self.architecture == "t5" and (self.attention_dropout or self.activation_dropout):
             raise UserError(
                 "model.text_model.attention_dropout and activation_dropout",
                 expected="0 with architecture: t5, whose one dropout acts everywhere",
-                found=f"{self.attention_dropout} and {self.activation_dropout}",
-                remedy="Set both to 0 and use dropout.",
+                found=f"{self.attention_dropout or 0} and {self.activation_dropout or 0}",
+                remedy="Remove both and use dropout.",
             )
 
-    def _check_activation(self) -> None:
-        gate = "gated-" if self.architecture == "t5" else ""
-        if self.activation.removeprefix(gate) not in ACT2FN:
-            known = sorted(ACT2FN)
-            nearest = difflib.get_close_matches(self.activation, known, n=1, cutoff=0.0)[0]
-            raise UserError(
-                "model.text_model.activation",
-                expected="one of " + ", ".join(known),
-                found=self.activation,
-                remedy=f"Did you mean {nearest}?",
-            )
+    @property
+    def dropouts(self) -> dict[str, float]:
+        """The dropout values that are given, by key."""
+        values = {name: getattr(self, name) for name in FRESH_DROPOUTS}
+        return {name: value for name, value in values.items() if value is not None}
 
 
 @dataclass
@@ -139,6 +138,8 @@ class SpeechTranslatorConfig(PreTrainedConfig):
         kernel_sizes: of the subsampler.
         mid_channels: of the subsampler.
         ctc: whether a linear CTC head reads the encoder states of speech; its blank is the pad id.
+        longest_training_s: of the utterances that the model has learnt to translate, in seconds;
+            None where that is not known.
     """
 
     model_type = "horizon_st"
@@ -152,6 +153,7 @@ class SpeechTranslatorConfig(PreTrainedConfig):
     kernel_sizes: list[int] | tuple[int, ...] = (5, 5)
     mid_channels: int = 1024
     ctc: bool = False
+    longest_training_s: float | None = None
     is_encoder_decoder: bool = True
     pad_token_id: int | None = None
     bos_token_id: int | None = None

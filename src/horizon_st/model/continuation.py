@@ -9,6 +9,7 @@ from transformers import PreTrainedConfig
 
 from horizon_st.errors import UserError
 from horizon_st.model.configuration import ModelConfig, SpeechTranslatorConfig, TextModelConfig
+from horizon_st.model.text_dropout import set_dropout
 from horizon_st.model.translator import SpeechTranslatorModel
 
 _TEXT_KEYS = {
@@ -25,26 +26,20 @@ _T5_KEYS = {
     "ffn_dim": "d_ff",
     "num_heads": "num_heads",
 }
-_DROPOUTS = ("dropout", "attention_dropout", "activation_dropout")
 
 
 def continue_model(model: SpeechTranslatorModel, section: ModelConfig) -> SpeechTranslatorModel:
     """The model to train on: the same weights, with the dropout of the recipe's model section.
 
-    A section that is all default says nothing: the model stays as it is. Otherwise its three
-    dropout values apply, and when it gives a shape, the shape has to be that of the model.
-    A pretrained text model in the section leaves shape and dropout of the text model alone.
+    The dropout values that it gives apply; a shape that it gives has to be that of the model. With
+    a pretrained text model in the section, the shape of the text model is left alone.
 
     Raises:
         UserError: names a key of the section that does not fit the model.
     """
-    if section == ModelConfig():
-        return model
     wanted, default = _shape_of_section(section), _shape_of_section(ModelConfig())
     if wanted != default:
         _check_shape(wanted, _shape_of_model(_config_of(model)))
-    if section.text_model.pretrained is not None:
-        return model
     return _with_dropout(model, section.text_model)
 
 
@@ -93,21 +88,8 @@ def _with_dropout(model: SpeechTranslatorModel, section: TextModelConfig) -> Spe
     """The model, or, since modules copy their dropout, one built anew with its weights."""
     config = copy.deepcopy(_config_of(model))
     text: PreTrainedConfig = config.get_text_config()
-    if text.model_type in ("t5", "mt5"):
-        if section.attention_dropout or section.activation_dropout:
-            raise UserError(
-                "model.text_model.attention_dropout and activation_dropout",
-                expected="0 with an initial_model of type T5, whose one dropout acts everywhere",
-                found=f"{section.attention_dropout} and {section.activation_dropout}",
-                remedy="Set both to 0 and use dropout.",
-            )
-        names = {"dropout_rate": section.dropout}
-    else:
-        names = {name: getattr(section, name) for name in _DROPOUTS}
-    if all(getattr(text, name) == value for name, value in names.items()):
+    if not set_dropout(text, section):
         return model
-    for name, value in names.items():
-        setattr(text, name, value)
     changed = SpeechTranslatorModel(config)
     changed.load_state_dict(model.state_dict())
     changed.generation_config = model.generation_config

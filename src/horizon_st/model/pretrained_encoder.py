@@ -121,7 +121,7 @@ class WaveformEncoder(SpeechEncoder):
             states = nn.utils.rnn.pad_sequence(rows, batch_first=True).repeat(num_passes, 1, 1)
         else:
             states = self._encode(speech, lengths, num_passes)
-        return states, self._num_frames(lengths).repeat(num_passes)
+        return states, self.num_frames(lengths).repeat(num_passes)
 
     def _encode(self, speech: Tensor, lengths: Tensor, num_passes: int) -> Tensor:
         mask = length_mask(lengths, speech.shape[1]).long().repeat(num_passes, 1)
@@ -130,7 +130,8 @@ class WaveformEncoder(SpeechEncoder):
         ).last_hidden_state
         return states
 
-    def _num_frames(self, lengths: Int[Tensor, " B"]) -> Int[Tensor, " B"]:
+    def num_frames(self, lengths: Int[Tensor, " B"]) -> Int[Tensor, " B"]:
+        """About 50 for each second."""
         count = cast("Callable[[Tensor], Tensor]", self.model._get_feat_extract_output_lengths)
         return count(lengths).long()
 
@@ -142,7 +143,7 @@ class WaveformEncoder(SpeechEncoder):
                 found=f"shape {list(speech.shape)}",
                 remedy="Use the front end that belongs to the pretrained speech encoder.",
             )
-        if int(self._num_frames(lengths).min()) < 1:
+        if int(self.num_frames(lengths).min()) < 1:
             raise UserError(
                 "speech",
                 expected="enough samples for one frame of the speech encoder",
@@ -167,7 +168,7 @@ class WhisperSpeechEncoder(SpeechEncoder):
         self.model = model
         self.frozen = frozen
         self.output_width = model.config.d_model
-        self.window_frames = 2 * model.config.max_source_positions
+        self.window_frames: int = 2 * model.config.max_source_positions
         if frozen:
             model.requires_grad_(False)
 
@@ -209,9 +210,12 @@ class WhisperSpeechEncoder(SpeechEncoder):
         filled = torch.where(is_real, speech, silence - WHISPER_DYNAMIC_RANGE)
         rest = (silence - WHISPER_DYNAMIC_RANGE).expand(-1, self.window_frames - longest, num_bins)
         window = torch.cat([filled, rest], dim=1).transpose(1, 2).repeat(num_passes, 1, 1)
-        num_frames = (lengths + 1) // 2
         states = self.model(window).last_hidden_state[:, : (longest + 1) // 2]
-        return states, num_frames.repeat(num_passes)
+        return states, self.num_frames(lengths).repeat(num_passes)
+
+    def num_frames(self, lengths: Int[Tensor, " B"]) -> Int[Tensor, " B"]:
+        """Half as many."""
+        return (lengths + 1) // 2
 
 
 def make_speech_encoder(

@@ -12,7 +12,7 @@ from typing import Optional
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from horizon_st.errors import UserError
+from horizon_st.errors import UserError, refuse_unread
 
 
 @dataclass
@@ -53,6 +53,12 @@ class SpeechEncoderConfig:
                     found=getattr(self, name),
                     remedy=f"{usual} is usual.",
                 )
+        if self.pretrained is None:
+            reason = "filterbanks have no convolutions to train"
+            refuse_unread("model.speech_encoder", self, ("freeze_feature_encoder",), reason)
+        else:
+            reason = "the pretrained encoder brings its own front end"
+            refuse_unread("model.speech_encoder", self, ("num_mel_bins",), reason)
         if self.freeze and self.pretrained is None:
             raise UserError(
                 "model.speech_encoder.freeze",
@@ -80,11 +86,17 @@ class SpeechEncoder(nn.Module, ABC):
     """Speech as the batch holds it -> features for the subsampler."""
 
     output_width: int
+    window_frames: int | None = None
+    """The most frames that it can read, if there is a limit."""
 
     @property
     @abstractmethod
     def is_random(self) -> bool:
         """Whether two passes over the same speech differ now (dropout is active)."""
+
+    @abstractmethod
+    def num_frames(self, lengths: Int[Tensor, " B"]) -> Int[Tensor, " B"]:
+        """The lengths of the features of speech of these lengths."""
 
     @abstractmethod
     def forward(
@@ -108,6 +120,10 @@ class FilterbankEncoder(SpeechEncoder):
     def is_random(self) -> bool:
         """Never: there is no dropout before the subsampler."""
         return False
+
+    def num_frames(self, lengths: Int[Tensor, " B"]) -> Int[Tensor, " B"]:
+        """The same."""
+        return lengths
 
     def forward(
         self, speech: Float[Tensor, "B T F"], lengths: Int[Tensor, " B"], num_passes: int = 1

@@ -94,13 +94,23 @@ class Conv1dSubsampler(nn.Module):
         hidden = features.transpose(1, 2)
         for conv in self.conv_layers:
             hidden = nn.functional.glu(conv(self._masked(hidden, lengths)), dim=1)
-            lengths = (lengths - 1) // STRIDE + 1
+            lengths = _shortened(lengths)
         return self._masked(hidden, lengths).transpose(1, 2), lengths
+
+    def num_frames(self, lengths: Int[Tensor, " B"]) -> Int[Tensor, " B"]:
+        """The lengths that `forward` gives."""
+        for _ in self.conv_layers:
+            lengths = _shortened(lengths)
+        return lengths
 
     def _masked(self, hidden: Float[Tensor, "B C T"], lengths: Int[Tensor, " B"]) -> Tensor:
         if not self.mask_padding:
             return hidden
         return hidden.masked_fill(~length_mask(lengths, hidden.shape[-1])[:, None], 0.0)
+
+
+def _shortened(lengths: Int[Tensor, " B"]) -> Int[Tensor, " B"]:
+    return (lengths - 1) // STRIDE + 1
 
 
 def length_mask(lengths: Int[Tensor, " B"], num_frames: int) -> Bool[Tensor, "B T"]:

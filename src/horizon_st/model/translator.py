@@ -123,6 +123,10 @@ class SpeechTranslatorModel(PreTrainedModel, GenerationMixin):
         states = self.get_encoder()(inputs_embeds=embeds, attention_mask=mask).last_hidden_state
         return Encoded(states, mask)
 
+    def num_states(self, speech_lengths: Int[Tensor, " B"]) -> Int[Tensor, " B"]:
+        """How many encoder states speech of these lengths has."""
+        return self.subsampler.num_frames(self.speech_encoder.num_frames(speech_lengths))
+
     def encode_text(
         self,
         input_ids: Int[Tensor, "B S"],

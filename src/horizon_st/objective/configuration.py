@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Literal, get_args
 
-from horizon_st.errors import UserError
+from horizon_st.errors import UserError, check_choice, refuse_unread
 
 Tap = Literal["encoder", "decoder", "logits", "softmax"]
 Divergence = Literal["symmetric_kl", "jensen_shannon", "kl_speech_text", "kl_text_speech"]
@@ -84,9 +82,9 @@ class ObjectiveConfig:
                 found=self.label_smoothing,
                 remedy="0.1 is usual; 0 turns smoothing off.",
             )
-        _check_choice("tap", self.tap, get_args(Tap))
-        _check_choice("divergence", self.divergence, get_args(Divergence))
-        _check_choice("stop_gradient", self.stop_gradient, get_args(StopGradient))
+        check_choice("objective.tap", self.tap, get_args(Tap))
+        check_choice("objective.divergence", self.divergence, get_args(Divergence))
+        check_choice("objective.stop_gradient", self.stop_gradient, get_args(StopGradient))
         self._check_combinations()
 
     def _check_combinations(self) -> None:
@@ -98,6 +96,9 @@ class ObjectiveConfig:
                 found=self.divergence,
                 remedy="Set tap: softmax to use a divergence, or remove divergence.",
             )
+        if self.consistency_weight == 0:
+            form = ("tap", "divergence", "stop_gradient")
+            refuse_unread("objective", self, form, "consistency_weight is 0")
         if self.mt_rdrop_weight > 0 and self.mt_weight == 0 and self.consistency_weight == 0:
             raise UserError(
                 "objective.mt_rdrop_weight",
@@ -105,15 +106,3 @@ class ObjectiveConfig:
                 found=self.mt_rdrop_weight,
                 remedy="Set mt_weight or consistency_weight above 0, or mt_rdrop_weight to 0.",
             )
-
-
-def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
-    if value in choices:
-        return
-    nearest = difflib.get_close_matches(value, choices, n=1, cutoff=0.0)[0]
-    raise UserError(
-        f"objective.{name}",
-        expected="one of " + ", ".join(choices),
-        found=value,
-        remedy=f"Did you mean {nearest}?",
-    )

@@ -43,13 +43,9 @@ class LossReport:
         sums = [self.weights[name] * term_sum for name, (term_sum, _) in self.terms.items()]
         return torch.stack(sums).sum() / num_target_tokens
 
-    def sums(self) -> dict[str, float]:
+    def sums(self) -> dict[str, Tensor]:
         """Unweighted sum of each term, detached, for logs."""
-        return {name: float(term_sum.detach()) for name, (term_sum, _) in self.terms.items()}
-
-    def counts(self) -> dict[str, int]:
-        """What each sum runs over: target tokens, for ``ctc`` utterances."""
-        return {name: int(count) for name, (_, count) in self.terms.items()}
+        return {name: term_sum.detach() for name, (term_sum, _) in self.terms.items()}
 
 
 def compute_objective(

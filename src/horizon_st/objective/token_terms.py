@@ -95,7 +95,7 @@ def _slice_sums(
     if not speech:
         sums = {"ce_pairs": nll(log_text, text_target)}
         if config.mt_rdrop_weight > 0:
-            sums["pairs_rdrop"] = terms.symmetric_kl_of(*log_text, is_text_target)[0]
+            sums["pairs_rdrop"] = terms.symmetric_kl_of(log_text[0], log_text[1], is_text_target)[0]
         return sums
     sums = {"ce_speech": nll(log_speech, target)}
     if config.mt_weight > 0:

@@ -6,6 +6,8 @@ import json
 import os
 import pickle
 import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -17,18 +19,24 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from horizon_st.data.files import partial_of
 from horizon_st.data.sampling import Position
-from horizon_st.errors import UserError
+from horizon_st.errors import UserError, reason_of
 
-PARTIAL_PREFIX = ".partial-"
 _PROGRESS_FILE = "progress.json"
 _WEIGHTS_FILE = "model.safetensors"
 _RANDOM_FILE = "random_states_{}.pkl"
 _PREFIX = "step-"
+_NAME = _PREFIX + "{:08d}"
 _UNREADABLE = (
     OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, EOFError,
     SafetensorError, pickle.UnpicklingError,
 )  # fmt: skip
+_OF_THE_DEVICE: tuple[type[Exception], ...] = (
+    torch.OutOfMemoryError,
+    *([torch.AcceleratorError] if hasattr(torch, "AcceleratorError") else []),  # since 2.8
+)
+"""RuntimeErrors that say nothing about the file that is read."""
 
 
 @dataclass
@@ -89,7 +97,7 @@ class Checkpoints:
 
     def save(self, accelerator: Accelerator, progress: Progress) -> None:
         """Writes a checkpoint beside the others, then renames it: a kill leaves no half of one."""
-        final = self.folder / f"{_PREFIX}{progress.step:08d}"
+        final = self.folder / _NAME.format(progress.step)
         partial = partial_of(final)
         if accelerator.is_main_process:
             partial.mkdir(parents=True)
@@ -120,18 +128,25 @@ class Checkpoints:
                 found=f"one of {num_then}",
                 remedy=f"Continue with --num_processes {num_then}, or choose another --out.",
             )
-        try:
+        with _reading(newest):
             accelerator.load_state(str(newest))
             # accelerate goes on without random states that it cannot read.
             states = load_pickle(newest / _RANDOM_FILE.format(accelerator.process_index))
             if not torch.equal(states["torch_manual_seed"], torch.get_rng_state()):
                 raise ValueError("random states that cannot be restored")
-        except _UNREADABLE as error:
-            raise _unreadable(newest, error) from error
         return _read_progress(newest)
 
-    def average(self, number: int, select: Literal["last", "best"]) -> dict[str, Tensor]:
-        """The mean of the weights of the last or the best `number` checkpoints.
+    def choose(self, number: int, select: Literal["last", "best"]) -> list[int]:
+        """The steps of the last or the best `number` checkpoints, or of all if there are fewer.
+
+        Raises:
+            UserError: one of them cannot be read.
+        """
+        ranked = self._best_first() if select == "best" else self._all()[::-1]
+        return [int(folder.name.removeprefix(_PREFIX)) for folder in ranked[:number]]
+
+    def average(self, steps: Sequence[int]) -> dict[str, Tensor]:
+        """The mean of the weights of the checkpoints of these steps.
 
         What is not a floating-point number comes from the first of them.
 
@@ -140,8 +155,7 @@ class Checkpoints:
         Raises:
             UserError: one of them cannot be read.
         """
-        ranked = self._best_first() if select == "best" else self._all()[::-1]
-        chosen = ranked[:number]
+        chosen = [self.folder / _NAME.format(step) for step in steps]
         assert chosen, "a stage saves at its end"
         first = _read_weights(chosen[0])
         total = {name: value.double() for name, value in first.items() if value.is_floating_point()}
@@ -173,21 +187,6 @@ class Checkpoints:
                 shutil.rmtree(folder.rename(partial_of(folder)))
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Replaces a text file in one step: a reader sees the old or the new content, never a part."""
-    partial = partial_of(path)
-    with partial.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-
-
-def partial_of(path: Path) -> Path:
-    """Where a file or folder is written before it is renamed."""
-    return path.with_name(f"{PARTIAL_PREFIX}{path.name}")
-
-
 def rename_whole(partial: Path, final: Path) -> None:
     """Gives a complete folder its name, after its files have reached the disk."""
     for path in [*partial.rglob("*"), partial]:
@@ -205,24 +204,27 @@ def _flush(path: Path) -> None:
 
 
 def _read_progress(folder: Path) -> Progress:
-    try:
+    with _reading(folder):
         text = (folder / _PROGRESS_FILE).read_text(encoding="utf-8")
         return Progress.from_dict(json.loads(text))
-    except _UNREADABLE as error:
-        raise _unreadable(folder, error) from error
 
 
 def _read_weights(folder: Path) -> dict[str, Tensor]:
-    try:
+    with _reading(folder):
         return load_file(folder / _WEIGHTS_FILE)
+
+
+@contextmanager
+def _reading(folder: Path) -> Iterator[None]:
+    """A context in which what goes wrong is the checkpoint's fault, unless it is the device's."""
+    try:
+        yield
+    except _OF_THE_DEVICE:
+        raise
     except _UNREADABLE as error:
-        raise _unreadable(folder, error) from error
-
-
-def _unreadable(folder: Path, error: Exception) -> UserError:
-    return UserError(
-        str(folder),
-        expected="a readable checkpoint",
-        found=f"{type(error).__name__}: {' '.join(str(error).split())[:300]}",
-        remedy="Remove this folder to continue from the checkpoint before it.",
-    )
+        raise UserError(
+            str(folder),
+            expected="a readable checkpoint",
+            found=reason_of(error),
+            remedy="Remove this folder to continue from the checkpoint before it.",
+        ) from error

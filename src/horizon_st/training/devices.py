@@ -74,7 +74,7 @@ def resolve_precision(precision: str) -> str:
     Fast are GPUs that have it and CPUs with instructions for it (AMX, AVX512_BF16).
 
     Raises:
-        UserError: fp16 is asked for without a GPU.
+        UserError: fp16 is asked for without a GPU, or bf16 with a GPU that lacks it.
     """
     has_gpu = torch.cuda.is_available()
     if precision == "fp16" and not has_gpu:
@@ -84,9 +84,21 @@ def resolve_precision(precision: str) -> str:
             found=precision,
             remedy="Set precision: auto.",
         )
+    if precision == "bf16" and has_gpu and not _gpu_has_bf16():
+        raise UserError(
+            "precision",
+            expected="fp32, fp16 or auto with a GPU that lacks bf16",
+            found=f"{precision} on {torch.cuda.get_device_name()}",
+            remedy="Set precision: auto, which takes fp32 here.",
+        )
     if precision == "auto":
-        return "bf16" if (torch.cuda.is_bf16_supported() if has_gpu else _has_fast_bf16()) else "no"
+        return "bf16" if (_gpu_has_bf16() if has_gpu else _has_fast_bf16()) else "no"
     return {"fp32": "no"}.get(precision, precision)
+
+
+def _gpu_has_bf16() -> bool:
+    """Whether it is more than emulated, which PyTorch would count as well; that is slower."""
+    return bool(torch.cuda.is_bf16_supported(including_emulation=False))
 
 
 def _has_fast_bf16() -> bool:

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from fcntl import LOCK_EX, LOCK_NB, lockf
 from pathlib import Path
+from typing import Any
 
-import yaml
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
-from horizon_st.config import dump_config
-from horizon_st.errors import UserError
-from horizon_st.training.checkpoint import PARTIAL_PREFIX, write_atomically
+from horizon_st.config import dump_config, parse_yaml, read_yaml
+from horizon_st.data.files import PARTIAL_PREFIX, make_folder, whole_file
+from horizon_st.errors import UserError, reason_of
 from horizon_st.training.recipe import Recipe
 from horizon_st.training.record import RECORD_FILE
 
@@ -51,14 +51,15 @@ def _locked(folder: Path) -> Iterator[None]:
 
     A lock of the process, which loading processes do not inherit: they may outlive it by seconds.
     """
+    make_folder(folder)
+    path = folder / ".lock"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / ".lock").open("w")
+        lock = path.open("w")
     except OSError as error:
         raise UserError(
-            str(folder),
-            expected="a folder that can be written",
-            found=f"{type(error).__name__}: {error.strerror}",
+            str(path),
+            expected="a file that can be written",
+            found=reason_of(error),
             remedy="Choose another --out.",
         ) from error
     with lock:
@@ -90,9 +91,10 @@ def _keep_recipe(recipe: Recipe, folder: Path) -> None:
     if not has_trained:
         (folder / RECORD_FILE).unlink(missing_ok=True)  # its data may have been the mistake
     if not has_trained or not path.is_file():
-        write_atomically(path, text)
+        with whole_file(path) as file:
+            file.write(text)
         return
-    difference = _first_difference(yaml.safe_load(path.read_text()), yaml.safe_load(text))
+    difference = _first_difference(_read_recipe(path), parse_yaml(text, str(path)))
     if difference is not None:
         raise UserError(
             str(folder),
@@ -100,6 +102,27 @@ def _keep_recipe(recipe: Recipe, folder: Path) -> None:
             found=difference,
             remedy="Choose another --out, or remove the folder to begin anew.",
         )
+
+
+def _read_recipe(path: Path) -> dict[str, Any]:
+    remedy = (
+        "Remove this file if the recipe is still the one that the run began with: it is written "
+        "again; or choose another --out."
+    )
+    try:
+        content = read_yaml(path)
+    except UserError as error:
+        raise UserError(
+            error.place, expected=error.expected, found=error.found, remedy=remedy
+        ) from error
+    if not isinstance(content, dict):
+        raise UserError(
+            str(path),
+            expected="the recipe of the run in this folder",
+            found="an empty file" if content is None else content,
+            remedy=remedy,
+        )
+    return content
 
 
 def _first_difference(then: object, now: object, path: str = "") -> str | None:

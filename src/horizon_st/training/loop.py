@@ -193,15 +193,19 @@ class Loop:
             self.reporter.update(self.name, step, last, self._figures)
 
     def _log(self, learning_rate: float, norm: float) -> None:
-        """Each term per target token since the last time, over all processes."""
+        """Terms per target token and the share CTC aligned, since then, over all processes."""
         names = sorted(name for name in self._sums if not name.startswith("tokens_"))
         local = torch.stack([self._sums[name] for name in names])
         totals = dict(zip(names, self.accelerator.reduce(local, "sum").tolist(), strict=True))
         counts = {name: float(self._sums[f"tokens_{name}"]) for name in ("speech", "text")}
+        num_transcripts = totals.pop("ctc_transcripts", 0.0)
+        num_aligned = totals.pop("ctc_aligned", 0.0)
         entry = {
             name: total / counts["text" if name in PAIR_TERMS else "speech"]
             for name, total in totals.items()
         }
+        if num_transcripts > 0:
+            entry["ctc_aligned"] = num_aligned / num_transcripts
         self._check_finite(entry)
         entry["learning_rate"] = learning_rate
         if math.isfinite(norm):  # fp16 skips updates until its loss scale fits

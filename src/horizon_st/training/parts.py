@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
-from lhotse import CutSet
-from lhotse.cut import MonoCut
 from transformers import AutoFeatureExtractor, PreTrainedTokenizerBase
 
+from horizon_st.data.audio import Cut
+from horizon_st.data.configuration import DataConfig
+from horizon_st.data.cuts import Cuts
 from horizon_st.data.frontend import FilterbankFrontend, Frontend, PretrainedFrontend
-from horizon_st.data.manifest import read_manifest, transcript_of, translation_of
-from horizon_st.data.sampling import read_text_pairs
+from horizon_st.data.manifest import transcript_of, translation_of
+from horizon_st.data.shar import files_to_fingerprint, is_shar, open_cuts
 from horizon_st.data.text import (
     load_tokenizer,
     set_languages,
     train_tokenizer,
     vocabulary_size,
 )
-from horizon_st.decoding.trained import fingerprint, load_trained_model, weights_fingerprint
+from horizon_st.data.text_pairs import TextPairs, read_text_pairs, store_text_pairs
+from horizon_st.data.validation import check_before_training
+from horizon_st.decoding.trained import (
+    TrainedModel,
+    fingerprint,
+    load_trained_model,
+    weights_fingerprint,
+)
 from horizon_st.errors import UserError
 from horizon_st.model.build import build_translator
 from horizon_st.model.continuation import continue_model
@@ -28,29 +38,53 @@ from horizon_st.training.recipe import Recipe
 
 @dataclass
 class Corpus:
-    """The data of a run.
+    """The data of a run, none of which but the dev set is held in memory.
 
     Attributes:
-        train_cuts: the triples, read line by line each time.
+        train: the triples.
         dev_cuts: for the dev figures.
-        in_domain_pairs: transcripts and translations of the triples that have a transcript.
         external_pairs: of `data.text_pairs`.
         fingerprint: SHA-256 of each file, by its key in the recipe's data section.
     """
 
-    train_cuts: CutSet
-    dev_cuts: list[MonoCut]
-    in_domain_pairs: list[tuple[str, str]]
-    external_pairs: list[tuple[str, str]]
+    train: Cuts
+    dev_cuts: list[Cut]
+    external_pairs: TextPairs | None
     fingerprint: dict[str, str]
 
-    def sentences(self) -> list[str]:
-        """All training text of both languages, once per occurrence."""
-        pairs = [*self.in_domain_pairs, *self.external_pairs]
-        untranscribed = [
-            translation_of(cut) for cut in self.train_cuts if transcript_of(cut) is None
-        ]
-        return [text for pair in pairs for text in pair] + untranscribed
+    @cached_property
+    def in_domain_pairs(self) -> TextPairs:
+        """Transcripts and translations of the triples that have a transcript.
+
+        Raises:
+            UserError: an utterance cannot be used.
+        """
+        return store_text_pairs(
+            (transcript, translation_of(cut))
+            for cut in self.train.texts()
+            if (transcript := transcript_of(cut)) is not None
+        )
+
+    def sentences(self, at_most: int) -> Iterator[str]:
+        """Training text of both languages, once per occurrence; of more, a sample spread over it.
+
+        Each utterance and each external pair counts as two sentences. Where there is not room for
+        all, the utterances get half of it, or what the pairs leave.
+        """
+        num_pairs = len(self.external_pairs or ())
+        share = max(at_most // 2, at_most - 2 * num_pairs)
+        untranscribed = []
+        for cut in self.train.sample(max(1, share // 2)):
+            at_most -= 2
+            transcript, translation = transcript_of(cut), translation_of(cut)
+            if transcript is None:
+                untranscribed.append(translation)
+            else:
+                yield from (transcript, translation)
+        if self.external_pairs is not None:
+            for pair in self.external_pairs.sample(at_most // 2):
+                yield from pair
+        yield from untranscribed
 
 
 @dataclass
@@ -63,30 +97,33 @@ class Parts:
 
 
 def read_corpus(recipe: Recipe) -> Corpus:
-    """The data that a recipe names.
+    """The data that a recipe names, of which a large corpus is read in part only.
 
     Raises:
-        UserError: a file is missing or malformed, or a stage would find nothing in it.
+        UserError: a file is missing, what is read of it is malformed, or a stage would find nothing
+            in it.
     """
     data = recipe.data
-    train_cuts = read_manifest(Path(data.train))
+    train, dev = (_open_checked(Path(name)) for name in (data.train, data.dev))
     corpus = Corpus(
-        train_cuts=train_cuts,
-        dev_cuts=list(read_manifest(Path(data.dev))),
-        in_domain_pairs=[
-            (transcript, translation_of(cut))
-            for cut in train_cuts
-            if (transcript := transcript_of(cut)) is not None
-        ],
-        external_pairs=read_text_pairs(Path(data.text_pairs)) if data.text_pairs else [],
+        train=train,
+        dev_cuts=list(dev),
+        external_pairs=read_text_pairs(Path(data.text_pairs)) if data.text_pairs else None,
         fingerprint={
-            key: fingerprint(Path(name))
+            key: fingerprint(*files_to_fingerprint(Path(name)))
             for key in ("train", "dev", "text_pairs")
             if (name := getattr(data, key)) is not None
         },
     )
     _check_stages_have_data(recipe, corpus)
     return corpus
+
+
+def _open_checked(path: Path) -> Cuts:
+    cuts = open_cuts(path)
+    if not is_shar(path):
+        check_before_training(path)
+    return cuts
 
 
 def build_parts(recipe: Recipe, corpus: Corpus) -> Parts:
@@ -99,7 +136,9 @@ def build_parts(recipe: Recipe, corpus: Corpus) -> Parts:
         return _initial_parts(recipe, recipe.initial_model, corpus)
     source = recipe.data.tokenizer or recipe.model.text_model.pretrained
     tokenizer = (
-        train_tokenizer(corpus.sentences(), recipe.data.vocab_size)
+        train_tokenizer(
+            corpus.sentences(recipe.data.vocab_sample_sentences), recipe.data.vocab_size
+        )
         if source is None
         else load_tokenizer(source)
     )
@@ -130,11 +169,29 @@ def _initial_parts(recipe: Recipe, source: str, corpus: Corpus) -> Parts:
         )
     translator = continue_model(initial.model, recipe.model)
     data = recipe.data
+    _check_brought_along(data, initial)
     if data.source_language is not None:
         language_id = set_languages(initial.tokenizer, data.source_language, data.target_language)
         assert language_id is not None
         _decode_into(language_id, initial.tokenizer, translator)
     return Parts(initial.tokenizer, initial.frontend, translator)
+
+
+def _check_brought_along(data: DataConfig, initial: TrainedModel) -> None:
+    """Refuses other values for the vocabulary and the front end that the model brings along."""
+    brought = {
+        "vocab_size": len(initial.tokenizer),
+        "high_hz": getattr(initial.frontend, "high_hz", None),
+    }
+    for key, value in brought.items():
+        if getattr(data, key) not in (value, getattr(DataConfig, key)):
+            shown = "" if value is None else f" of {value}"
+            raise UserError(
+                f"data.{key}",
+                expected=f"nothing, since it is not read: initial_model brings its own{shown}",
+                found=getattr(data, key),
+                remedy="Remove it.",
+            )
 
 
 def _decode_into(
@@ -167,7 +224,7 @@ def _new_frontend(recipe: Recipe) -> Frontend:
 
 def _check_stages_have_data(recipe: Recipe, corpus: Corpus) -> None:
     trained = recipe.stages.trained
-    if "mt_in_domain" in trained and not corpus.in_domain_pairs:
+    if not corpus.train.survey.num_transcribed and "mt_in_domain" in trained:
         raise UserError(
             "stages.mt_in_domain.max_steps",
             expected="0 when no training utterance has a transcript",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
+import math
 from dataclasses import dataclass, field
 from typing import Literal, Optional
 
-from horizon_st.data.sampling import DataConfig
+from horizon_st.data.configuration import VOCABULARY_KEYS, DataConfig
 from horizon_st.decoding.generate import DecodingConfig
-from horizon_st.errors import UserError
+from horizon_st.errors import UserError, check_choice, refuse_unread
 from horizon_st.model.configuration import ModelConfig
 from horizon_st.objective.objective import ObjectiveConfig
 
@@ -54,7 +54,10 @@ class StageConfig:
     )
     keep_newest: int = field(default=10, metadata={"help": "checkpoints"})
     keep_best: int = field(default=1, metadata={"help": "checkpoints, besides the newest"})
-    average: int = field(default=10, metadata={"help": "checkpoints averaged at the end"})
+    average: int = field(
+        default=10,
+        metadata={"help": "checkpoints averaged at the end; fewer if patience ended it before"},
+    )
     average_of: Literal["last", "best"] = field(default="last", metadata={"help": "which"})
     log_every_steps: int = field(default=50, metadata={"help": "of training figures"})
 
@@ -97,6 +100,28 @@ class StageConfig:
                 expected=f"at most {keeper}, since only kept checkpoints can be averaged",
                 found=f"average {self.average} with {keeper} {getattr(self, keeper)}",
                 remedy=f"Set {keeper} to {self.average}.",
+            )
+        if self.max_steps > 0:
+            self._check_length(place)
+
+    def _check_length(self, place: str) -> None:
+        """Refuses what a stage of this length cannot have."""
+        if self.warmup_steps > self.max_steps:
+            raise UserError(
+                f"{place}.warmup_steps",
+                expected=f"at most max_steps, {self.max_steps}, since the learning rate would "
+                "never reach its highest",
+                found=self.warmup_steps,
+                remedy=f"Set it to about a tenth of max_steps, {math.ceil(self.max_steps / 10)}.",
+            )
+        num_checkpoints = math.ceil(self.max_steps / self.validate_every_steps)
+        if self.average > num_checkpoints:
+            raise UserError(
+                f"{place}.average",
+                expected=f"at most {num_checkpoints}, the checkpoints of max_steps "
+                f"{self.max_steps} with validate_every_steps {self.validate_every_steps}",
+                found=self.average,
+                remedy=f"Set it to {num_checkpoints}, or validate more often over more steps.",
             )
 
 
@@ -179,11 +204,11 @@ class Recipe:
                 remedy="Remove one of the two.",
             )
         for tracker in self.trackers:
-            if tracker not in TRACKERS:
-                nearest = difflib.get_close_matches(tracker, TRACKERS, n=1, cutoff=0.0)[0]
-                raise UserError(
-                    "trackers",
-                    expected=f"any of {', '.join(TRACKERS)}",
-                    found=tracker,
-                    remedy=f"Did you mean {nearest}?",
-                )
+            check_choice("trackers", tracker, TRACKERS)
+        if self.model.text_model.pretrained is not None:
+            refuse_unread(
+                "data", self.data, VOCABULARY_KEYS, "model.text_model.pretrained brings a tokenizer"
+            )
+        if self.model.speech_encoder.pretrained is not None:
+            reason = "model.speech_encoder.pretrained brings its own front end"
+            refuse_unread("data", self.data, ("high_hz",), reason)

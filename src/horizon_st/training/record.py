@@ -9,20 +9,16 @@ import resource
 import sys
 import uuid
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from horizon_st.data.files import whole_file
 from horizon_st.errors import UserError
-from horizon_st.training.checkpoint import write_atomically
+from horizon_st.versions import package_versions
 
 RECORD_FILE = "record.json"
-_PACKAGES = (
-    "horizon-st", "torch", "transformers", "accelerate", "lhotse", "tokenizers", "sacrebleu",
-    "numpy",
-)  # fmt: skip
 
 
 @dataclass
@@ -35,9 +31,11 @@ class StageRecord:
         wall_s: seconds of training and validation, over all interruptions; work that was lost to
             a kill and done again counts once.
         stopped_early: whether patience ran out before `max_steps`.
-        train_history: per logged step, each term per target token, learning rate, gradient norm.
+        train_history: per logged step, each term per target token, the share of transcripts that
+            CTC could align, learning rate, gradient norm.
         dev_history: per validation, dev loss per target token and, if asked for, dev BLEU.
         final: the dev figures of the averaged weights; None until the stage has ended.
+        averaged_steps: of the checkpoints behind these weights; None until then.
     """
 
     name: str
@@ -47,6 +45,7 @@ class StageRecord:
     train_history: list[dict[str, float]]
     dev_history: list[dict[str, float]]
     final: dict[str, float] | None = None
+    averaged_steps: list[int] | None = None
 
 
 @dataclass
@@ -79,7 +78,7 @@ class RunRecord:
     precision: str
     num_processes: int
     run_id: str = field(default_factory=lambda: uuid.uuid4().hex)
-    versions: dict[str, str] = field(default_factory=lambda: package_versions())
+    versions: dict[str, str] = field(default_factory=package_versions)
     hardware: dict[str, Any] = field(default_factory=lambda: describe_hardware())
     stages: list[StageRecord] = field(default_factory=list)
     wall_s: float = 0.0
@@ -134,12 +133,8 @@ class RunRecord:
         self.wall_s = sum(stage.wall_s for stage in self.stages)
         self.peak_memory_mb = max(self.peak_memory_mb, peak_memory_mb())
         text = json.dumps(asdict(self), indent=1, ensure_ascii=False, allow_nan=False)
-        write_atomically(folder / RECORD_FILE, text + "\n")
-
-
-def package_versions() -> dict[str, str]:
-    """The versions that a result depends on."""
-    return {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
+        with whole_file(folder / RECORD_FILE) as file:
+            file.write(text + "\n")
 
 
 def describe_hardware() -> dict[str, Any]:

@@ -19,11 +19,13 @@ from torch import Tensor
 from transformers.utils import logging as transformers_logging
 
 from horizon_st.data.collate import Collator, FeatureCache
+from horizon_st.data.files import partial_of
 from horizon_st.data.sampling import speech_stream, text_stream
 from horizon_st.errors import UserError
 from horizon_st.model.attention import use_float32_attention
 from horizon_st.objective.objective import ObjectiveConfig
-from horizon_st.training.checkpoint import Checkpoints, Progress, partial_of, rename_whole
+from horizon_st.training.checkpoint import Checkpoints, Progress, rename_whole
+from horizon_st.training.checks import check_before_training
 from horizon_st.training.devices import accelerated, resolve_precision, start_trackers
 from horizon_st.training.folder import run_folder
 from horizon_st.training.loop import Loop, Reporter, Streams
@@ -76,6 +78,7 @@ class Run:
         self.reporter = reporter
         self.corpus = read_corpus(recipe)
         self.parts = build_parts(recipe, self.corpus)
+        check_before_training(recipe, self.corpus, self.parts)
         if accelerator.device.type == "cpu" and accelerator.mixed_precision == "bf16":
             use_float32_attention(self.parts.translator)
         self.features = FeatureCache(
@@ -138,14 +141,18 @@ class Run:
         )
         progress = loop.run()
         started = time.monotonic()
+        averaged = checkpoints.choose(config.average, config.average_of)
         weights = {
             key.removeprefix("translator."): value
-            for key, value in checkpoints.average(config.average, config.average_of).items()
+            for key, value in checkpoints.average(averaged).items()
         }
         self._load(weights)
         final = validate()
-        self._record_stage(name, loop, progress, final, time.monotonic() - started)
+        final_wall_s = time.monotonic() - started
+        self._record_stage(name, loop, progress, final, averaged, final_wall_s)
         self.accelerator.free_memory()
+        if name == "st":
+            self._note_longest()
         self._save_model(weights, self._stage_folder(name) / "model")
 
     def _stage_folder(self, name: str) -> Path:
@@ -174,12 +181,12 @@ class Run:
         }
         if name == "st":
             collate = Collator(self.features, tokenizer, recipe.data.augment, recipe.seed)
-            speech = speech_stream(corpus.train_cuts, collate, recipe.data, **share)
-            pairs = corpus.external_pairs if recipe.objective.external_mt_weight > 0 else []
+            speech = speech_stream(corpus.train, collate, recipe.data, **share)
+            pairs = corpus.external_pairs if recipe.objective.external_mt_weight > 0 else None
         else:
             speech = None
             pairs = corpus.external_pairs if name == "mt_external" else corpus.in_domain_pairs
-        text = text_stream(pairs, tokenizer, recipe.data, **share) if pairs else None
+        text = text_stream(pairs, tokenizer, recipe.data, **share) if pairs is not None else None
         return Streams(speech, text)
 
     def _validation_of(self, name: str) -> Validation:
@@ -203,6 +210,12 @@ class Run:
         assert not missing, f"weights without {missing}"
         translator.load_state_dict(weights, strict=False)
 
+    def _note_longest(self) -> None:
+        """Lets the model know how long the utterances were that it has learnt to translate."""
+        config = self.parts.translator.config
+        before_s = config.longest_training_s or 0.0  # of an initial model
+        config.longest_training_s = max(before_s, *self.corpus.train.survey.durations_s)
+
     def _save_model(self, weights: dict[str, Tensor], folder: Path) -> None:
         """Model, tokenizer and front end, in one step; with it the stage has ended."""
         if self.accelerator.is_main_process and not folder.exists():
@@ -219,6 +232,7 @@ class Run:
         loop: Loop,
         progress: Progress,
         final: dict[str, float] | None = None,
+        averaged_steps: list[int] | None = None,
         final_wall_s: float = 0.0,
     ) -> None:
         self.record.put(
@@ -230,6 +244,7 @@ class Run:
                 train_history=progress.train_history,
                 dev_history=progress.dev_history,
                 final=final,
+                averaged_steps=averaged_steps,
             )
         )
         self._write_record()

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from horizon_st.data.collate import Batch
+from horizon_st.model.limits import check_batch
 from horizon_st.model.translator import SpeechTranslatorModel
 from horizon_st.objective.objective import (
     LossReport,
@@ -20,6 +21,7 @@ from horizon_st.objective.objective import (
     external_objective,
 )
 from horizon_st.objective.passes import plan_external_passes, plan_passes
+from horizon_st.objective.terms import ctc_states_needed
 from horizon_st.training.dropout import FastDropout
 
 
@@ -64,6 +66,8 @@ class TrainingStep(nn.Module):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss, and each term's detached sum over its tokens.
 
+        Beside CTC's stand the number of transcripts and of those that it could align.
+
         Args:
             micro: the batches.
             num_speech_tokens: target tokens of all speech batches of the step, over micro-batches
@@ -77,15 +81,18 @@ class TrainingStep(nn.Module):
             if micro.text is not None:
                 reports.append((self._text_report(micro.text), num_text_tokens))
         loss = torch.stack([report.total(count) for report, count in reports]).sum()
-        sums = {
-            name: term_sum.detach()
-            for report, _ in reports
-            for name, (term_sum, _) in report.terms.items()
-        }
+        sums = {name: value for report, _ in reports for name, value in report.sums().items()}
+        if micro.speech is not None and "ctc" in sums:
+            needed = ctc_states_needed(
+                micro.speech.transcript, blank=self.translator.config.pad_token_id
+            )
+            sums["ctc_transcripts"] = (needed > 0).sum()
+            sums["ctc_aligned"] = reports[0][0].terms["ctc"][1]
         return loss, sums
 
     def _speech_report(self, batch: Batch) -> LossReport:
         plan = plan_passes(self.objective)
+        check_batch(self.translator, batch, num_speech=plan.speech, num_text=plan.text)
         speech, text = self.translator.passes(
             speech=batch.speech,
             speech_lengths=batch.speech_lengths,
@@ -105,6 +112,7 @@ class TrainingStep(nn.Module):
 
     def _text_report(self, batch: Batch) -> LossReport:
         plan = plan_external_passes(self.objective)
+        check_batch(self.translator, batch, num_speech=plan.speech, num_text=plan.text)
         _, text = self.translator.passes(
             speech=None,
             speech_lengths=None,

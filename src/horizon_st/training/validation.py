@@ -14,6 +14,7 @@ from horizon_st.data.collate import Batch, Collator, FeatureCache
 from horizon_st.data.manifest import transcript_of, translation_of
 from horizon_st.decoding.generate import DecodingConfig, Modality, translate
 from horizon_st.decoding.scoring import score
+from horizon_st.model.limits import check_batch
 from horizon_st.model.translator import SpeechTranslatorModel
 from horizon_st.objective.objective import validation_loss
 
@@ -70,6 +71,7 @@ class Validation:
         total = torch.zeros(2, dtype=torch.float64, device=self._accelerator.device)
         num_speech = int(self._modality == "speech")
         for batch in self._batches():
+            check_batch(self._translator, batch, num_speech=num_speech, num_text=1 - num_speech)
             on_device = batch.to(self._accelerator.device)
             with self._accelerator.autocast():
                 speech, text = self._translator.passes(

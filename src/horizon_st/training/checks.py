@@ -1,0 +1,117 @@
+"""What can be seen before training, and would end it midway or make terms of it mean nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from horizon_st.data.audio import SAMPLING_RATE, Cut
+from horizon_st.data.collate import make_batch
+from horizon_st.data.manifest import transcript_of, translation_of
+from horizon_st.errors import UserError
+from horizon_st.model.limits import check_batch, check_speech
+from horizon_st.model.text_dropout import has_dropout
+from horizon_st.objective.passes import plan_passes
+from horizon_st.objective.terms import ctc_states_needed
+from horizon_st.training.parts import Corpus, Parts
+from horizon_st.training.recipe import Recipe
+
+_NUM_SAMPLED = 2000
+"""Training utterances whose texts are looked at, some seconds of work."""
+_MOST_UNALIGNED = 0.05
+"""The share of transcripts that CTC may leave out: fast speakers, not a model of wrong shape."""
+
+
+def check_before_training(recipe: Recipe, corpus: Corpus, parts: Parts) -> None:
+    """Nothing, when model and data fit each other, as far as a sample of the training data shows.
+
+    Raises:
+        UserError: R-drop would compare equal passes, an utterance of the dev set or of the sample
+            is too long for the model, or too short for CTC where that is not rare.
+    """
+    _check_passes_differ(recipe, parts)
+    check = _Check(recipe, parts)
+    dev_cuts, survey = corpus.dev_cuts, corpus.train.survey
+    trains_speech = "st" in recipe.stages.trained
+    if trains_speech:
+        lengths = check.lengths(_durations_s(dev_cuts))
+        check_speech(parts.translator, [cut.id for cut in dev_cuts], lengths)
+        longest = check.lengths([max(survey.durations_s)], min(recipe.data.augment.speeds))
+        check_speech(parts.translator, [survey.longest_id], longest)
+    has_text_stage = recipe.stages.trained != ["st"]
+    check.texts(dev_cuts, num_text=int(has_text_stage))
+    if not trains_speech:
+        return
+    sample = [*corpus.train.sample(_NUM_SAMPLED)]
+    num_text = int(has_text_stage or plan_passes(recipe.objective).text > 0)
+    transcripts = check.texts(sample, num_text=num_text)
+    if recipe.objective.ctc_weight > 0:
+        check.alignment(sample, transcripts)
+
+
+class _Check:
+    """Checks of some utterances with the tokenizer, the front end and the model of a run."""
+
+    def __init__(self, recipe: Recipe, parts: Parts) -> None:
+        self._recipe = recipe
+        self._parts = parts
+
+    def lengths(self, durations_s: Sequence[float], speed: float = 1.0) -> Tensor:
+        """Frames or samples of speech that the speech encoder gets."""
+        length_of = self._parts.frontend.length_of
+        return torch.tensor([length_of(int(s * SAMPLING_RATE / speed)) for s in durations_s])
+
+    def texts(self, cuts: Sequence[Cut], *, num_text: int) -> Tensor:
+        """The transcripts as token ids; refuses texts that are too long."""
+        batch = make_batch(
+            [cut.id for cut in cuts],
+            self._parts.tokenizer,
+            [transcript_of(cut) for cut in cuts],
+            [translation_of(cut) for cut in cuts],
+        )
+        check_batch(self._parts.translator, batch, num_speech=0, num_text=num_text)
+        return batch.transcript
+
+    def alignment(self, cuts: Sequence[Cut], transcripts: Tensor) -> None:
+        """Refuses a model whose speech has too few states for many transcripts."""
+        translator, speeds = self._parts.translator, self._recipe.data.augment.speeds
+        needed = ctc_states_needed(transcripts, blank=translator.config.pad_token_id)
+        states = torch.stack(
+            [translator.num_states(self.lengths(_durations_s(cuts), speed)) for speed in speeds]
+        )
+        share = float((states < needed).sum() / ((needed > 0).sum() * len(speeds)).clamp_min(1))
+        if share > _MOST_UNALIGNED:
+            raise UserError(
+                "objective.ctc_weight",
+                expected="0, or a model whose speech has a state for each token of the transcript "
+                "and one between equal ones, as CTC needs",
+                found=f"{share:.0%} of the sampled transcripts with more tokens than that",
+                remedy="Remove a kernel from model.subsampler.kernel_sizes, which doubles the "
+                "states, raise data.vocab_size for fewer tokens, or set ctc_weight to 0.",
+            )
+
+
+def _durations_s(cuts: Sequence[Cut]) -> list[float]:
+    return [cut.duration for cut in cuts]
+
+
+def _check_passes_differ(recipe: Recipe, parts: Parts) -> None:
+    translator, objective = parts.translator, recipe.objective
+    was_training = translator.training
+    translator.train()
+    speech_is_random = translator.speech_encoder.is_random
+    translator.train(was_training)
+    text_is_random = has_dropout(translator.config.get_text_config())
+    for name, is_random in (
+        ("rdrop_weight", text_is_random or speech_is_random),
+        ("mt_rdrop_weight", text_is_random),
+    ):
+        if getattr(objective, name) > 0 and not is_random:
+            raise UserError(
+                f"objective.{name}",
+                expected="0 for a model without dropout, whose two passes are always the same",
+                found=getattr(objective, name),
+                remedy="Set it to 0, or model.text_model.dropout above 0.",
+            )
