@@ -10,6 +10,7 @@ import pytest
 import soundfile
 
 from horizon_st.data.collate import make_batch
+from horizon_st.data.shar_writing import write_shar
 from horizon_st.decoding.compare import compare
 from horizon_st.decoding.evaluate import evaluate
 from horizon_st.decoding.evaluation import read_evaluation
@@ -61,6 +62,21 @@ def test_the_summary_names_everything_that_makes_it_comparable(model_folder, man
     assert summary["audio_s_per_s"] == pytest.approx(summary["audio_s"] / summary["wall_s"])
     assert summary["versions"] == package_versions()
     assert summary["modality"] == "speech"
+
+
+def test_shards_score_as_the_files_they_were_made_of(model_folder, manifest, tmp_path):
+    write_shar(manifest, tmp_path / "shards", shard_size=3)
+    by_id = [
+        {sentence.id: sentence for sentence in evaluation.sentences}
+        for evaluation in (
+            evaluate(model_folder, source, tmp_path / f"out{number}", config=SEARCH)
+            for number, source in enumerate((manifest, tmp_path / "shards"))
+        )
+    ]
+    assert by_id[0].keys() == by_id[1].keys()
+    for name, sentence in by_id[0].items():
+        assert by_id[1][name].hypothesis == sentence.hypothesis
+        assert by_id[1][name].log_probability == pytest.approx(sentence.log_probability, abs=1e-2)
 
 
 @pytest.mark.parametrize("batch_size", [1, 7])

@@ -18,14 +18,20 @@ class AugmentConfig:
 
     speeds: list[float] = field(
         default_factory=lambda: [1.0],
-        metadata={"help": "speed factors, one drawn per utterance and epoch, e.g. [0.9, 1.0, 1.1]"},
+        metadata={
+            "help": "Speed factors, one drawn per utterance and epoch, e.g. [0.9, 1.0, 1.1]."
+        },
     )
-    num_frequency_masks: int = field(default=0, metadata={"help": "SpecAugment; 0 switches it off"})
-    frequency_mask_bins: int = field(default=27, metadata={"help": "widest mask, in mel bins"})
-    num_time_masks: int = field(default=0, metadata={"help": "SpecAugment; 0 switches it off"})
-    time_mask_frames: int = field(default=100, metadata={"help": "longest mask, in frames"})
+    num_frequency_masks: int = field(
+        default=0, metadata={"help": "Masks per utterance (SpecAugment); 0 switches them off."}
+    )
+    frequency_mask_bins: int = field(default=27, metadata={"help": "Widest mask, in mel bins."})
+    num_time_masks: int = field(
+        default=0, metadata={"help": "Masks per utterance (SpecAugment); 0 switches them off."}
+    )
+    time_mask_frames: int = field(default=100, metadata={"help": "Longest mask, in frames."})
     time_mask_fraction: float = field(
-        default=0.2, metadata={"help": "longest mask as a share of the utterance"}
+        default=0.2, metadata={"help": "Longest mask as a share of the utterance."}
     )
 
     def __post_init__(self) -> None:

@@ -20,51 +20,66 @@ class DataConfig:
 
     train: str = field(
         default="???",
-        metadata={"help": "manifest of the training triples, or a folder or list of shards"},
+        metadata={"help": "Manifest of the training triples, or a folder or list of shards."},
     )
-    dev: str = field(default="???", metadata={"help": "likewise for early stopping"})
+    dev: str = field(
+        default="???",
+        metadata={
+            "help": "Manifest, or shards, of the dev set, on which checkpoints are measured."
+        },
+    )
     text_pairs: str | None = field(
         default=None,
         metadata={
-            "help": "external text pairs {source, target}: .arrow of `prepare bitext`, or JSONL"
+            "help": "External text pairs {source, target}: .arrow of `prepare bitext`, or JSONL."
         },
     )
     tokenizer: str | None = field(
-        default=None, metadata={"help": "folder or hub id; None trains one of vocab_size pieces"}
+        default=None, metadata={"help": "Folder or hub id; None trains one of vocab_size pieces."}
     )
     source_language: str | None = field(
         default=None,
         metadata={
-            "help": "language code of the transcripts, as a multilingual tokenizer (M2M-100, NLLB, "
-            "mBART) spells it; not for other tokenizers"
+            "help": "Language code of the transcripts, as a multilingual tokenizer (M2M-100, NLLB, "
+            "mBART) spells it; not for other tokenizers."
         },
     )
     target_language: str | None = field(
-        default=None, metadata={"help": "likewise of the translations"}
+        default=None, metadata={"help": "Language code of the translations, likewise."}
     )
-    vocab_size: int = field(default=1000, metadata={"help": "shared unigram vocabulary"})
+    vocab_size: int = field(
+        default=1000, metadata={"help": "Pieces of the vocabulary that both languages share."}
+    )
     vocab_sample_sentences: int = field(
         default=1_000_000,
-        metadata={"help": "of more training sentences, so many make the vocabulary"},
+        metadata={"help": "The vocabulary is trained on at most so many sentences."},
     )
     high_hz: float = field(
-        default=7600.0, metadata={"help": "upper edge of the mel bins; 3800 for telephone speech"}
+        default=7600.0, metadata={"help": "Upper edge of the mel bins; 3800 for telephone speech."}
     )
     max_batch_s: float = field(
-        default=100.0, metadata={"help": "padded seconds of speech per micro-batch and process"}
+        default=100.0,
+        metadata={"help": "Seconds of speech with padding, per micro-batch and process."},
     )
-    max_batch_utterances: int | None = field(default=None, metadata={"help": "upper bound"})
+    max_batch_utterances: int | None = field(
+        default=None, metadata={"help": "Most utterances of a micro-batch, whatever their length."}
+    )
     max_batch_tokens: int = field(
-        default=2000, metadata={"help": "padded source tokens per micro-batch of text pairs"}
+        default=2000,
+        metadata={"help": "Source tokens with padding, per micro-batch of text pairs."},
     )
-    num_buckets: int = field(default=8, metadata={"help": "length buckets"})
+    num_buckets: int = field(
+        default=8, metadata={"help": "Buckets of similar length that batches are drawn from."}
+    )
     shar_buffer: int = field(
         default=2000,
-        metadata={"help": "utterances of Shar in memory, with their audio, to shuffle and bucket"},
+        metadata={"help": "Utterances of Shar in memory, with their audio, to shuffle and bucket."},
     )
-    num_workers: int = field(default=0, metadata={"help": "processes that load audio"})
+    num_workers: int = field(
+        default=0, metadata={"help": "Processes that load audio; 0 loads in the training process."}
+    )
     cache_gb: float = field(
-        default=1.0, metadata={"help": "memory for features kept between epochs, per process"}
+        default=1.0, metadata={"help": "Memory for features kept between epochs, per process."}
     )
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 

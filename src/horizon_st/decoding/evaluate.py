@@ -9,11 +9,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from lhotse.cut import MonoCut
-
+from horizon_st.data.audio import Cut
 from horizon_st.data.collate import Batch, Collator, FeatureCache, make_batch
 from horizon_st.data.files import make_folder
-from horizon_st.data.manifest import read_manifest, transcript_of, translation_of
+from horizon_st.data.manifest import transcript_of, translation_of
+from horizon_st.data.shar import files_to_fingerprint, open_cuts
 from horizon_st.decoding.evaluation import Evaluation, Sentence, write_evaluation
 from horizon_st.decoding.generate import DecodingConfig, Hypothesis, Modality, translate
 from horizon_st.decoding.scoring import SentenceScores, build_metrics, score, score_sentences
@@ -47,7 +47,8 @@ def evaluate(
 
     Args:
         model_dir: folder or hub id of the model.
-        manifest: cuts with a translation each; for `modality="text"` with a transcript each too.
+        manifest: cuts, or shards of them, with a translation each; for `modality="text"` with a
+            transcript each too.
         out_dir: made where missing; an evaluation in it is replaced when the new one is complete.
         config: the search; the default search when None.
         modality: translate the speech, or the transcripts (to see what the MT path has kept).
@@ -64,7 +65,7 @@ def evaluate(
     """
     config = config or DecodingConfig()
     build_metrics(lowercase=lowercase, tokenize=tokenize)  # refuses before hours of decoding
-    cuts = list(read_manifest(manifest))
+    cuts = list(open_cuts(manifest))
     make_folder(out_dir)  # for the same reason
     trained = load_trained_model(model_dir, device=device)
     started = time.monotonic()
@@ -83,7 +84,7 @@ def evaluate(
         **_speed(cuts, wall_s, modality),
         "device": str(trained.model.device),
         "model": {"source": str(model_dir), "sha256": weights_fingerprint(trained.folder)},
-        "manifest": {"path": str(manifest), "sha256": fingerprint(manifest)},
+        "manifest": {"path": str(manifest), "sha256": fingerprint(*files_to_fingerprint(manifest))},
         "versions": package_versions(),
     }
     evaluation = Evaluation(summary, _sentences(cuts, hypotheses, per_sentence))
@@ -92,7 +93,7 @@ def evaluate(
 
 
 def _sentences(
-    cuts: list[MonoCut], hypotheses: dict[str, Hypothesis], scores: SentenceScores
+    cuts: list[Cut], hypotheses: dict[str, Hypothesis], scores: SentenceScores
 ) -> list[Sentence]:
     return [
         Sentence(
@@ -112,7 +113,7 @@ def _sentences(
 
 def _decode(
     trained: TrainedModel,
-    cuts: list[MonoCut],
+    cuts: list[Cut],
     config: DecodingConfig,
     modality: Modality,
     on_decoded: OnDecoded | None,
@@ -138,7 +139,7 @@ def _decode(
 
 
 def _batches(
-    trained: TrainedModel, cuts: list[MonoCut], batch_size: int, modality: Modality
+    trained: TrainedModel, cuts: list[Cut], batch_size: int, modality: Modality
 ) -> Iterator[Batch]:
     """Batches of similar length; the longest come first: what does not fit fails at once."""
     collate = Collator(FeatureCache(trained.frontend, max_bytes=0), trained.tokenizer)
@@ -156,7 +157,7 @@ def _batches(
             )
 
 
-def _speed(cuts: list[MonoCut], wall_s: float, modality: Modality) -> dict[str, float]:
+def _speed(cuts: list[Cut], wall_s: float, modality: Modality) -> dict[str, float]:
     audio_s = float(sum(cut.duration for cut in cuts))
     speed = {"wall_s": wall_s, "sentences_per_s": len(cuts) / wall_s}
     if modality == "speech":

@@ -36,23 +36,23 @@ Modality = Literal["speech", "text"]
 class DecodingConfig:
     """How translations are searched for; the same for every batch size."""
 
-    beam_size: int = field(default=5, metadata={"help": "hypotheses kept; 1 is greedy search"})
+    beam_size: int = field(default=5, metadata={"help": "Hypotheses kept; 1 is greedy search."})
     length_penalty: float = field(
         default=1.0,
-        metadata={"help": "log probability is divided by tokens**this; more gives longer output"},
+        metadata={"help": "Log probability is divided by tokens**this; more gives longer output."},
     )
-    max_tokens: int = field(default=200, metadata={"help": "most tokens of a translation"})
+    max_tokens: int = field(default=200, metadata={"help": "Most tokens of a translation."})
     max_tokens_base: int = field(
-        default=20, metadata={"help": "most tokens = this + max_tokens_per_state * encoder states"}
+        default=20, metadata={"help": "Most tokens = this + max_tokens_per_state * encoder states."}
     )
     max_tokens_per_state: float = field(
         default=2.0,
         metadata={"help": "0 leaves max_tokens_base alone, whatever the input's length"},
     )
     no_repeat_ngram_size: int = field(
-        default=0, metadata={"help": "n-grams that may not occur twice; 0 allows repetition"}
+        default=0, metadata={"help": "N-grams that may not occur twice; 0 allows repetition."}
     )
-    batch_size: int = field(default=16, metadata={"help": "utterances decoded at once"})
+    batch_size: int = field(default=16, metadata={"help": "Utterances decoded at once."})
 
     def __post_init__(self) -> None:
         """Refuse values out of range."""

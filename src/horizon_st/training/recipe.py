@@ -34,32 +34,46 @@ class StageConfig:
     """One stage of training: how long, how fast, when to look and what to keep."""
 
     max_steps: int = field(
-        default=10_000, metadata={"help": "optimiser updates; 0 skips the stage"}
+        default=10_000, metadata={"help": "Optimiser updates; 0 skips the stage."}
     )
-    learning_rate: float = field(default=1e-4, metadata={"help": "the highest"})
+    learning_rate: float = field(
+        default=1e-4, metadata={"help": "Highest learning rate, reached after the warm-up."}
+    )
     schedule: Literal["inverse_sqrt", "cosine", "constant"] = field(
-        default="inverse_sqrt", metadata={"help": "after the warm-up"}
+        default="inverse_sqrt", metadata={"help": "Course of the learning rate after the warm-up."}
     )
-    warmup_steps: int = field(default=4000, metadata={"help": "linear rise from 0"})
-    weight_decay: float = field(default=1e-4, metadata={"help": "decoupled (AdamW)"})
-    beta2: float = field(default=0.98, metadata={"help": "Adam's; beta1 is 0.9"})
-    clip_norm: float = field(default=10.0, metadata={"help": "gradient norm; 0 switches it off"})
-    accumulation: int = field(default=1, metadata={"help": "micro-batches per update and process"})
-    validate_every_steps: int = field(default=1000, metadata={"help": "validation and checkpoint"})
+    warmup_steps: int = field(
+        default=4000, metadata={"help": "Updates in which the learning rate rises from 0."}
+    )
+    weight_decay: float = field(default=1e-4, metadata={"help": "Decoupled weight decay (AdamW)."})
+    beta2: float = field(default=0.98, metadata={"help": "Adam's beta2; beta1 is 0.9."})
+    clip_norm: float = field(
+        default=10.0,
+        metadata={"help": "Gradients of a larger norm are scaled down to it; 0 switches it off."},
+    )
+    accumulation: int = field(default=1, metadata={"help": "Micro-batches per update and process."})
+    validate_every_steps: int = field(
+        default=1000, metadata={"help": "Updates between validations, each with a checkpoint."}
+    )
     metric: Literal["bleu", "loss"] = field(
-        default="loss", metadata={"help": "dev figure that ranks checkpoints and stops training"}
+        default="loss", metadata={"help": "Dev figure that ranks checkpoints and stops training."}
     )
     patience: int = field(
-        default=0, metadata={"help": "validations without gain before stopping; 0 never stops"}
+        default=0,
+        metadata={"help": "Validations without gain before training stops; 0 never stops."},
     )
-    keep_newest: int = field(default=10, metadata={"help": "checkpoints"})
-    keep_best: int = field(default=1, metadata={"help": "checkpoints, besides the newest"})
+    keep_newest: int = field(default=10, metadata={"help": "Newest checkpoints that are kept."})
+    keep_best: int = field(default=1, metadata={"help": "Best checkpoints that are kept besides."})
     average: int = field(
         default=10,
-        metadata={"help": "checkpoints averaged at the end; fewer if patience ended it before"},
+        metadata={"help": "Checkpoints averaged at the end; fewer if patience ended it before."},
     )
-    average_of: Literal["last", "best"] = field(default="last", metadata={"help": "which"})
-    log_every_steps: int = field(default=50, metadata={"help": "of training figures"})
+    average_of: Literal["last", "best"] = field(
+        default="last", metadata={"help": "Whether the last or the best checkpoints are averaged."}
+    )
+    log_every_steps: int = field(
+        default=50, metadata={"help": "Updates between records of the training figures."}
+    )
 
     def check(self, place: str) -> None:
         """Refuses values out of range and combinations that cannot be.
@@ -159,21 +173,24 @@ class StagesConfig:
 class Recipe:
     """One run."""
 
-    name: str = field(default="???", metadata={"help": "of the run, in records and pictures"})
-    seed: int = field(default=1, metadata={"help": "of weights, order, dropout and augmentation"})
+    name: str = field(default="???", metadata={"help": "Name of the run, in records and pictures."})
+    seed: int = field(
+        default=1, metadata={"help": "Seed of weights, order, dropout and augmentation."}
+    )
     precision: Literal["auto", "fp32", "bf16", "fp16"] = field(
-        default="auto", metadata={"help": "auto: bf16 where the hardware multiplies fast in it"}
+        default="auto",
+        metadata={"help": "auto takes bf16 where the hardware multiplies fast in it, else fp32."},
     )
     initial_model: Optional[str] = field(  # noqa: UP045
         default=None,
         metadata={
-            "help": "a model trained here to start from, with its tokenizer and languages; a "
-            "model section beside it must have its shape, and gives the dropout from now on"
+            "help": "A model trained here to start from, with its tokenizer and languages; a "
+            "model section beside it must have its shape, and gives the dropout from now on."
         },
     )
     trackers: list[str] = field(
         default_factory=lambda: ["tensorboard"],
-        metadata={"help": "any of tensorboard, wandb, mlflow"},
+        metadata={"help": "Where figures are sent: any of tensorboard, wandb, mlflow."},
     )
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
