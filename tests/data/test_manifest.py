@@ -6,7 +6,8 @@ import json
 import pytest
 from lhotse import CutSet
 
-from horizon_st.data.manifest import TRANSLATION_KEY, read_manifest, transcript_of, translation_of
+from horizon_st.data.cut_checks import TRANSLATION_KEY
+from horizon_st.data.manifest import read_manifest, transcript_of, translation_of
 from horizon_st.errors import UserError
 
 

@@ -11,8 +11,9 @@ from rich.console import Console
 from rich.markup import escape
 from typer.core import TyperGroup
 
-from horizon_st.cli.corpora import new, prepare, shard, validate
+from horizon_st.cli.corpora import new, shard, validate
 from horizon_st.cli.models import compare, demo, evaluate, keys, train, translate
+from horizon_st.cli.prepare import prepare
 from horizon_st.cli.terminal import is_main
 from horizon_st.errors import UserError
 

@@ -26,8 +26,9 @@ from lhotse.shar.readers.tar import iterate_tarfile_pairwise
 from lhotse.shar.utils import fill_shar_placeholder
 
 from horizon_st.data.audio import Cut
+from horizon_st.data.cut_checks import find_faults, to_cut
 from horizon_st.data.cuts import Cuts
-from horizon_st.data.manifest import find_faults, read_manifest, to_cut
+from horizon_st.data.manifest import read_manifest
 from horizon_st.errors import UserError
 
 _LIST_SUFFIXES = (".yaml", ".yml")

@@ -16,8 +16,8 @@ from lhotse.audio import AudioSource
 from lhotse.cut import MonoCut, MultiCut
 
 from horizon_st.data.audio import SHORTEST_S, audio_info
+from horizon_st.data.cut_checks import END_TOLERANCE_S, TRANSLATION_KEY
 from horizon_st.data.files import is_file, whole_file
-from horizon_st.data.manifest import END_TOLERANCE_S, TRANSLATION_KEY
 from horizon_st.errors import UserError
 
 LEFT_OUT_FILE = "left_out.jsonl"

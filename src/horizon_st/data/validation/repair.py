@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from horizon_st.data.audio import SHORTEST_S, audio_info
+from horizon_st.data.cut_checks import END_TOLERANCE_S, TRANSLATION_KEY
 from horizon_st.data.files import whole_file
-from horizon_st.data.manifest import END_TOLERANCE_S, TRANSLATION_KEY
 from horizon_st.data.validation.columns import id_fingerprint
 from horizon_st.data.validation.manifests import (
     DROPPED_FILE,

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from horizon_st.data.audio import SHORTEST_S, Cut
+from horizon_st.data.cut_checks import TRANSLATION_KEY, find_faults, to_cut
 from horizon_st.data.files import decode_line, read_raw_lines
 from horizon_st.data.jsonl import parse_json
-from horizon_st.data.manifest import TRANSLATION_KEY, find_faults, to_cut
 from horizon_st.data.validation.manifests import TEST_RANK, held_out_rank, split_name
 from horizon_st.data.validation.problems import KINDS, Problem
 from horizon_st.errors import UserError
