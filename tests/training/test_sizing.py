@@ -3,7 +3,9 @@
 import dataclasses
 import math
 
+import numpy as np
 import pytest
+import yaml
 
 from horizon_st.config import load_config
 from horizon_st.data.manifest import read_manifest, transcript_of, translation_of
@@ -11,33 +13,34 @@ from horizon_st.data.text import train_tokenizer
 from horizon_st.data.text_pairs import write_text_pairs
 from horizon_st.errors import UserError
 from horizon_st.training.recipe import Recipe
-from horizon_st.training.sizing import CorpusSize, measure_corpus, size_recipe
+from horizon_st.training.sizing import CorpusSize, has_too_long, measure_corpus, size_recipe
 
 MBOSHI = CorpusSize(
     hours=4.02,
+    long_s=6.0,
     longest_s=9.8,
     num_utterances=4616,
     num_transcribed=4616,
+    dev_is_transcribed=True,
     characters_per_s=9.5,
     num_words=66_406,
-    num_types=11_023,
-    num_characters=55,
+    most_pieces=10_000,
     num_text_pairs=0,
 )
 HOURS = [0.05, 0.5, 3, 11, 12, 50, 150, 500, 5000]
 
 
 def of_hours(hours, **changes):
-    """A corpus like Mboshi of another size; words grow with it, and types as Heaps' law has it."""
+    """A corpus like Mboshi of another size."""
     factor = hours / MBOSHI.hours
-    return dataclasses.replace(
-        MBOSHI,
-        hours=hours,
-        num_utterances=math.ceil(MBOSHI.num_utterances * factor),
-        num_words=math.ceil(MBOSHI.num_words * factor),
-        num_types=math.ceil(MBOSHI.num_types * factor**0.6),
-        **changes,
-    )
+    num_utterances = math.ceil(MBOSHI.num_utterances * factor)
+    scaled = {
+        "hours": hours,
+        "num_utterances": num_utterances,
+        "num_transcribed": num_utterances,
+        "num_words": math.ceil(MBOSHI.num_words * factor),
+    }
+    return dataclasses.replace(MBOSHI, **(scaled | changes))
 
 
 @pytest.fixture
@@ -58,7 +61,7 @@ def load(tmp_path):
 def test_every_recipe_loads(load, tmp_path, hours, num_text_pairs, is_transcribed):
     size = of_hours(hours, num_text_pairs=num_text_pairs)
     if not is_transcribed:
-        size = dataclasses.replace(size, num_transcribed=0, characters_per_s=0.0)
+        size = dataclasses.replace(size, num_transcribed=1, characters_per_s=0.0)
     recipe = load(size)
     assert recipe.name == "my corpus: 1"
     assert recipe.data.train == str(tmp_path / "a b" / "train.jsonl")
@@ -90,8 +93,25 @@ def test_fast_speech_gets_more_states(load):
     assert kernels == [3, 2]
 
 
-def test_a_batch_has_room_for_the_longest_utterance(load):
-    assert load(of_hours(4, longest_s=90.0)).data.max_batch_s >= 4 * 90 / 0.9
+def test_a_batch_has_room_for_long_utterances_but_not_for_an_outlier(load):
+    size = of_hours(4, long_s=90.0, longest_s=91.0)
+    assert load(size).data.max_batch_s >= 4 * 90 / 0.9
+    assert not has_too_long(size)
+    outlier = of_hours(4, long_s=6.0, longest_s=1800.0)
+    assert load(outlier).data.max_batch_s == 100
+    assert has_too_long(outlier)
+
+
+def test_without_transcripts_in_the_dev_set_no_text_stage_is_planned(load):
+    recipe = load(of_hours(4, dev_is_transcribed=False, num_text_pairs=1000))
+    assert recipe.stages.trained == ["st"]
+    assert recipe.objective.ctc_weight > 0
+
+
+def test_marks_of_comments_in_a_path_stay_in_it(tmp_path):
+    folder = tmp_path / "my # corpus"
+    text = size_recipe("x", folder, MBOSHI)
+    assert yaml.safe_load(text)["data"]["train"] == str(folder / "train.jsonl")
 
 
 def test_a_corpus_is_measured(corpus):
@@ -102,11 +122,11 @@ def test_a_corpus_is_measured(corpus):
     (corpus / "text_pairs.arrow").unlink()
     assert size.hours == pytest.approx(sum(cut.duration for cut in cuts) / 3600)
     assert size.longest_s == max(cut.duration for cut in cuts)
+    assert size.long_s == pytest.approx(np.quantile([cut.duration for cut in cuts], 0.99))
     assert size.num_utterances == len(cuts)
     assert size.num_transcribed == sum(transcript_of(cut) is not None for cut in cuts)
     assert size.num_words == len(" ".join(texts).split())
-    assert size.num_types == len(set(" ".join(texts).split()))
-    assert size.num_characters == len(set("".join(texts).replace(" ", "")))
+    assert size.dev_is_transcribed
     assert size.num_text_pairs == 3
 
 
@@ -117,8 +137,10 @@ def test_missing_manifests_are_named(tmp_path):
         measure_corpus(tmp_path)
 
 
-def test_the_vocabulary_can_be_filled(load, corpus):
+def test_the_vocabulary_can_be_filled_and_no_larger_one(corpus):
     cuts = list(read_manifest(corpus / "train.jsonl"))
     texts = [text for cut in cuts for text in (transcript_of(cut), translation_of(cut)) if text]
-    recipe = load(measure_corpus(corpus))
-    assert len(train_tokenizer(texts * 3, recipe.data.vocab_size)) == recipe.data.vocab_size
+    most = measure_corpus(corpus).most_pieces
+    assert len(train_tokenizer(texts, most)) == most
+    with pytest.raises(UserError, match="too high"):
+        train_tokenizer(texts, most + 1)

@@ -71,8 +71,8 @@ def new(
     manifest: Annotated[Path, typer.Option(help="Folder with train.jsonl and dev.jsonl.")],
 ) -> None:
     """Write a commented recipe that is sized for a corpus."""
-    from horizon_st.data.files import whole_file
-    from horizon_st.training.sizing import measure_corpus, size_recipe
+    from horizon_st.data.files import make_folder, whole_file
+    from horizon_st.training.sizing import batch_s, has_too_long, measure_corpus, size_recipe
 
     path = Path(f"{name.removesuffix('.yaml')}.yaml")
     if path.exists():
@@ -84,8 +84,15 @@ def new(
         )
     size = measure_corpus(manifest)
     text = size_recipe(path.stem, manifest, size)
+    make_folder(path.parent)
     with whole_file(path) as file:
         file.write(text)
+    if has_too_long(size):
+        console.print(
+            f"[yellow]The longest utterance, {size.longest_s:.0f} s, does not fit a batch of "
+            f"{batch_s(size)} s: cut or remove such, or raise data.max_batch_s.[/]",
+            soft_wrap=True,
+        )
     console.print(
         f"{path}: a recipe for {size.hours:.1f} hours of speech. Read it, then\n"
         f"  horizon-st train {path}",

@@ -47,12 +47,30 @@ def train_tokenizer(
     Raises:
         UserError: there is no text, or too little of it for so many pieces.
     """
+    return _to_fast_tokenizer(_train_pieces(sentences, vocab_size, character_coverage))
+
+
+def most_pieces(sentences: Iterable[str], limit: int) -> int:
+    """The size of the largest vocabulary that the sentences can fill, up to a limit."""
+    model = _train_pieces(sentences, limit, character_coverage=1.0, may_be_smaller=True)
+    return len(sentencepiece.SentencePieceProcessor(model_proto=model))
+
+
+def _train_pieces(
+    sentences: Iterable[str],
+    vocab_size: int,
+    character_coverage: float,
+    *,
+    may_be_smaller: bool = False,
+) -> bytes:
+    """The model of sentencepiece."""
     model = io.BytesIO()
     try:
         sentencepiece.SentencePieceTrainer.train(
             sentence_iterator=map(_NORMALIZER.normalize_str, sentences),
             model_writer=model,
             vocab_size=vocab_size,
+            hard_vocab_limit=not may_be_smaller,
             character_coverage=character_coverage,
             model_type="unigram",
             normalization_rule_name="identity",
@@ -74,7 +92,7 @@ def train_tokenizer(
             found=f"{vocab_size} ({_reason(error)})",
             remedy="Change data.vocab_size accordingly, or add text.",
         ) from error
-    return _to_fast_tokenizer(model.getvalue())
+    return model.getvalue()
 
 
 def load_tokenizer(folder_or_hub_id: str | Path) -> PreTrainedTokenizerBase:

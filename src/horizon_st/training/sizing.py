@@ -1,36 +1,48 @@
 """A corpus -> a commented recipe of its size, so that nobody begins with an empty file.
 
 The sizes are starting points: small models and few pieces for a few hours of speech, the published
-size for hundreds. What was measured behind them stands in ``docs/recipes.md``.
+size for hundreds.
 """
 
 from __future__ import annotations
 
 import math
+from array import array
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import yaml
 
 from horizon_st.data.manifest import read_manifest, transcript_of, translation_of
+from horizon_st.data.text import most_pieces
 from horizon_st.data.text_pairs import TextPairs
 from horizon_st.errors import UserError
+from horizon_st.recipes import FOLDER
 
 PAIRS_FILE = "text_pairs.arrow"
+_TEMPLATE = FOLDER / "sized.template"
 _SECONDS_PER_HOUR = 3600
+_LONG_QUANTILE = 0.99
+_SLOWEST = 0.9
+"""Of the speeds in the template: it makes utterances so much longer."""
+_LONGEST_PER_BATCH = 4
+"""A batch holds at least so many of the utterances that only one in a hundred exceeds."""
+_LEAST_TRANSCRIBED = 0.1
+"""Share of utterances with a transcript from which on the text terms are worth their pass."""
 _CHARACTERS_PER_PIECE = 2.5
 """Of transcripts, with a few hundred to a few thousand pieces."""
 _STATES_PER_PIECE = 2.0
 """CTC needs a state for every piece and one between equal ones, and learns faster with room."""
 _FRAMES_PER_S = 100
-_NOT_CHARACTERS = 6
-"""Pieces of every vocabulary that are no characters: four with a special role, and the blank."""
-_COMMENT_COLUMN = 29
-_LONGEST_PER_BATCH = 4
-"""A batch holds at least so many of the longest utterance at the slowest speed, 0.9."""
 _WORDS_PER_PIECE = 80
 """Running words of text that a piece of the vocabulary should have been seen in."""
+_MOST_PIECES = 10_000
+_NUM_SENTENCES = 20_000
+"""Read to find how many pieces the text can fill, which only small corpora need to know."""
+_COMMENT_COLUMN = 29
 
 
 @dataclass
@@ -39,29 +51,31 @@ class CorpusSize:
 
     Attributes:
         hours: of training speech.
-        longest_s: the longest training utterance.
+        long_s: the duration that one training utterance in a hundred exceeds.
+        longest_s: of the longest training utterance.
         num_utterances: of the training part.
         num_transcribed: those with a transcript.
+        dev_is_transcribed: whether some dev utterance has a transcript.
         characters_per_s: of the transcripts.
         num_words: running words of transcripts and translations.
-        num_types: different words of both.
-        num_characters: different characters of both.
+        most_pieces: of a vocabulary that the text can fill, up to 10,000.
         num_text_pairs: without speech.
     """
 
     hours: float
+    long_s: float
     longest_s: float
     num_utterances: int
     num_transcribed: int
+    dev_is_transcribed: bool
     characters_per_s: float
     num_words: int
-    num_types: int
-    num_characters: int
+    most_pieces: int
     num_text_pairs: int
 
 
 class _Shape(NamedTuple):
-    """A model and its training for corpora of up to so many hours."""
+    """A model and its training for corpora of less than so many hours."""
 
     hours: float
     d_model: int
@@ -85,7 +99,7 @@ _SHAPES = (
 
 
 def measure_corpus(folder: Path) -> CorpusSize:
-    """The size of the training part that `prepare` wrote into a folder.
+    """The size of the corpus that `prepare` wrote into a folder.
 
     Raises:
         UserError: there is no ``train.jsonl`` or no ``dev.jsonl``, or one is damaged.
@@ -96,34 +110,39 @@ def measure_corpus(folder: Path) -> CorpusSize:
                 str(folder / name),
                 expected="the manifests train.jsonl and dev.jsonl",
                 found="no such file",
-                remedy="Make them with `horizon-st prepare`, or name the folder that holds them.",
+                remedy="Make them with `horizon-st prepare` (for a table without a dev split, with "
+                "--dev-share), or name the folder that holds them.",
             )
-    seconds = transcribed_s = longest_s = 0.0
-    num_utterances = num_transcribed = num_characters = num_words = 0
-    types: set[str] = set()
+    durations = array("d")
+    sentences: list[str] = []
+    num_transcribed = num_characters = num_words = 0
+    transcribed_s = 0.0
     for cut in read_manifest(folder / "train.jsonl"):
-        transcript = transcript_of(cut)
-        num_utterances += 1
-        seconds += cut.duration
-        longest_s = max(longest_s, cut.duration)
-        words = f"{transcript or ''} {translation_of(cut)}".split()
-        num_words += len(words)
-        types.update(words)
-        if transcript is not None:
+        durations.append(cut.duration)
+        texts = [text for text in (transcript_of(cut), translation_of(cut)) if text is not None]
+        num_words += sum(len(text.split()) for text in texts)
+        if len(sentences) < _NUM_SENTENCES:
+            sentences += texts
+        if len(texts) == 2:
             num_transcribed += 1
+            num_characters += len(texts[0])
             transcribed_s += cut.duration
-            num_characters += len(transcript)
-    pairs = folder / PAIRS_FILE
+    num_pairs = 0
+    if (folder / PAIRS_FILE).is_file():
+        pairs = TextPairs(folder / PAIRS_FILE)
+        num_pairs = len(pairs)
+        sentences += [text for pair in pairs[:_NUM_SENTENCES] for text in pair]
     return CorpusSize(
-        hours=seconds / _SECONDS_PER_HOUR,
-        longest_s=longest_s,
-        num_utterances=num_utterances,
+        hours=sum(durations) / _SECONDS_PER_HOUR,
+        long_s=float(np.quantile(durations, _LONG_QUANTILE)),
+        longest_s=max(durations),
+        num_utterances=len(durations),
         num_transcribed=num_transcribed,
+        dev_is_transcribed=any(map(transcript_of, read_manifest(folder / "dev.jsonl"))),
         characters_per_s=num_characters / transcribed_s if transcribed_s else 0.0,
         num_words=num_words,
-        num_types=len(types),
-        num_characters=len(set().union(*types)),
-        num_text_pairs=len(TextPairs(pairs)) if pairs.is_file() else 0,
+        most_pieces=most_pieces(islice(sentences, 2 * _NUM_SENTENCES), _MOST_PIECES),
+        num_text_pairs=num_pairs,
     )
 
 
@@ -136,110 +155,70 @@ def size_recipe(name: str, folder: Path, size: CorpusSize) -> str:
         size: of the corpus, from `measure_corpus`.
     """
     shape = next(shape for shape in _SHAPES if size.hours < shape.hours)
-    has_transcripts = size.num_transcribed > 0
-    max_batch_s = max(shape.max_batch_s, math.ceil(_LONGEST_PER_BATCH * size.longest_s / 0.9))
+    uses_text = size.num_transcribed >= _LEAST_TRANSCRIBED * size.num_utterances
+    max_batch_s = batch_s(size)
     steps_per_epoch = size.hours * _SECONDS_PER_HOUR / (max_batch_s * shape.accumulation)
     steps = _round(max(1500, shape.epochs * steps_per_epoch))
-    text_steps = _round(max(700, steps / 3)) if has_transcripts else 0
-    vocab_size = _vocab_size(size)
+    text_steps = _round(max(700, steps / 3)) if uses_text and size.dev_is_transcribed else 0
+    external_steps = 0
+    if size.num_text_pairs and size.dev_is_transcribed:
+        external_steps = _round(min(50_000, max(700, size.num_text_pairs / 30)))
     kernels = [5, 5, 5] if _fits(size, num_convolutions=3) else [5, 5]
-    states_per_s = _FRAMES_PER_S / 2 ** len(kernels)
-    quoted = {
-        key: yaml.safe_dump(str(value), allow_unicode=True, width=math.inf).splitlines()[0]
-        for key, value in (
-            ("name", name),
-            ("train", folder / "train.jsonl"),
-            ("dev", folder / "dev.jsonl"),
-            ("text_pairs", folder / PAIRS_FILE),
-        )
-    }
-    pairs_line = (
-        f"text_pairs: {quoted['text_pairs']} # {size.num_text_pairs:,} pairs without speech"
-        if size.num_text_pairs
-        else "# text_pairs: text_pairs.arrow # of `horizon-st prepare bitext`; they help most"
+    text = _TEMPLATE.read_text(encoding="utf-8").format(
+        **(shape._asdict() | vars(size)),
+        name=name,
+        quoted_name=_quoted(name),
+        train=_quoted(folder / "train.jsonl"),
+        dev=_quoted(folder / "dev.jsonl"),
+        pairs_line=_pairs_line(folder, size),
+        vocab_size=_vocab_size(size),
+        batch_s=max_batch_s,
+        ffn_dim=4 * shape.d_model,
+        mid_channels=max(256, 2 * shape.d_model),
+        kernels=kernels,
+        states_per_s=_FRAMES_PER_S / 2 ** len(kernels),
+        mt_weight=0.5 if uses_text else 0,
+        text_weight=1 if uses_text else 0,
+        external_steps=external_steps,
+        external_warmup=external_steps // 10,
+        external_interval=max(1, external_steps // 5),
+        text_steps=text_steps,
+        text_warmup=text_steps // 10,
+        text_interval=max(1, text_steps // 5),
+        steps=steps,
+        warmup=steps // 10,
+        interval=max(1, steps // 20),
+        num_epochs=steps / steps_per_epoch,
     )
-    external_steps = (
-        _round(min(50_000, max(700, size.num_text_pairs / 30))) if size.num_text_pairs else 0
-    )
-    text = f"""\
-# Made by `horizon-st new` for {size.hours:.1f} hours of speech: {size.num_utterances:,} utterances,
-# {size.num_transcribed:,} with a transcript. Every value is a starting point;
-# `horizon-st keys` explains all of them.
-#   horizon-st train {name}.yaml
-# Try other values without editing: horizon-st train {name}.yaml objective.rdrop_weight=1 --out DIR
-name: {quoted["name"]}
-seed: 1
-precision: auto # bf16 where the hardware multiplies fast in it
-data:
-  train: {quoted["train"]}
-  dev: {quoted["dev"]}
-  {pairs_line}
-  vocab_size: {vocab_size} # pieces shared by both languages; {size.num_words:,} words of text
-  max_batch_s: {max_batch_s} # less if memory is short; then raise stages.st.accumulation
-  augment:
-    speeds: [0.9, 1.0, 1.1] # each utterance at another speed in each epoch
-    num_frequency_masks: 2 # SpecAugment; 0 for both with a pretrained encoder
-    frequency_mask_bins: 15
-    num_time_masks: 2
-    time_mask_frames: 40
-model:
-  # speech_encoder: {{pretrained: facebook/hubert-base-ls960}} # worth more than all below
-  subsampler:
-    kernel_sizes: {kernels} # {states_per_s:g} states a second; [5, 5] with a pretrained encoder
-    mid_channels: {max(256, 2 * shape.d_model)}
-  text_model:
-    architecture: m2m_100
-    encoder_layers: {shape.encoder_layers}
-    decoder_layers: {shape.decoder_layers}
-    d_model: {shape.d_model}
-    ffn_dim: {4 * shape.d_model}
-    num_heads: {shape.num_heads}
-    dropout: {shape.dropout} # the less data, the more
-objective: # quality peaks at some total strength of the next three
-  mt_weight: {0.5 if has_transcripts else 0} # less regularises more: text is a view of the speech
-  consistency_weight: {1 if has_transcripts else 0} # speech and transcript should agree
-  rdrop_weight: 3 # two dropout passes over the speech should agree; costs a pass
-  ctc_weight: {1 if has_transcripts else 0} # learns the alignment; needs transcripts
-decoding:
-  beam_size: 5
-  batch_size: 50
-stages:
-  mt_external: # text pairs without speech
-    max_steps: {external_steps}
-    learning_rate: {shape.learning_rate:g}
-    schedule: cosine
-    warmup_steps: {external_steps // 10}
-    validate_every_steps: {max(1, external_steps // 5)}
-    keep_newest: 1
-    average: 1
-  mt_in_domain: # transcripts and translations of the training speech
-    max_steps: {text_steps}
-    learning_rate: {shape.learning_rate:g}
-    schedule: cosine
-    warmup_steps: {text_steps // 10}
-    validate_every_steps: {max(1, text_steps // 5)}
-    keep_newest: 1
-    average: 1
-  st: # speech and text together
-    max_steps: {steps} # about {steps / steps_per_epoch:.0f} epochs
-    learning_rate: {shape.learning_rate:g}
-    schedule: cosine
-    warmup_steps: {steps // 10}
-    accumulation: {shape.accumulation}
-    validate_every_steps: {max(1, steps // 20)}
-    metric: bleu
-    keep_newest: 5
-    average: 5 # checkpoints, at the end
-"""
     return _align_comments(text)
+
+
+def batch_s(size: CorpusSize) -> int:
+    """Seconds of speech of a micro-batch: `data.max_batch_s` of the recipe."""
+    shape = next(shape for shape in _SHAPES if size.hours < shape.hours)
+    return max(shape.max_batch_s, math.ceil(_LONGEST_PER_BATCH * size.long_s / _SLOWEST))
+
+
+def has_too_long(size: CorpusSize) -> bool:
+    """Whether the longest utterance alone is more than a micro-batch."""
+    return size.longest_s / _SLOWEST > batch_s(size)
+
+
+def _pairs_line(folder: Path, size: CorpusSize) -> str:
+    if not size.num_text_pairs:
+        return "# text_pairs: text_pairs.arrow # of `horizon-st prepare bitext`; they help most"
+    return f"text_pairs: {_quoted(folder / PAIRS_FILE)}\t# {size.num_text_pairs:,} without speech"
+
+
+def _quoted(value: object) -> str:
+    """The value as a YAML scalar on one line."""
+    return yaml.safe_dump(str(value), allow_unicode=True, width=math.inf).splitlines()[0]
 
 
 def _vocab_size(size: CorpusSize) -> int:
     """Few enough pieces that each is seen often, and that the text can fill them."""
     words = size.num_words + 20 * size.num_text_pairs
-    wanted = min(words / _WORDS_PER_PIECE, 0.6 * size.num_types, 10_000)
-    fewest, most = 1.5 * size.num_characters + 50, 0.7 * (size.num_types + size.num_characters)
-    return max(_round(min(max(wanted, fewest), most)), size.num_characters + _NOT_CHARACTERS)
+    return min(max(200, _round(words / _WORDS_PER_PIECE)), size.most_pieces, _MOST_PIECES)
 
 
 def _fits(size: CorpusSize, *, num_convolutions: int) -> bool:
@@ -256,10 +235,9 @@ def _round(number: float) -> int:
 
 
 def _align_comments(text: str) -> str:
-    """The same YAML with the comments behind values in one column, where they fit."""
-    lines = []
-    for line in text.splitlines():
-        value, mark, comment = line.partition(" # ")
-        is_behind_value = mark and value.strip() and not value.lstrip().startswith("#")
-        lines.append(f"{value:<{_COMMENT_COLUMN}} # {comment}" if is_behind_value else line)
-    return "\n".join(lines) + "\n"
+    """The same YAML with the comments behind values, which a tab sets off, in one column."""
+    lines = [line.partition("\t") for line in text.splitlines()]
+    return "".join(
+        f"{value:<{_COMMENT_COLUMN}} {comment}\n" if comment else f"{value}\n"
+        for value, _, comment in lines
+    )
