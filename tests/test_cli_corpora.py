@@ -103,6 +103,47 @@ def test_damage_is_shown_and_mended(run, table, tmp_path):
     assert run("validate", "mended", "--workers", "0")[0] == 0
 
 
+def test_a_split_that_is_lost_ends_with_status_1(run, table, tmp_path):
+    run("prepare", "tsv", table, "corpus")
+    for number in range(10):
+        (tmp_path / f"{number}.wav").unlink(missing_ok=number == 3)
+        if number < 7:
+            (tmp_path / f"{number}.wav").write_bytes(b"no sound")
+        else:
+            soundfile.write(tmp_path / f"{number}.wav", np.zeros(16_000), 16_000)
+    status, shown = run("validate", "corpus", "--workers", "0", "--fix", "mended")
+    assert status == 1
+    assert "No row of train can be used: the copy has no train.jsonl." in shown
+
+
+def test_a_negative_number_of_workers_is_refused(run, table):
+    status, shown = run("validate", "corpus", "--workers", "-1")
+    assert status == 2
+    assert "Invalid value for '--workers'" in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["validate", "shards"], r"shards: expected a manifest .* found shards\. Validate the man"),
+        (["shard", "shards", "again"], r"shards: expected a manifest .* found a folder\. Name the"),
+        (["validate", "corpus", "--fix", "table.tsv"], r"table\.tsv: expected a folder that can"),
+        (["validate", "corpus", "--out", "table.tsv"], r"table\.tsv: expected a folder that can"),
+        (["shard", "corpus/dev.jsonl", "table.tsv/x"], r"x: expected a folder that can be written"),
+    ],
+)
+def test_what_is_no_manifest_or_no_folder_is_called_so(
+    run, table, monkeypatch, capsys, arguments, message
+):
+    run("prepare", "tsv", table, "corpus")
+    run("shard", "corpus/dev.jsonl", "shards")
+    monkeypatch.setattr(sys, "argv", ["horizon-st", *arguments])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 2
+    assert re.search(message, capsys.readouterr().err)
+
+
 def test_training_refuses_what_validate_would_show(run, table, tmp_path, monkeypatch, capsys):
     run("prepare", "tsv", table, "corpus")
     run("new", "mine", "--manifest", "corpus")
@@ -123,6 +164,76 @@ def test_a_recipe_is_not_overwritten(run, table, tmp_path, monkeypatch, capsys):
         main()
     assert "mine.yaml: expected a recipe that is not there yet" in capsys.readouterr().err
     assert (tmp_path / "mine.yaml").read_text() == "name: mine\n"
+
+
+@pytest.fixture
+def refused(tmp_path, monkeypatch, capsys):
+    """A function: arguments -> the message of a command that ends with status 2."""
+    monkeypatch.chdir(tmp_path)
+
+    def invoke(*arguments):
+        monkeypatch.setattr(sys, "argv", ["horizon-st", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        assert end.value.code == 2
+        return capsys.readouterr().err
+
+    return invoke
+
+
+def test_an_unsplit_table_is_split_on_demand(run, table, tmp_path):
+    rows = table.read_text(encoding="utf-8").splitlines()
+    table.write_text("\n".join(row.replace("split", "part") for row in rows) + "\n")
+    status, shown = run("prepare", "tsv", table, "corpus")
+    assert status == 0
+    assert "There is no dev split yet" in shown
+    assert "--dev-share 0.1, or prepare a table named dev into corpus, too." in shown
+    assert not (tmp_path / "corpus" / "dev.jsonl").exists()
+
+    status, shown = run("prepare", "tsv", table, "corpus", "--dev-share", "0.3")
+    assert status == 0
+    assert "There is no dev split" not in shown
+    ids = [
+        {cut.id for cut in read_manifest(tmp_path / "corpus" / f"{split}.jsonl")}
+        for split in ("train", "dev")
+    ]
+    assert not ids[0] & ids[1]
+    assert ids[0] | ids[1] == {str(number) for number in range(10)} - {"3", "4"}
+    assert run("new", "mine", "--manifest", "corpus")[0] == 0
+
+
+def test_a_dev_table_joins_a_train_table(run, table, tmp_path):
+    header, *rows = table.read_text(encoding="utf-8").splitlines()
+    for name, some in (("train", rows[:7]), ("dev", rows[7:])):
+        lines = [line.rsplit("\t", 2)[0] for line in (header, *some)]
+        (tmp_path / f"{name}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        status, shown = run("prepare", "tsv", f"{name}.tsv", "corpus")
+        assert status == 0
+        assert ("There is no dev split yet" in shown) == (name == "train")
+    for name, num_rows in (("train", 6), ("dev", 3)):
+        assert len([*read_manifest(tmp_path / "corpus" / f"{name}.jsonl")]) == num_rows
+
+
+def test_tables_of_ones_own_are_never_replaced(refused, run, tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.full(16_000, 0.1), 16_000)
+    own = tmp_path / "own"
+    own.mkdir()
+    for name in ("train", "dev"):
+        row = json.dumps({"audio": "../a.wav", "target": name})
+        (own / f"{name}.jsonl").write_text(row + "\n", encoding="utf-8")
+    before = {path: path.read_bytes() for path in own.iterdir()}
+    for path in ("own", "own/dev.jsonl"):
+        assert "expected a file to write that is not read" in refused("prepare", "jsonl", path, own)
+    assert {path: path.read_bytes() for path in own.iterdir()} == before
+    assert run("prepare", "jsonl", "own", "corpus")[0] == 0
+    assert run("prepare", "jsonl", "own", "corpus")[0] == 0
+
+
+def test_a_file_in_place_of_the_folder_to_write_is_refused(refused, table, tmp_path):
+    (tmp_path / "a.tsv").write_text("source\ttarget\na\tb\n", encoding="utf-8")
+    for name, path in (("tsv", table), ("bitext", "a.tsv")):
+        message = refused("prepare", name, path, "a.tsv")
+        assert "a.tsv: expected a folder that can be written" in message
 
 
 def test_bitext_is_counted(run, tmp_path):

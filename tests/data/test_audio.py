@@ -10,6 +10,7 @@ import soundfile
 import soxr
 from lhotse import MonoCut, MultiCut, Recording
 from lhotse.audio import AudioSource
+from lhotse.augmentation import Volume
 
 from horizon_st.data.audio import (
     SAMPLING_RATE,
@@ -184,12 +185,30 @@ def test_a_wrong_rate_in_the_manifest_is_refused(tmp_path):
         load_cut(cut_of(tmp_path / "a.wav", 1.0))
 
 
-def test_a_command_that_fails_names_the_utterance(tmp_path):
-    recording = Recording(
-        "rec", [AudioSource("command", [0], "false")], SAMPLING_RATE, SAMPLING_RATE, 1.0, [0]
+@pytest.mark.parametrize("kind", ["command", "url", "shar"])
+def test_commands_are_not_run_and_addresses_not_fetched(tmp_path, kind):
+    source = AudioSource(kind, [0], f"touch {tmp_path / 'run'}")
+    recording = Recording("rec", [source], SAMPLING_RATE, SAMPLING_RATE, 1.0, [0])
+    message = rf"utterance utt7 \(touch .*\): expected 1\.00 s of readable .* a source of .*{kind}"
+    for transforms in (None, [Volume(0.5)]):
+        recording.transforms = transforms
+        with pytest.raises(UserError, match=message):
+            load_cut(MonoCut("utt7", 0, 1.0, 0, [], recording=recording))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_name_that_a_shell_would_run_is_refused_under_a_transform(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "a'; touch run; '.opus"
+    soundfile.write(
+        path, tone(500, 1.0, SAMPLING_RATE), SAMPLING_RATE, format="OGG", subtype="OPUS"
     )
-    with pytest.raises(UserError, match=r"utterance utt7 \(false\): expected 1\.00 s of readable"):
-        load_cut(MonoCut("utt7", 0, 1.0, 0, [], recording=recording))
+    cut = cut_of(path, 1.0)
+    assert len(load_cut(cut)) == SAMPLING_RATE
+    cut.recording.transforms = [Volume(0.5)]
+    with pytest.raises(UserError, match=r"found a file name with unusual characters, under a tran"):
+        load_cut(cut)
+    assert not (tmp_path / "run").exists()
 
 
 def multi_cut(sources, channels, *, start_s=0.0, duration_s=1.0, recording_s=1.0):

@@ -11,6 +11,7 @@ from horizon_st.data.files import (
     is_file,
     make_folder,
     read_lines,
+    refuse_originals,
     require_folder,
     whole_file,
 )
@@ -133,9 +134,20 @@ def test_a_folder_is_made_or_refused(tmp_path):
     for path in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(
             UserError,
-            match=r"expected a folder that can be written, found \w+: .* Choose another --out",
+            match=r"expected a folder that can be written, found \w+: .* Choose another folder",
         ):
             make_folder(path)
+
+
+def test_a_file_is_not_written_over_what_is_read(tmp_path):
+    original, other = tmp_path / "original", tmp_path / "other"
+    for path in (original, other):
+        path.touch()
+    (tmp_path / "link").symlink_to(original)
+    refuse_originals([other, tmp_path / "new", tmp_path / "new" / "below"], [original])
+    for target in (original, tmp_path / "link", tmp_path / "." / "original"):
+        with pytest.raises(UserError, match=r"expected a file to write that is not read, too"):
+            refuse_originals([other, target], [original])
 
 
 def test_an_empty_file_stays_or_goes(tmp_path):

@@ -59,6 +59,12 @@ def test_absolute_audio_paths_stay(good, tmp_path):
     assert [cut.load_audio().shape[1] for cut in read_manifest(moved)] == [8000]
 
 
+def test_a_folder_is_no_missing_file(tmp_path):
+    message = r"expected a manifest .*, found a folder\. Name the file in it.* packed from"
+    with pytest.raises(UserError, match=message):
+        read_manifest(tmp_path)
+
+
 def test_a_missing_manifest_is_refused(tmp_path):
     message = r"nix\.jsonl: expected a manifest .*, found no such file\..* prepare telephone DIR"
     with pytest.raises(UserError, match=message):
@@ -82,6 +88,45 @@ def set_at(*keys, value):
 
 
 SUPERVISION = ("supervisions", 0)
+REVERBERATION = {
+    "name": "ReverbWithImpulseResponse",
+    "kwargs": {
+        "rir": {
+            "id": "room", "sampling_rate": 16_000, "num_samples": 160, "duration": 0.01,
+            "channel_ids": [0],
+            "sources": [{"type": "command", "channels": [0], "source": "touch run"}],
+        }
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("edit", "found"),
+    [
+        (
+            set_at("recording", "sources", value=[
+                {"type": "command", "channels": [0], "source": "touch run"}
+            ]),
+            "the command 'touch run'",
+        ),
+        (
+            set_at("recording", "sources", value=[
+                {"type": "url", "channels": [0], "source": "https://example.org/a.wav"}
+            ]),
+            r"the URL 'https://example\.org/a\.wav'",
+        ),
+        (
+            set_at("recording", "transforms", value=[REVERBERATION]),
+            "a transform with a recording of its own",
+        ),
+    ],
+)  # fmt: skip
+def test_sound_that_is_not_in_a_file_is_refused(good, tmp_path, monkeypatch, edit, found):
+    monkeypatch.chdir(tmp_path)
+    message = rf"utterance train1: expected audio in a file, found {found}\. Save the sound"
+    with pytest.raises(UserError, match=message):
+        list(read_manifest(change(good, edit)))
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,12 @@
 """Shards: they train as the files do, in shuffled order, and resume exactly."""
 
 import gzip
+import io
 import itertools
 import json
 import tarfile
+import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lhotse import CutSet
 
+from horizon_st.data import shar
 from horizon_st.data.audio import load_cut
 from horizon_st.data.augment import AugmentConfig
 from horizon_st.data.collate import Collator, FeatureCache
@@ -223,7 +227,8 @@ def resumable_shards(tmp_path_factory):
     return folder / "shards"
 
 
-def test_a_list_of_shards_names_files_and_commands(shards, tmp_path):
+def test_a_list_of_shards_names_files_and_commands(shards, tmp_path, monkeypatch):
+    monkeypatch.setenv("HORIZON_ST_ALLOW_PIPES", "1")
     names = sorted(path.name for path in shards.iterdir())
     cuts, recordings = (
         [name for name in names if name.startswith(half)] for half in ("cuts", "recording")
@@ -239,6 +244,88 @@ def test_a_list_of_shards_names_files_and_commands(shards, tmp_path):
     assert [load_cut(cut).sum() for cut in open_cuts(path)]
     assert files_to_fingerprint(path) == [path]
     assert files_to_fingerprint(shards) == [shards / name for name in cuts]
+
+
+@pytest.mark.parametrize("name", ["pipe:touch run", "./pipe:touch run"])
+@pytest.mark.parametrize("half", ["cuts", "recording"])
+def test_commands_are_not_run_unless_someone_allows_it(shards, tmp_path, monkeypatch, half, name):
+    monkeypatch.chdir(tmp_path)
+    content = {key: [f"shards/{key}.000000.{end}"] for key, end in ENDINGS.items()} | {half: [name]}
+    Path("list.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    is_command = name.startswith("pipe:")
+    message = (
+        r"list\.yaml: expected paths and URLs, unless the environment variable "
+        r"HORIZON_ST_ALLOW_PIPES is 1, found the command 'pipe:touch run'\. If you trust"
+        if is_command
+        else "No such file"
+    )
+    with pytest.raises(UserError, match=message):
+        list(open_cuts(Path("list.yaml")))
+    assert not Path("run").exists()
+
+
+ENDINGS = {"cuts": "jsonl.gz", "recording": "tar"}
+
+
+def test_a_recording_in_a_shard_brings_no_command_along(shards, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = shards / "recording.000000.tar"
+    with tarfile.open(path) as tar:
+        members = [(info.name, tar.extractfile(info).read()) for info in tar]
+    recording = json.loads(members[1][1])
+    source = {"type": "command", "channels": [0], "source": "touch run"}
+    room = recording | {"sources": [source]}
+    change = {"name": "ReverbWithImpulseResponse", "kwargs": {"rir": room}}
+    members[1] = (members[1][0], json.dumps(recording | {"transforms": [change]}).encode())
+    write_tar(path, members)
+    with pytest.raises(UserError, match=r"000000\.tar: .* a transform with a recording of its own"):
+        next(iter(open_cuts(shards)))
+
+
+def write_tar(path, members):
+    with tarfile.open(path, "w") as tar:
+        for name, content in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+
+
+def test_a_line_or_a_description_without_end_is_never_held_whole(shards, tmp_path, monkeypatch):
+    monkeypatch.setenv("HORIZON_ST_ALLOW_PIPES", "1")
+    bomb = b"x" * 30_000_000
+    (shards / "cuts.000000.jsonl.gz").write_bytes(gzip.compress(bomb))
+    write_tar(shards / "recording.000001.tar", [("a.flac", b""), ("a.json", bomb)])
+    tar = shards / "recording.000002.tar"
+    with tarfile.open(tar, "w", format=tarfile.PAX_FORMAT, pax_headers={"comment": "x" * 10**7}):
+        pass
+    piped = tmp_path / "list.yaml"
+    command = f"pipe:gzip -dc {shards / 'cuts.000000.jsonl.gz'}"
+    content = {"cuts": [command], "recording": [str(tar)]}
+    piped.write_text(yaml.safe_dump(content), encoding="utf-8")
+    reads = {
+        r"000000\.jsonl\.gz:1: expected a line of at most": lambda: open_cuts(shards).texts(),
+        r"gzip -dc .*:1: expected a line of at most": lambda: open_cuts(piped).texts(),
+        r"found ValueError: a\.json of 30000000 bytes, where at most": lambda: sounds(1),
+        r"found ValueError: .* of 100\d+ bytes, where at most": lambda: sounds(2),
+    }
+
+    def sounds(number):
+        cuts = open_cuts(shards)
+        return cuts._recordings(cuts.shards[number])
+
+    for message, read in reads.items():
+        tracemalloc.start()
+        with pytest.raises(UserError, match=message):
+            list(read())
+        assert tracemalloc.get_traced_memory()[1] < 6_000_000
+        tracemalloc.stop()
+
+
+def test_sound_that_is_longer_than_any_is_not_read(shards, monkeypatch):
+    monkeypatch.setattr(shar, "_LARGEST_SOUND_BYTES", 2000)
+    message = r"train\d+\.flac of \d+ bytes, where at most 2000 belong\. Copy it again"
+    with pytest.raises(UserError, match=message):
+        list(open_cuts(shards))
 
 
 @pytest.mark.parametrize(
@@ -271,6 +358,21 @@ def without_last_line(data):
     return gzip.compress(b"\n".join(gzip.decompress(data).splitlines()[:-1]))
 
 
+def without_last_member(data):
+    file = io.BytesIO(data)
+    with tarfile.open(fileobj=file) as tar:
+        last = [*tar][-1]
+    return data[: last.offset] + bytes(1024)
+
+
+def test_a_text_that_is_no_json_is_refused(shards):
+    damage(shards / "cuts.000001.jsonl.gz", lambda data: gzip.compress(b"{oops\n"))
+    with pytest.raises(
+        UserError, match=r"000001\.jsonl\.gz:1: expected one JSON object, found {oo"
+    ):
+        list(open_cuts(shards))
+
+
 @pytest.mark.parametrize(
     ("name", "edit", "found"),
     [
@@ -279,7 +381,7 @@ def without_last_line(data):
         ("recording.000001.tar", lambda data: b"", "ReadError|None where train"),
         ("cuts.000001.jsonl.gz", lambda data: data[:100], "EOFError"),
         ("cuts.000001.jsonl.gz", lambda data: b"not gzip", "Not a gzipped file"),
-        ("cuts.000001.jsonl.gz", lambda data: gzip.compress(b"{oops\n"), "JSONDecodeError"),
+        ("recording.000001.tar", without_last_member, "JSONDecodeError"),
         ("cuts.000001.jsonl.gz", without_last_line, "after the last utterance"),
     ],
 )

@@ -135,7 +135,7 @@ def test_a_file_in_the_place_of_the_folder_is_refused_before_decoding(
     (tmp_path / "out").write_text("mine", encoding="utf-8")
     decoded = []
     with pytest.raises(
-        UserError, match=r"out: expected a folder that can be written, found FileE.*another --out"
+        UserError, match=r"out: expected a folder that can be written, found FileE.*another folder"
     ):
         evaluate(
             model_folder,

@@ -27,13 +27,16 @@ def validate(
     audio: Annotated[bool, typer.Option(help="Decode all audio, too.")] = True,
     workers: Annotated[
         Optional[int],  # noqa: UP045 - typer reads it
-        typer.Option(help="Processes that decode; all cores by default."),
+        typer.Option(min=0, help="Processes that decode; all cores by default."),
     ] = None,
 ) -> None:
     """Find everything that is wrong with manifests; ends with status 1 if training refuses them."""
     from horizon_st.data import validation
+    from horizon_st.data.files import make_folder
     from horizon_st.display import ProgressBars
 
+    if fix is not None:
+        make_folder(fix)  # refuses before hours of decoding
     workers = (os.cpu_count() or 1) if workers is None else workers
     with ProgressBars(console) as bars:
         report = validation.validate(
@@ -46,6 +49,8 @@ def validate(
                 paths, fix, check_audio=audio, num_workers=workers, progress=bars.advance_to
             )
         validation.show_repairs(repairs, console)
+        if repairs.lost:
+            raise typer.Exit(1)
     elif report.num_errors:
         raise typer.Exit(1)
 

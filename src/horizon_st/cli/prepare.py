@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from horizon_st.data.corpora.utterances import Utterance
+    from horizon_st.data.corpora.utterances import PreparedCorpus, Utterance
 
 prepare = typer.Typer(
     no_args_is_help=True,
@@ -27,6 +27,10 @@ Root = Annotated[Path, typer.Argument(help="The corpus, as it was unpacked.")]
 Out = Annotated[Path, typer.Argument(help="Folder for the manifests; the audio stays in place.")]
 Source = Annotated[str, typer.Option(help="Language of the speech, as the corpus spells it.")]
 Target = Annotated[str, typer.Option(help="Language of the translations, likewise.")]
+DevShare = Annotated[
+    Optional[float],  # noqa: UP045 - typer reads it
+    typer.Option(help="Hold out about this share of the recordings as dev, such as 0.1."),
+]
 
 
 @prepare.command()
@@ -144,26 +148,30 @@ def fleurs(
 def tsv(
     path: Annotated[Path, typer.Argument(help="A TSV file, or a folder of train.tsv, dev.tsv, …")],
     out: Out,
+    dev_share: DevShare = None,
 ) -> None:
     """A table of your own: columns audio and target; offset, duration, source, id, speaker, split.
 
     Only audio and target must be there. Audio paths start at the table's folder. Offset and
-    duration, in seconds, cut a segment out of a longer recording.
+    duration, in seconds, cut a segment out of a longer recording. There is no quoting.
     """
-    from horizon_st.data.corpora.tables import read_tsv
+    from horizon_st.data.corpora.tables import read_tsv, table_files
 
-    _write(out, read_tsv(path), None, None)
+    splits = read_tsv(path, dev_share=dev_share)
+    _show_missing_dev(_write(out, splits, None, None, originals=table_files(path, ".tsv")))
 
 
 @prepare.command()
 def jsonl(
     path: Annotated[Path, typer.Argument(help="A JSONL file, or a folder of train.jsonl, …")],
     out: Out,
+    dev_share: DevShare = None,
 ) -> None:
     """The same with one JSON object per line."""
-    from horizon_st.data.corpora.tables import read_jsonl
+    from horizon_st.data.corpora.tables import read_jsonl, table_files
 
-    _write(out, read_jsonl(path), None, None)
+    splits = read_jsonl(path, dev_share=dev_share)
+    _show_missing_dev(_write(out, splits, None, None, originals=table_files(path, ".jsonl")))
 
 
 @prepare.command()
@@ -208,8 +216,9 @@ def _write(
     splits: Mapping[str, Iterable[Utterance]],
     source_language: str | None,
     target_language: str | None,
-) -> None:
-    """Writes the manifests and shows what became of the corpus."""
+    originals: Iterable[Path] = (),
+) -> PreparedCorpus:
+    """What became of the corpus: written as manifests, and shown."""
     from horizon_st.data.corpora.utterances import LEFT_OUT_FILE, write_corpus
 
     with _counting() as count:
@@ -218,6 +227,7 @@ def _write(
             splits,
             source_language=source_language,
             target_language=target_language,
+            originals=originals,
             progress=lambda split, row: count(f"{split}: {row} utterances"),
         )
     table = Table()
@@ -235,6 +245,18 @@ def _write(
         f"  horizon-st validate {out}",
         soft_wrap=True,
     )
+    return corpus
+
+
+def _show_missing_dev(corpus: PreparedCorpus) -> None:
+    """Says how to get a development set, where a table for training comes without."""
+    if "train" in corpus.num_utterances and not (corpus.folder / "dev.jsonl").exists():
+        folder = escape(str(corpus.folder))
+        console.print(
+            "[yellow]There is no dev split yet, and training needs one.[/] Hold out a tenth of the "
+            f"recordings with\n--dev-share 0.1, or prepare a table named dev into {folder}, too.",
+            soft_wrap=True,
+        )
 
 
 def _show_left_out(reasons: Counter[str], first: Mapping[str, str] | None = None) -> None:

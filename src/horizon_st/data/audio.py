@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from io import BytesIO
 from pathlib import Path
@@ -40,6 +41,9 @@ LOUDEST = 2.0**31
 
 _LHOTSE_TOLERANCE_S = 0.1
 """How much longer or shorter a cut may be than the manifest says if lhotse changed its sound."""
+
+_NOT_FOR_A_SHELL = re.compile(r"[^\w ./@%+=:,-]")
+"""What a shell might take for more than a name: lhotse decodes some formats with one."""
 
 Samples = Float32[np.ndarray, " N"]
 Cut: TypeAlias = MonoCut | MultiCut
@@ -99,17 +103,20 @@ def load_audio(
 def load_cut(cut: Cut) -> Samples:
     """Mono samples `[N]` at 16 kHz of a cut; long recordings are read in part.
 
-    The channels of a cut with several are averaged. Sound in a file or in memory is read to the
-    sample; transforms, commands and addresses are left to lhotse, which knows fewer formats.
+    The channels of a cut with several are averaged. Sound is read to the sample; transforms are
+    left to lhotse, which knows fewer formats. Commands are not run, and addresses not fetched.
 
     Raises:
-        UserError: the cut's audio cannot be decoded, is shorter or longer than the manifest says,
-            or has less than one frame.
+        UserError: the cut's audio is not in a file or in memory, cannot be decoded, is shorter or
+            longer than the manifest says, or has less than one frame.
     """
     recording = cut.recording
     channels = [cut.channel] if isinstance(cut.channel, int) else list(cut.channel)
     sources = [source for source in recording.sources if {*channels} & {*source.channels}]
-    if recording.transforms or any(source.type not in {"file", "memory"} for source in sources):
+    for source in sources:
+        if source.type not in {"file", "memory"}:
+            raise _audio_error(cut, f"a source of type {source.type!r}")
+    if recording.transforms:
         return _load_with_lhotse(cut)
     held = [[item.channels.index(c) for c in channels if c in item.channels] for item in sources]
     parts = [_load_source(cut, *pair) for pair in zip(sources, held, strict=True)]
@@ -265,6 +272,9 @@ def _load_source(cut: Cut, source: AudioSource, channels: list[int]) -> Samples:
 
 
 def _load_with_lhotse(cut: Cut) -> Samples:
+    for source in cut.recording.sources:
+        if source.type == "file" and _NOT_FOR_A_SHELL.search(source.source):
+            raise _audio_error(cut, "a file name with unusual characters, under a transform")
     try:
         samples = np.asarray(cut.load_audio())
     except (
@@ -273,7 +283,7 @@ def _load_with_lhotse(cut: Cut) -> Samples:
         soundfile.LibsndfileError,
         SubprocessError,
         OSError,
-        RuntimeError,  # a placeholder of Shar's that stands in a plain manifest
+        RuntimeError,
         ValueError,
     ) as error:
         # lhotse appends the whole cut to each message.

@@ -39,11 +39,15 @@ _LENGTH_SLACK_S = 0.1
 _SOURCE_TYPES = {"file", "command", "url", "shar"}
 """What a line of text can name; sound in memory it cannot."""
 
+_NOT_IN_A_FILE = {"command": "the command", "url": "the URL"}
+"""Sources that are refused: a manifest from elsewhere must not run or fetch anything."""
+
 FaultKind = Literal[
     "no translation",
     "empty transcript",
     "no recording",
     "segment outside recording",
+    "audio not in a file",
     "missing audio",
 ]
 
@@ -220,6 +224,23 @@ def _recording_faults(cut: Cut, whose: str) -> Iterator[Fault]:
 
 
 def _audio_faults(cut: Cut, folder: Path, whose: str) -> Iterator[Fault]:
+    elsewhere = [
+        f"{_NOT_IN_A_FILE[source.type]} {source.source!r}"
+        for source in cut.recording.sources
+        if source.type in _NOT_IN_A_FILE
+    ]
+    # A reverberation brings a recording along, whose source could be a command as well.
+    if any(getattr(change, "rir", None) is not None for change in cut.recording.transforms or ()):
+        elsewhere.append("a transform with a recording of its own")
+    if elsewhere:
+        error = UserError(
+            whose,
+            expected="audio in a file",
+            found=elsewhere[0][:200],
+            remedy="Save the sound to a file and name that: commands in a manifest are not run, "
+            "and URLs not fetched.",
+        )
+        yield Fault("audio not in a file", error)
     for source in cut.recording.sources:
         if source.type != "file":
             continue

@@ -6,7 +6,7 @@ import gzip
 import io
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -80,14 +80,9 @@ def read_raw_lines(path: Path) -> Iterator[tuple[str, bytes]]:
         )
     number = 0
     try:
-        with _open_binary(path) as lines:
-            while line := lines.readline(LONGEST_LINE_BYTES + 1):
-                number += 1
-                if number == 1:
-                    line = line.removeprefix(BYTE_ORDER_MARK)
+        with open_binary(path) as file:
+            for number, line in enumerate(bounded_lines(file), start=1):
                 yield f"{path}:{number}", line
-                while len(line) > LONGEST_LINE_BYTES and not line.endswith(b"\n"):
-                    line = lines.readline(LONGEST_LINE_BYTES + 1)
     except (OSError, EOFError, zlib.error) as error:
         if not is_compressed(path):
             raise
@@ -97,6 +92,16 @@ def read_raw_lines(path: Path) -> Iterator[tuple[str, bytes]]:
             found=str(error),
             remedy="Compress the file again.",
         ) from error
+
+
+def bounded_lines(file: IO[bytes]) -> Iterator[bytes]:
+    """Every line with its end, as :func:`read_raw_lines` gives them; memory stays bounded."""
+    line = file.readline(LONGEST_LINE_BYTES + 1).removeprefix(BYTE_ORDER_MARK)
+    while line:
+        yield line
+        while len(line) > LONGEST_LINE_BYTES and not line.endswith(b"\n"):
+            line = file.readline(LONGEST_LINE_BYTES + 1)
+        line = file.readline(LONGEST_LINE_BYTES + 1)
 
 
 def is_compressed(path: Path) -> bool:
@@ -146,11 +151,29 @@ def make_folder(path: Path) -> None:
             str(path),
             expected="a folder that can be written",
             found=f"{type(error).__name__}: {error.strerror}",
-            remedy="Choose another --out.",
+            remedy="Choose another folder for the output.",
         ) from error
 
 
-def _open_binary(path: Path) -> IO[bytes]:
+def refuse_originals(targets: Iterable[Path], originals: Iterable[Path]) -> None:
+    """Nothing, where no file to be written is one of those that are read.
+
+    Raises:
+        UserError: one is.
+    """
+    originals = [*originals]
+    for target in targets:
+        if target.exists() and any(target.samefile(path) for path in originals):
+            raise UserError(
+                str(target),
+                expected="a file to write that is not read, too",
+                found="one of your own, which would be replaced",
+                remedy="Give another folder for what is written.",
+            )
+
+
+def open_binary(path: Path) -> IO[bytes]:
+    """The file to read, decompressed by its ending."""
     if path.suffix == ".gz":
         return cast("IO[bytes]", gzip.open(path, "rb"))
     if path.suffix == ".zst":

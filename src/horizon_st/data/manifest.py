@@ -86,6 +86,14 @@ def read_manifest(path: Path) -> ManifestCuts:
             same id (of so many that memory does not grow), a line is not a cut, has no translation,
             or names audio that is not there.
     """
+    if path.is_dir():
+        raise UserError(
+            str(path),
+            expected="a manifest (lhotse cuts, JSONL)",
+            found="a folder",
+            remedy="Name the file in it, such as train.jsonl; of shards, the manifest that they "
+            "were packed from.",
+        )
     if not path.is_file():
         raise UserError(
             str(path),

@@ -2,41 +2,55 @@
 
 A folder holds ``cuts.000000.jsonl.gz`` and ``recording.000000.tar``, and so on. A list file names
 the shards wherever they lie: YAML with a list ``cuts`` and a list ``recording``, of paths relative
-to it, URLs, or commands such as ``pipe:curl -s https://…``, which are run.
+to it, URLs, or, for those who trust the list, commands such as ``pipe:curl -s https://…``.
 """
 
 from __future__ import annotations
 
 import gzip
 import json
+import os
 import tarfile
 import zlib
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import IO, Any, NamedTuple, NoReturn
 
 import numpy as np
 import yaml
 from lhotse import Recording
-from lhotse.lazy import LazyJsonlIterator
 from lhotse.serialization import open_best
-from lhotse.shar.readers.tar import iterate_tarfile_pairwise
 from lhotse.shar.utils import fill_shar_placeholder
 
-from horizon_st.data.audio import Cut
+from horizon_st.data.audio import LONGEST_S, SAMPLING_RATE, Cut
 from horizon_st.data.cut_checks import find_faults, to_cut
 from horizon_st.data.cuts import Cuts
+from horizon_st.data.files import LONGEST_LINE_BYTES, bounded_lines, decode_line, open_binary
+from horizon_st.data.jsonl import parse_json
 from horizon_st.data.manifest import read_manifest
 from horizon_st.errors import UserError
 
+ALLOW_PIPES = "HORIZON_ST_ALLOW_PIPES"
+"""The environment variable that, set to 1, lets a list of shards run commands."""
+
+_PIPE = "pipe:"
 _LIST_SUFFIXES = (".yaml", ".yml")
 _NUM_SAMPLED_SHARDS = 32
 _UNREADABLE = (
     OSError, EOFError, ValueError, KeyError, TypeError, AssertionError, RuntimeError, ImportError,
     tarfile.TarError, zlib.error, gzip.BadGzipFile,
 )  # fmt: skip
+
+_LARGEST_SOUND_BYTES = 4 * LONGEST_S * SAMPLING_RATE
+"""Of an utterance in a shard, which is read whole: the longest there is, in 32 bits."""
+
+_TAR_EXTENSIONS = {
+    tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE,
+    tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK,
+}  # fmt: skip
+"""Members that describe the next one, which tarfile reads whole."""
 
 
 class Shard(NamedTuple):
@@ -53,7 +67,8 @@ class SharCuts(Cuts):
         path: folder or list file.
 
     Raises:
-        UserError: there are no shards, or not as many of one half as of the other.
+        UserError: there are no shards, not as many of one half as of the other, or commands
+            that nobody has allowed.
     """
 
     carry_audio = True
@@ -61,6 +76,7 @@ class SharCuts(Cuts):
     def __init__(self, path: Path) -> None:
         self.path = path
         self.shards = _read_list(path) if path.is_file() else _list_folder(path)
+        _check_commands(path, self.shards)
 
     def __iter__(self) -> Iterator[Cut]:
         return self._with_audio(self.shards)
@@ -96,36 +112,41 @@ class SharCuts(Cuts):
                     if name != cut.id or recording is None:
                         self._refuse(shard.recording, f"{name} where {cut.id} belongs")
                     cut.recording = recording
+                    for fault in find_faults(cut, self.path, shard.recording):
+                        raise fault.error
                     yield cut
                 if (name := next(recordings, (None, None))[0]) is not None:
                     self._refuse(shard.recording, f"{name} after the last utterance")
 
     def _texts(self, shard: Shard) -> Iterator[Cut]:
         """The cuts of a shard, whose recordings have no audio yet."""
-        lines = iter(LazyJsonlIterator(shard.cuts))
-        number = 0
-        while True:
-            number += 1
-            try:
-                value = next(lines)
-            except StopIteration:
-                return
-            except _UNREADABLE as error:
-                self._refuse(f"{shard.cuts}:{number}", f"{type(error).__name__}: {error}", error)
-            place = f"{shard.cuts}:{number}"
-            cut = to_cut(value, place)
+        for place, line in self._lines(shard):
+            cut = to_cut(parse_json(decode_line(line, place), place), place)
             for fault in find_faults(cut, self.path, place):
                 raise fault.error
             yield cut
+
+    def _lines(self, shard: Shard) -> Iterator[tuple[str, bytes]]:
+        """The place and the bytes of each line of the texts; of a long one, its beginning."""
+        number = 0
+        try:
+            with _open(shard.cuts) as file:
+                for number, line in enumerate(bounded_lines(file), start=1):
+                    yield f"{shard.cuts}:{number}", line
+        except _UNREADABLE as error:
+            found = f"{type(error).__name__}: {error}"
+            self._refuse(f"{shard.cuts}:{number + 1}", found, error)
 
     def _recordings(self, shard: Shard) -> Generator[tuple[str, Recording | None], None, None]:
         """The id and the audio of each utterance of a shard."""
         try:
             with (
-                open_best(shard.recording, mode="rb") as file,
-                tarfile.open(fileobj=file, mode="r|*") as tar,
+                _open(shard.recording) as file,
+                tarfile.open(fileobj=file, mode="r|*", tarinfo=_BoundedInfo) as tar,
             ):
-                for (sound, path), (text, _) in iterate_tarfile_pairwise(tar):
+                members = _members(tar)
+                for path, sound in members:
+                    _, text = next(members, (path, b"no description"))
                     recording = None if text is None else Recording.from_dict(json.loads(text))
                     if recording is not None:
                         fill_shar_placeholder(recording, sound, path)
@@ -140,6 +161,33 @@ class SharCuts(Cuts):
             found=" ".join(found.split())[:200],
             remedy="Copy it again, or make the shards anew with `horizon-st shard`.",
         ) from cause
+
+
+class _BoundedInfo(tarfile.TarInfo):
+    """A member's header that is refused where tarfile would read too much because of it."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _BoundedInfo:
+        """The header, as tarfile asks for it."""
+        info = super().frombuf(buf, encoding, errors)
+        if info.type in _TAR_EXTENSIONS:
+            _check_size(info, LONGEST_LINE_BYTES)
+        return info
+
+
+def _members(tar: tarfile.TarFile) -> Iterator[tuple[Path, bytes | None]]:
+    """The path and the content of each file; None for a placeholder of what a cut lacks."""
+    for info in tar:
+        path = Path(info.path)
+        is_text = path.suffix in {".json", ".nometa"}
+        _check_size(info, LONGEST_LINE_BYTES if is_text else _LARGEST_SOUND_BYTES)
+        file = None if path.suffix in {".nodata", ".nometa"} else tar.extractfile(info)
+        yield path, None if file is None else file.read()
+
+
+def _check_size(info: tarfile.TarInfo, most_bytes: int) -> None:
+    if info.size > most_bytes:
+        raise ValueError(f"{info.name} of {info.size} bytes, where at most {most_bytes} belong")
 
 
 def is_shar(path: Path) -> bool:
@@ -185,7 +233,28 @@ def _read_list(path: Path) -> list[Shard]:
 
 
 def _located(name: str, folder: Path) -> str:
-    return name if name.startswith("pipe:") or "://" in name else str(folder / name)
+    return name if _is_stream(name) else str(folder.absolute() / name)
+
+
+def _is_stream(name: str) -> bool:
+    """Whether it is a command or a URL, and not a path."""
+    return name.startswith(_PIPE) or "://" in name
+
+
+def _open(name: str) -> IO[bytes]:
+    stream: IO[bytes] = open_best(name, mode="rb") if _is_stream(name) else open_binary(Path(name))
+    return stream
+
+
+def _check_commands(path: Path, shards: Sequence[Shard]) -> None:
+    commands = (name for shard in shards for name in shard if name.startswith(_PIPE))
+    if (command := next(commands, None)) is not None and os.environ.get(ALLOW_PIPES) != "1":
+        raise UserError(
+            str(path),
+            expected=f"paths and URLs, unless the environment variable {ALLOW_PIPES} is 1",
+            found=f"the command {command[:200]!r}",
+            remedy=f"If you trust the list, set {ALLOW_PIPES}=1: then its commands are run.",
+        )
 
 
 def _paired(place: Path, cuts: list[str], recordings: list[str]) -> list[Shard]:

@@ -22,6 +22,7 @@ from lhotse.utils import fastcopy
 
 from horizon_st.data.audio import SAMPLING_RATE, Cut, Samples, load_cut
 from horizon_st.data.cuts import SURVEY_UTTERANCES
+from horizon_st.data.files import make_folder
 from horizon_st.data.manifest import read_manifest
 from horizon_st.data.shar import SharCuts, Shard
 from horizon_st.errors import UserError
@@ -63,7 +64,7 @@ def write_shar(
         )
     partial = out.with_name(f".partial-{out.name}")
     shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
+    make_folder(partial)
     try:
         cuts = read_manifest(manifest).of_epoch(seed, 0)
         shuffled = streaming_shuffle(cuts, bufsize=SURVEY_UTTERANCES, rng=random.Random(seed))

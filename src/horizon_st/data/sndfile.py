@@ -22,6 +22,9 @@ _PREROLL_SAMPLES = 1 << 16
 """More than a page holds."""
 
 _LARGEST_OGG_PAGE_BYTES = 65_307
+_END_OF_STREAM = 4
+"""The bit of a page's header."""
+
 _MOST_CHUNKS = 10_000
 _CHUNK_HEADERS = {b"RIFF": "<4sI", b"RIFX": ">4sI", b"FORM": ">4sI"}
 
@@ -165,13 +168,31 @@ def _check_chunks_are_whole(source: BinaryIO | FileIO) -> None:
         position += num_bytes + num_bytes % 2
 
 
-def _check_ogg_is_whole(source: BinaryIO | FileIO) -> None:
-    """Refuses an Ogg file whose last page is cut; its header has no length to compare with."""
+def lacks_end_of_stream(source: BinaryIO | FileIO) -> bool:
+    """Whether it is an Ogg file whose last page does not say that it is the last (RFC 3533).
+
+    It was cut between two pages, or written by an encoder that leaves the mark out, as Android's
+    does: readers of Opus have to put up with that (RFC 7845).
+    """
+    source.seek(0)
+    if source.read(4) != b"OggS":
+        return False
+    page, tail = _last_ogg_page(source)
+    return page >= 0 and len(tail) > page + 5 and not tail[page + 5] & _END_OF_STREAM
+
+
+def _last_ogg_page(source: BinaryIO | FileIO) -> tuple[int, bytes]:
+    """Where the last page begins in the last bytes of a file, or -1; and these bytes."""
     size = source.seek(0, 2)
     start = max(0, size - _LARGEST_OGG_PAGE_BYTES)
     source.seek(start)
     tail = source.read(size - start)
-    page = tail.rfind(b"OggS")
+    return tail.rfind(b"OggS"), tail
+
+
+def _check_ogg_is_whole(source: BinaryIO | FileIO) -> None:
+    """Refuses an Ogg file whose last page is cut; its header has no length to compare with."""
+    page, tail = _last_ogg_page(source)
     if page < 0:
         return
     num_segments = tail[page + 26] if len(tail) > page + 26 else 0

@@ -153,6 +153,13 @@ def test_a_corpus_without_a_usable_pair_is_refused_and_keeps_what_was_there(tmp_
     assert (tmp_path / PAIRS_FILE).read_bytes() == before
 
 
+def test_a_file_in_place_of_the_folder_is_refused(tmp_path):
+    path = write(tmp_path / "file", "mine")
+    with pytest.raises(UserError, match="file: expected a folder that can be written"):
+        prepare_bitext([Row("f:1", "a", "b")], path)
+    assert path.read_text() == "mine"
+
+
 def test_memory_does_not_grow_with_the_corpus(tmp_path):
     def peak_bytes(num_pairs):
         rows = (Row(f"f:{n}", f"source sentence {n}", f"target {n}") for n in range(num_pairs))

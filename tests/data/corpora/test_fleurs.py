@@ -33,6 +33,15 @@ def test_a_sentence_without_translation_is_counted(corpus, tmp_path):
     assert prepared.num_utterances == {"train": 4, "dev": 2}
 
 
+def test_a_length_that_is_no_number_is_listed_as_written(corpus, tmp_path):
+    root, read = corpus("fleurs")
+    table = root / "data" / "en_us" / "dev.tsv"
+    table.write_text(table.read_text(encoding="utf-8").replace("8000", "8OOO", 1), encoding="utf-8")
+    prepared = write_corpus(tmp_path / "out", read())
+    assert prepared.left_out == {"time is not a number": 1}
+    assert '"found": "8OOO"' in (tmp_path / "out" / "left_out.jsonl").read_text(encoding="utf-8")
+
+
 def test_a_split_that_only_one_language_has_is_skipped(corpus):
     root, read = corpus("fleurs")
     (root / "data" / "de_de" / "dev.tsv").unlink()

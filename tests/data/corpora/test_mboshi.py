@@ -26,6 +26,22 @@ def test_cleaned_texts_have_no_entities(corpus):
     assert first.translation == "vier drei zwei eins d ' abord !"
 
 
+def test_other_files_are_passed_over_and_transcripts_may_be_missing(corpus):
+    root, read = corpus("mboshi")
+    expected = read()
+    folder = root / "full_corpus_newsplit" / "train"
+    name = "abiayi_2015-09-08_Dico18_0"
+    for other in (".DS_Store", f"._{name}.wav", "README.txt", f"{name}.txt", f"{name}.zip"):
+        (folder / other).write_bytes(b"\xff")
+    (folder / f"{name}.mb").unlink()
+    train = read()["train"]
+    assert [row.audio for row in train] == [row.audio for row in expected["train"]]
+    assert [row.transcript for row in train] == [
+        None,
+        *(row.transcript for row in expected["train"][1:]),
+    ]
+
+
 def test_missing_text_and_wrong_folder_are_errors(corpus, tmp_path):
     root, read = corpus("mboshi")
     text = root / "full_corpus_newsplit" / "dev" / "abiayi_2015-09-08_Dico18_5.fr"

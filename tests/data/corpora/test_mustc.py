@@ -1,5 +1,7 @@
 """MuST-C's layout and what is shipped in that shape."""
 
+import json
+
 import pytest
 
 from horizon_st.data.corpora.mustc import read_mustc
@@ -100,13 +102,34 @@ def test_a_bad_number_and_missing_audio_are_left_to_the_writer(corpus, tmp_path)
     assert rows[3].audio == folder / "wav" / "ted_2.wav"
     prepared = write_corpus(tmp_path / "out", {"train": iter(rows)})
     assert prepared.num_utterances == {"train": 2}
-    assert prepared.left_out == {"offset outside the recording": 1, "missing audio": 1}
+    assert prepared.left_out == {"time is not a number": 1, "missing audio": 1}
+    listed = (tmp_path / "out" / "left_out.jsonl").read_text(encoding="utf-8").splitlines()
+    assert json.loads(listed[0])["found"].startswith("1.O")
 
 
 def test_a_wrong_language_names_the_files_that_are_there(corpus):
     root, _ = corpus("mustc")
     with pytest.raises(UserError, match=r"translations as train\.fr, found train\.de, train\.en"):
         read_mustc(root / "en-de", source_language="en", target_language="fr")
+
+
+def test_a_wrong_source_language_names_the_files_that_are_there(corpus):
+    root, _ = corpus("mustc")
+    message = r"transcripts as train\.xx, .*found train\.en\. Give the source language"
+    with pytest.raises(UserError, match=message):
+        read_mustc(root / "en-de", source_language="xx", target_language="de")
+
+
+def test_other_files_and_a_transcript_in_one_split_are_no_error(corpus):
+    root, read = corpus("iwslt")
+    for name in ("train.fra", "train.tsv", "train.yaml.bak", "train.zip", "valid.taq.tok"):
+        (root / "train" / "txt" / name).write_text("x\n" * 4, encoding="utf-8")
+    assert [row.transcript for row in read()["train"]] == [None] * 4
+    for name in ("valid/txt/valid.taq", "train/txt/train.eng"):
+        (root / name).write_text("x\n" * 2, encoding="utf-8")
+    splits = read()
+    assert [row.transcript for row in splits["dev"]] == ["x", "x"]
+    assert [row.transcript for row in splits["train"]] == [None] * 4
 
 
 def test_another_folder_is_an_error(tmp_path):

@@ -69,6 +69,21 @@ def test_yaml_that_is_no_such_list_is_an_error_with_its_line(tmp_path, text, mes
         [*read_yaml_segments(path)]
 
 
+@pytest.mark.parametrize("times", [("1,5", "2"), ("1", "2,5"), ("1", "x"), ("1", "2")])
+def test_a_time_that_is_no_number_is_kept_as_written(tmp_path, times):
+    start, end = times
+    path = tmp_path / "segments"
+    expected = next((text for text in times if not text.isdecimal()), None)
+    for read, line in (
+        (read_span_segments, f"a {start} {end}"),
+        (read_kaldi_segments, f"u a {start} {end}"),
+        (read_yaml_segments, f"- {{offset: '{start}', duration: '{end}', wav: a}}"),
+    ):
+        path.write_text(f"{line}\n", encoding="utf-8")
+        [segment] = read(path)
+        assert segment.unreadable_time == expected
+
+
 def test_yaml_takes_no_memory_for_its_length(tmp_path):
     path = tmp_path / "train.yaml"
     path.write_text(FLOW * 2000, encoding="utf-8")

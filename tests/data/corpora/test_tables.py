@@ -95,11 +95,14 @@ def test_numbers_that_cannot_be_read_are_left_to_the_writer(table, speech, tmp_p
     ]
     rows = [*read_jsonl(table("a.jsonl", *lines))["train"]]
     assert math.isnan(rows[1].offset_s)
+    unreadable = [row.unreadable_time for row in rows]
+    assert unreadable == [None, "x", "True", "1,5", "nan", *[None] * 4, "[1]"]
     prepared = write_corpus(tmp_path / "out", {"train": iter(rows)})
     assert prepared.num_utterances == {"train": 1}
     assert prepared.left_out == {
-        "offset outside the recording": 5,
-        "no duration": 3,
+        "time is not a number": 5,
+        "offset outside the recording": 1,
+        "no duration": 2,
         "end outside the recording": 1,
     }
 
@@ -169,6 +172,130 @@ def test_a_column_that_is_no_split_is_an_error(table):
 def test_damaged_jsonl_is_an_error(table, lines, message):
     with pytest.raises(UserError, match=message):
         rows_of(read_jsonl(table("a.jsonl", *lines)))
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        *(("train", "train"), ("dev", "dev"), ("Valid", "dev"), ("validation", "dev")),
+        *(("val", "dev"), ("test", "test"), ("tst", "tst"), ("tst-COMMON", "tst-COMMON")),
+        *(("table", "train"), ("devices", "train"), ("my.dev", "train")),
+    ],
+)
+def test_a_single_file_may_be_named_after_its_split(table, name, split):
+    assert [*read_tsv(table(f"{name}.tsv", "audio\ttarget", "a\tb"))] == [split]
+    assert [*read_jsonl(table(f"{name}.jsonl", {"audio": "a", "target": "b"}))] == [split]
+
+
+def test_a_column_of_splits_counts_more_than_the_name_of_the_file(table):
+    assert [*read_tsv(table("dev.tsv", "audio\ttarget\tsplit", "a\tb\ttest"))] == ["test"]
+
+
+@pytest.mark.parametrize("name", ["left_out", "problems", "dropped", "text_pairs", "Dropped"])
+def test_splits_that_are_other_files_are_errors(table, name):
+    path = table("a.tsv", "audio\ttarget\tsplit", "a\tb\ttrain", f"a\tb\t{name}")
+    message = (
+        rf"a\.tsv:3: expected the name of a split.* found {name}, and {name}\.jsonl is another"
+    )
+    with pytest.raises(UserError, match=message):
+        read_tsv(path)
+    path.unlink()
+    table(f"{name}.tsv", "audio\ttarget", "a\tb")
+    with pytest.raises(UserError, match=rf"{name}\.tsv:2: expected the name of a split"):
+        read_tsv(path.parent)
+
+
+def test_a_split_too_long_for_a_file_is_an_error(table):
+    path = table("a.tsv", "audio\ttarget\tsplit", f"a\tb\t{'é' * 120}")
+    with pytest.raises(UserError, match=r"a\.tsv:2: expected one of a few splits"):
+        read_tsv(path)
+
+
+def test_an_unreadable_time_is_listed_as_it_is_written(table, speech, tmp_path):
+    speech(tmp_path / "a.wav", 1.0)
+    rows = ("a.wav\tt\t0\t", "a.wav\tt\t25,5\t", "a.wav\tt\t0\t3,5 s")
+    path = table("a.tsv", "audio\ttarget\tstart\tend", *rows)
+    write_corpus(tmp_path / "out", read_tsv(path))
+    listed = (tmp_path / "out" / "left_out.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [(row["reason"], row["found"]) for row in map(json.loads, listed)] == [
+        ("time is not a number", "25,5"),
+        ("time is not a number", "3,5 s"),
+    ]
+
+
+def test_blank_lines_are_skipped(table):
+    path = table("a.tsv", "audio\ttarget\tsource", "a\tb\tc", "", "\t\t", "d\te\tf", "")
+    assert [(row.id, row.place) for row in read_tsv(path)["train"]] == [
+        ("a", f"{path}:2"),
+        ("d", f"{path}:5"),
+    ]
+
+
+def test_quoting_of_a_spreadsheet_is_an_error(table):
+    path = table("a.tsv", "audio\ttarget", "a\tb", 'c\t"Il a dit ""oui"""')
+    message = r'a\.tsv:3: .*without quoting, found "Il a dit ""oui"""\. Export .* as JSONL'
+    with pytest.raises(UserError, match=message):
+        rows_of(read_tsv(path))
+    plain = ['"Oui" et "non"', '""', '"', '"Oui", ""', '" "" " "" "']
+    path = table("b.tsv", "audio\ttarget", *(f"a\t{text}" for text in plain))
+    assert [row.translation for row in read_tsv(path)["train"]] == plain
+
+
+def test_a_share_of_the_recordings_is_held_out(table):
+    names = [f"clips/{number % 200}.wav" for number in range(600)]
+    lines = [{"audio": name, "target": "t", "start": 1} for name in names]
+    splits = rows_of(read_jsonl(table("a.jsonl", *lines), dev_share=0.1))
+    assert [*splits] == ["train", "dev"]
+    train, dev = ({row.audio for row in rows} for rows in splits.values())
+    assert not train & dev
+    assert len(train | dev) == 200
+    assert 10 <= len(dev) <= 30
+    assert len(splits["dev"]) == 3 * len(dev)
+    assert len({row.id for rows in splits.values() for row in rows}) == 600
+
+
+def test_the_same_recordings_are_held_out_wherever_the_corpus_lies(table, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    held_out = []
+    for name, prefix in (
+        ("a.tsv", ""),
+        ("elsewhere/b.tsv", "./x/../"),
+        ("elsewhere/train.tsv", ""),
+    ):
+        lines = [f"{prefix}{number}.wav\tt\t{number}" for number in range(50)]
+        dev = read_tsv(table(name, "audio\ttarget\tid", *lines), dev_share=0.2)["dev"]
+        held_out.append([row.id for row in dev])
+    assert held_out[0] == held_out[1] == held_out[2]
+
+
+@pytest.mark.parametrize("share", [0.001, 0.5, 0.999])
+def test_of_two_recordings_one_is_held_out(table, share):
+    path = table("a.tsv", "audio\ttarget", "a\tb", "a\tb", "c\td")
+    splits = rows_of(read_tsv(path, dev_share=share))
+    assert sorted(len({row.audio for row in rows}) for rows in splits.values()) == [1, 1]
+
+
+def test_other_splits_stay_when_a_share_is_held_out(table):
+    rows = ["a\tb\ttrain", "c\td\ttrain", "e\tf\ttest"]
+    splits = rows_of(read_tsv(table("a.tsv", "audio\ttarget\tsplit", *rows), dev_share=0.5))
+    assert {name: len(rows) for name, rows in splits.items()} == {"train": 1, "dev": 1, "test": 1}
+
+
+@pytest.mark.parametrize(
+    ("lines", "share", "message"),
+    [
+        (["a\tb\tvalid", "c\td\ttrain"], 0.1, r"a\.tsv: expected a train split and no dev .*dev"),
+        (["a\tb\ttest"], 0.1, "expected a train split and no dev split, .*found test"),
+        (["a\tb\ttrain", "a\tb\ttrain"], 0.1, "expected two recordings at least, .* found one"),
+        (["a\tb\ttrain", "c\tb\ttrain"], 1.0, r"--dev-share: expected a share .*found 1\.0"),
+        (["a\tb\ttrain", "c\tb\ttrain"], 0.0, r"--dev-share: expected a share .*found 0\.0"),
+        (["a\tb\ttrain", "c\tb\ttrain"], float("nan"), "--dev-share: expected .*found nan"),
+    ],
+)
+def test_a_share_that_cannot_be_held_out_is_an_error(table, lines, share, message):
+    path = table("a.tsv", "audio\ttarget\tsplit", *lines)
+    with pytest.raises(UserError, match=message):
+        read_tsv(path, dev_share=share)
 
 
 def test_a_folder_without_tables_is_an_error(tmp_path):

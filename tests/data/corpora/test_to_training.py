@@ -1,8 +1,11 @@
-"""Every corpus: its layout -> manifests -> a step of training -> an evaluation."""
+"""Every corpus: its layout -> manifests or pairs -> a step of training -> an evaluation."""
+
+import json
 
 import pytest
 
 from horizon_st.config import build_config
+from horizon_st.data.corpora.bitext import prepare_bitext, read_bitext
 from horizon_st.data.corpora.utterances import write_corpus
 from horizon_st.data.manifest import read_manifest, translation_of
 from horizon_st.data.text import train_tokenizer
@@ -44,6 +47,14 @@ class Silent:
         pass
 
 
+def train(manifests, tokenizer, run, stages=RECIPE["stages"], **data):
+    """The folder of a model."""
+    data |= RECIPE["data"] | {"tokenizer": tokenizer}
+    data |= {split: str(path) for split, path in manifests.items()}
+    recipe = build_config(Recipe, RECIPE | {"data": data, "stages": stages}, place="test")
+    return run_recipe(recipe, run, Silent())
+
+
 @pytest.fixture(scope="module")
 def tokenizer(tmp_path_factory, pairs):
     folder = tmp_path_factory.mktemp("tokenizer")
@@ -63,10 +74,7 @@ def test_layout_to_manifest_to_training_to_evaluation(layout, tokenizer, tmp_pat
     )  # lossy codecs pad
 
     manifests = {split: tmp_path / "out" / f"{split}.jsonl" for split in ("train", "dev")}
-    data = RECIPE["data"] | {"tokenizer": tokenizer}
-    data |= {split: str(path) for split, path in manifests.items()}
-    recipe = build_config(Recipe, RECIPE | {"data": data}, place="test")
-    model = run_recipe(recipe, tmp_path / "run", Silent())
+    model = train(manifests, tokenizer, tmp_path / "run")
 
     search = DecodingConfig(beam_size=1, max_tokens=4)
     evaluation = evaluate(model, manifests["dev"], tmp_path / "scores", config=search)
@@ -74,3 +82,24 @@ def test_layout_to_manifest_to_training_to_evaluation(layout, tokenizer, tmp_pat
         translation_of(cut) for cut in read_manifest(manifests["dev"])
     ]
     assert len(evaluation.sentences) == prepared.num_utterances["dev"]
+
+
+def test_bitext_to_pairs_to_training_to_evaluation(corpus, pairs, tokenizer, tmp_path):
+    sides = [tmp_path / "bitext.xx", tmp_path / "bitext.yy"]
+    for side, texts in zip(sides, zip(*pairs, strict=True), strict=True):
+        side.write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
+    prepared = prepare_bitext(read_bitext(str(sides[0]), sides[1]), tmp_path / "pairs")
+    assert prepared.num_pairs == len(pairs)
+
+    _, read = corpus("jsonl")
+    write_corpus(tmp_path / "out", read())
+    manifests = {split: tmp_path / "out" / f"{split}.jsonl" for split in ("train", "dev")}
+    stages = RECIPE["stages"] | {"mt_external": {"max_steps": 1, **STAGE}}
+    run = tmp_path / "run"
+    model = train(manifests, tokenizer, run, stages, text_pairs=str(prepared.path))
+    record = json.loads((run / "record.json").read_text(encoding="utf-8"))
+    assert [stage["name"] for stage in record["stages"]] == ["mt_external", "st"]
+
+    search = DecodingConfig(beam_size=1, max_tokens=4)
+    evaluation = evaluate(model, manifests["dev"], tmp_path / "scores", config=search)
+    assert len(evaluation.sentences) == 2

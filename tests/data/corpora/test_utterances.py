@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 from lhotse import CutSet
 
-from horizon_st.data.corpora.utterances import Utterance, write_corpus
+from horizon_st.data.corpora.utterances import OTHER_FILES, Utterance, write_corpus
+from horizon_st.data.validation.manifests import find_manifests
 from horizon_st.errors import UserError
 
 
@@ -55,6 +56,7 @@ def test_writes_cuts_that_lhotse_reads(good, tmp_path):
         ({"offset_s": -0.1}, "offset outside the recording"),
         ({"offset_s": 2.0}, "offset outside the recording"),
         ({"offset_s": float("nan")}, "offset outside the recording"),
+        ({"offset_s": float("nan"), "unreadable_time": "0,5"}, "time is not a number"),
         ({"duration_s": 1.6}, "end outside the recording"),
         ({"duration_s": float("inf")}, "no duration"),
         ({"duration_s": 0.0}, "no duration"),
@@ -95,6 +97,34 @@ def test_nothing_is_replaced_when_the_corpus_is_damaged(good, tmp_path):
         write_corpus(out, {"train": damaged()})
     assert [path.name for path in out.iterdir()] == ["train.jsonl"]
     assert (out / "train.jsonl").read_bytes() == before
+
+
+def test_a_file_that_is_read_is_never_replaced(good, tmp_path):
+    out = tmp_path / "out"
+    write_corpus(out, {"train": iter([good]), "dev": iter([good])})
+    write_corpus(out, {"train": iter([good])}, originals=[good.audio])  # an older manifest may be
+    (tmp_path / "link").symlink_to(out, target_is_directory=True)
+    for name in ("train.jsonl", "left_out.jsonl"):
+        (out / name).write_text("mine", encoding="utf-8")
+        original = tmp_path / "link" / name
+        message = rf"out/{name}: expected a file to write that is not read, too, found one of your"
+        with pytest.raises(UserError, match=message):
+            write_corpus(out, {"dev": iter([good]), "train": iter([good])}, originals=[original])
+        assert (out / name).read_text(encoding="utf-8") == "mine"
+
+
+def test_a_file_in_place_of_the_folder_is_an_error(good):
+    with pytest.raises(UserError, match=r"a\.wav: expected a folder that can be written"):
+        write_corpus(good.audio, {"train": iter([good])})
+
+
+def test_files_that_no_manifest_can_be_are_passed_over_by_validation(good, tmp_path):
+    write_corpus(tmp_path / "out", {"train": iter([good])})
+    for name in OTHER_FILES:
+        (tmp_path / "out" / name).touch()
+    found, skipped = find_manifests([tmp_path / "out"])
+    assert [path.name for path in found] == ["train.jsonl"]
+    assert {path.name for path in skipped} == {*OTHER_FILES}
 
 
 def test_a_split_without_usable_rows_is_an_error(good, tmp_path):

@@ -71,6 +71,37 @@ def test_case_and_blanks_do_not_hide_a_leak_but_other_texts_do(many, survey):
     }
 
 
+@pytest.mark.parametrize(("side", "index"), [("transcript", 1), ("translation", 2)])
+def test_one_text_in_two_splits_is_what_brute_force_finds(many, survey, side, index):
+    rng = random.Random(5)
+    splits = {
+        name: [
+            (1.0, rng.choice([None, *map(str, range(9))]), f"w{rng.randrange(60)}")
+            for _ in range(count)
+        ]
+        for name, count in (("train", 40), ("dev", 30), ("test", 30))
+    }
+    _, out = survey(*(many(name, rows) for name, rows in splits.items()))
+    earlier = {"train": (), "dev": ("train",), "test": ("train", "dev")}
+    expected = set()
+    for name, rows in splits.items():
+        others = [row for other in earlier[name] for row in splits[other]]
+        expected |= {
+            (f"{name}.jsonl:{n}", f"{name}{n - 1}")
+            for n, row in enumerate(rows, 1)
+            if row[index] is not None
+            and row not in others
+            and row[index] in [other[index] for other in others]
+        }
+    found = found_by(out, f"{side} in two splits")
+    assert set(found) == expected
+    assert expected
+    for (place, _), text in found.items():
+        name, number = place.split(".jsonl:")
+        other, where = text.split(": ")[0].rsplit("/", 1)[1].split(".jsonl:")
+        assert splits[other][int(where) - 1][index] == splits[name][int(number) - 1][index]
+
+
 def test_known_translations_are_a_share(many, survey):
     train = many("train", [(1.0, "a", "The Sea"), (1.0, "b", "sky")])
     dev = many("dev", [(1.0, "c", "the sea"), (1.0, "d", "boat"), (1.0, "e", "sea")])

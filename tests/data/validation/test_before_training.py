@@ -45,6 +45,13 @@ def test_an_empty_or_missing_manifest_is_refused(tmp_path):
         check_before_training(tmp_path / "nix.jsonl")
 
 
+def test_a_test_set_without_references_is_not_trained_on(corpus, damage):
+    path = (corpus / "train.jsonl").rename(corpus / "eval.jsonl")
+    damage(path, 2, lambda line: line["supervisions"][0].update(custom=None))
+    with pytest.raises(UserError, match=r"eval\.jsonl:2: .* found no reference: none\. `"):
+        check_before_training(path)
+
+
 def test_warnings_and_sound_do_not_matter(corpus, damage):
     (corpus / "train0.wav").write_bytes(b"no sound")
     damage(corpus / "train.jsonl", 2, lambda line: line.update(duration=0.1))

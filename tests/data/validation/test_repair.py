@@ -142,10 +142,33 @@ def test_other_processes_write_the_same(corpus, damage, tmp_path):
         assert (tmp_path / "out0" / name).read_bytes() == (tmp_path / "out1" / name).read_bytes()
 
 
+def test_rows_to_test_on_stay_without_a_reference_when_they_are_changed(corpus, damage, tmp_path):
+    path = (corpus / "dev.jsonl").rename(corpus / "tst.jsonl")
+    damage(path, 1, lambda line: line["supervisions"][0].update(text=" a ", custom=None))
+    repairs = repair([path], tmp_path / "out")
+    assert repairs.changed == {"transcript trimmed": 1}
+    assert repairs.num_kept == {"tst": 2}
+
+
+def test_rows_that_share_one_text_with_another_split_stay(corpus, damage, tmp_path):
+    for name in ("train", "dev"):
+        damage(corpus / f"{name}.jsonl", 1, lambda line: line["supervisions"][0].update(text="a"))
+    repairs = repair([corpus], tmp_path / "out")
+    assert repairs.num_kept == {"dev": 2, "train": 4}
+    assert validate([tmp_path / "out"]).problems.counts == {"transcript in two splits": 1}
+
+
+def test_the_folder_for_copies_may_not_be_a_file(corpus, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"file: expected a folder that can be written, .* another"):
+        repair([corpus], tmp_path / "file")
+
+
 def test_a_split_without_a_usable_row_has_no_copy(corpus, tmp_path):
     (corpus / "dev.jsonl").write_text("{}\n", encoding="utf-8")
     repairs = repair([corpus], tmp_path / "out")
     assert repairs.num_kept == {"dev": 0, "train": 4}
+    assert repairs.lost == ["dev"]
     assert not (tmp_path / "out" / "dev.jsonl").exists()
 
 

@@ -74,3 +74,19 @@ def test_repairs_are_shown(corpus, damage, printed, tmp_path):
         "1 × empty transcript removed",
         "1 left out: segment outside recording",
     ]
+
+
+def test_a_split_that_is_lost_is_told(corpus, printed, tmp_path):
+    (corpus / "dev.jsonl").write_text("{}\n", encoding="utf-8")
+    lines = printed(show_repairs, repair([corpus], tmp_path / "out"))
+    assert lines[-1] == "No row of dev can be used: the copy has no dev.jsonl."
+
+
+def test_one_text_in_two_splits_is_counted(corpus, damage, printed, monkeypatch):
+    monkeypatch.chdir(corpus)
+    sentence = {"translated_text": "Vende  el pan"}
+    damage(corpus / "dev.jsonl", 2, lambda line: line["supervisions"][0].update(custom=sentence))
+    lines = printed(show_report, validate([corpus]))
+    [at] = [n for n, line in enumerate(lines) if line.startswith("1 × translation in two splits")]
+    assert "dev.jsonl:2  dev1" in lines[at + 1] + lines[at + 2]
+    assert lines[-1] == "0 errors, 1 warning: training takes this corpus."

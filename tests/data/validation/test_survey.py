@@ -4,9 +4,11 @@ import gzip
 import json
 import math
 
+import numpy as np
 import pytest
 import soundfile
 
+from horizon_st.data.shar_writing import write_shar
 from horizon_st.data.validation import validate
 from horizon_st.errors import UserError
 
@@ -72,6 +74,8 @@ def test_a_flawless_corpus_has_no_problem(corpus):
         (set_at("recording", "sources", 0, "type", value=[]), "not a cut"),
         (set_at("recording", "sources", 0, "type", value="memory"), "not a cut"),
         (set_at("recording", "sources", 0, "type", value="shar"), "unreadable audio"),
+        (set_at("recording", "sources", 0, "type", value="command"), "audio not in a file"),
+        (set_at("recording", "sources", 0, "type", value="url"), "audio not in a file"),
         (set_at(*SUPERVISION, "id", value=None), "not a cut"),
         (set_at(*SUPERVISION, "recording_id", value=""), "not a cut"),
         (set_at(*SUPERVISION, "duration", value=math.nan), "not a cut"),
@@ -202,6 +206,56 @@ def test_a_path_without_manifest_is_refused(tmp_path, name, message):
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match=message):
         validate([tmp_path / name])
+
+
+def test_shards_are_refused_and_not_called_unreadable(corpus, tmp_path):
+    write_shar(corpus / "train.jsonl", tmp_path / "shards")
+    (tmp_path / "list.yaml").touch()
+    for path in ("shards", "list.yaml", "shards/cuts.000000.jsonl.gz"):
+        with pytest.raises(
+            UserError, match=rf"{path}: expected a manifest .* found shards\. Valid"
+        ):
+            validate([tmp_path / path])
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        *((name, "no translation") for name in ("train", "train-clean", "dev", "valid", "val1")),
+        *((name, "no reference") for name in ("test", "tst-COMMON", "eval", "iwslt2021")),
+    ],
+)
+def test_only_what_trains_or_chooses_models_needs_references(many, name, kind, tmp_path_factory):
+    manifest = many(name, [(1.0, "a", "b"), (1.0, "c", None)])
+    report = validate([manifest], check_audio=False)
+    assert report.problems.counts == {kind: 1}
+    assert report.num_errors == (kind == "no translation")
+
+
+def test_the_folder_for_the_page_may_not_be_a_file(corpus, tmp_path):
+    with pytest.raises(UserError, match=r"file: expected a folder that can be written, .* another"):
+        validate([corpus], out=write_file(tmp_path / "file"))
+
+
+def write_file(path):
+    path.touch()
+    return path
+
+
+def test_an_ogg_file_cut_between_two_pages_asks_for_a_look(corpus, damage, tmp_path_factory):
+    samples, rate = soundfile.read(corpus / "train0.wav")
+    samples = np.random.default_rng(0).uniform(-0.5, 0.5, 20 * rate)
+    soundfile.write(corpus / "train0.ogg", samples, rate, subtype="VORBIS")
+
+    def edit(line):
+        line["recording"]["sources"][0]["source"] = "train0.ogg"
+
+    damage(corpus / "train.jsonl", 1, edit)
+    assert problems_of(corpus, tmp_path_factory.mktemp("out")) == []
+    data = (corpus / "train0.ogg").read_bytes()
+    (corpus / "train0.ogg").write_bytes(data[: data.rfind(b"OggS")])
+    found = problems_of(corpus, tmp_path_factory.mktemp("out"))
+    assert found == [("train.jsonl:1", "no end of stream")]
 
 
 def test_long_recordings_are_read_in_part(corpus, cut_line):

@@ -20,6 +20,7 @@ AUDIO_ENDINGS = (
 """Tried in this order where a list names a recording with another ending, or none."""
 
 _DEV_NAMES = ("dev", "valid", "validation", "val")
+SPLIT_NAMES = ("train", *_DEV_NAMES, "test", "tst", "tst-COMMON", "tst-HE")
 
 
 def dev_named(names: Iterable[str]) -> dict[str, str]:
@@ -100,6 +101,7 @@ def aligned_utterances(
             duration_s=segment.duration_s,
             speaker=segment.speaker,
             place=segment.place,
+            unreadable_time=segment.unreadable_time,
         )
         numbers[name] += 1
 

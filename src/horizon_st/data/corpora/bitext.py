@@ -14,7 +14,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from horizon_st.data.files import read_lines
+from horizon_st.data.files import make_folder, read_lines
 from horizon_st.data.jsonl import read_json_lines
 from horizon_st.data.text_pairs import write_text_pairs
 from horizon_st.errors import UserError
@@ -71,9 +71,9 @@ def prepare_bitext(
         progress: called with the rows read so far, now and then.
 
     Raises:
-        UserError: the corpus is damaged, or has no usable pair.
+        UserError: the corpus is damaged or has no usable pair, or the folder cannot be written to.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     bitext = PreparedBitext(out / PAIRS_FILE)
 
     def usable() -> Iterator[tuple[str, str]]:

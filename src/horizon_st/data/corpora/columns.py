@@ -15,6 +15,8 @@ _ESCAPED = re.compile(r"\\(.)")
 class ColumnFile:
     """Tab-separated values with a header row; a quotation mark is a character like any other.
 
+    Blank lines are skipped.
+
     Args:
         path: the file, plain or compressed; its header is read at once.
         escaped: whether a backslash stands before a quotation mark or a backslash of the text, as
@@ -65,6 +67,8 @@ class ColumnFile:
         lines = read_lines(self.path)
         next(lines)
         for place, line in lines:
+            if not line.strip():
+                continue
             values = self._values(line)
             if len(values) != len(self.names):
                 raise UserError(

@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 
 from horizon_st.data.audio import SAMPLING_RATE
 from horizon_st.data.corpora.aligned import find_audio, names_in, without_ending
-from horizon_st.data.corpora.segments import seconds
+from horizon_st.data.corpora.segments import seconds, unreadable_time
 from horizon_st.data.corpora.utterances import Utterance
 from horizon_st.data.files import read_lines, require_folder
 from horizon_st.errors import UserError
@@ -32,6 +32,7 @@ class _Row(NamedTuple):
     file: str
     text: str
     duration_s: float
+    unreadable_time: str | None
 
 
 def read_fleurs(
@@ -89,6 +90,7 @@ def _read_split(
             transcript=row.text or None,
             translation=translations.get(row.sentence, ""),
             duration_s=row.duration_s,
+            unreadable_time=row.unreadable_time,
             place=row.place,
         )
 
@@ -105,7 +107,9 @@ def _rows(path: Path, text: Text) -> Iterator[_Row]:
             )
         sentence, file, raw, normalized, _, num_samples, _ = values
         chosen = raw if text == "raw" else normalized
-        yield _Row(place, sentence, file, chosen.strip(), seconds(num_samples) / SAMPLING_RATE)
+        duration_s = seconds(num_samples) / SAMPLING_RATE
+        unreadable = unreadable_time(num_samples)
+        yield _Row(place, sentence, file, chosen.strip(), duration_s, unreadable)
 
 
 def _audio_folder(source: Path, split: str) -> Path:

@@ -12,19 +12,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+from horizon_st.data.corpora.aligned import AUDIO_ENDINGS
 from horizon_st.data.corpora.utterances import Utterance
-from horizon_st.data.files import read_lines, require_folder
+from horizon_st.data.files import is_file, read_lines, require_folder
 from horizon_st.errors import UserError
 
 SPLITS = ("train", "dev")
 _LAYOUT = "full_corpus_newsplit"
-_TEXT_SUFFIXES = (".mb", ".fr", ".cleaned")
 
 
 def read_mboshi(
     root: Path, *, text: Literal["raw", "cleaned"] = "raw"
 ) -> dict[str, Iterator[Utterance]]:
-    """The utterances of both splits; the audio may have any ending.
+    """The utterances of both splits; the audio may have another ending, and ``.mb`` be missing.
 
     Args:
         root: the corpus, or its folder ``full_corpus_newsplit``.
@@ -32,7 +32,7 @@ def read_mboshi(
             around every word and mark, as published scores take it. Entities are undone.
 
     Raises:
-        UserError: the folders are not there, or a text is missing or not UTF-8.
+        UserError: the folders are not there, a translation is missing, or a text is not UTF-8.
     """
     if (root / _LAYOUT).is_dir():
         root = root / _LAYOUT
@@ -41,8 +41,9 @@ def read_mboshi(
 
 
 def _read_split(folder: Path, ending: str) -> Iterator[Utterance]:
-    audio = {path.stem: path for path in folder.iterdir() if path.suffix not in _TEXT_SUFFIXES}
-    names = sorted({*audio, *(path.stem for path in folder.glob("*.fr"))})
+    files = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
+    audio = {path.stem: path for path in files if path.suffix.lower() in AUDIO_ENDINGS}
+    names = sorted({*audio, *(path.stem for path in files if path.suffix == ".fr")})
     if not names:
         raise UserError(
             str(folder),
@@ -51,11 +52,11 @@ def _read_split(folder: Path, ending: str) -> Iterator[Utterance]:
             remedy="Give the folder that holds train and dev.",
         )
     for name in names:
-        translation = folder / f"{name}.fr{ending}"
+        transcript, translation = (folder / f"{name}.{code}{ending}" for code in ("mb", "fr"))
         yield Utterance(
             id=name,
             audio=audio.get(name, folder / f"{name}.wav"),
-            transcript=_read_sentence(folder / f"{name}.mb{ending}") or None,
+            transcript=(_read_sentence(transcript) or None) if is_file(transcript) else None,
             translation=_read_sentence(translation),
             speaker=name.partition("_")[0],
             place=f"{translation}:1",

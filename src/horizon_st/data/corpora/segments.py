@@ -7,6 +7,7 @@ recording, start and end (Europarl-ST, IWSLT low-resource tracks).
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ class Segment:
         duration_s: its length; likewise.
         speaker: who speaks, where the list says so.
         id: of the utterance, where the list gives one.
+        unreadable_time: what the list has for a time, if that is not a number.
     """
 
     place: str
@@ -42,6 +44,7 @@ class Segment:
     duration_s: float
     speaker: str | None = None
     id: str | None = None
+    unreadable_time: str | None = None
 
 
 def seconds(text: str) -> float:
@@ -50,6 +53,11 @@ def seconds(text: str) -> float:
         return float("nan") if "_" in text else float(text)
     except ValueError:
         return float("nan")
+
+
+def unreadable_time(*texts: str) -> str | None:
+    """The first text that is not a number, or None."""
+    return next((text for text in texts if math.isnan(seconds(text))), None)
 
 
 def read_yaml_segments(path: Path) -> Iterator[Segment]:
@@ -80,6 +88,7 @@ def read_yaml_segments(path: Path) -> Iterator[Segment]:
             offset_s=seconds(values["offset"]),
             duration_s=seconds(values["duration"]),
             speaker=values.get("speaker_id") or None,
+            unreadable_time=unreadable_time(values["offset"], values["duration"]),
         )
 
 
@@ -97,11 +106,10 @@ def read_kaldi_segments(path: Path) -> Iterator[Segment]:
         if len(words) != 4:
             _refuse_line(place, line, "UTTERANCE RECORDING START END")
         first, second, start, end = words
-        times = seconds(start), seconds(end) - seconds(start)
         if "/" in first:
-            yield Segment(place, first, *times, speaker=second)
+            yield _span(place, first, start, end, speaker=second)
         else:
-            yield Segment(place, second, *times, id=first)
+            yield _span(place, second, start, end, id=first)
 
 
 def read_span_segments(path: Path) -> Iterator[Segment]:
@@ -115,7 +123,27 @@ def read_span_segments(path: Path) -> Iterator[Segment]:
         if len(words) != 3:
             _refuse_line(place, line, "RECORDING START END")
         audio, start, end = words
-        yield Segment(place, audio.strip(), seconds(start), seconds(end) - seconds(start))
+        yield _span(place, audio.strip(), start, end)
+
+
+def _span(
+    place: str,
+    audio: str,
+    start: str,
+    end: str,
+    *,
+    speaker: str | None = None,
+    id: str | None = None,
+) -> Segment:
+    return Segment(
+        place,
+        audio,
+        offset_s=seconds(start),
+        duration_s=seconds(end) - seconds(start),
+        speaker=speaker,
+        id=id,
+        unreadable_time=unreadable_time(start, end),
+    )
 
 
 def _yaml_items(path: Path) -> Iterator[tuple[str, str]]:

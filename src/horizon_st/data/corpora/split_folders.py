@@ -7,7 +7,8 @@ below; transcripts or none; ``.tc`` for true-cased texts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,12 @@ SegmentLists = Mapping[str, Callable[[Path], Iterator[Segment]]]
 """Paths of segment lists within a split folder, best first, and how to read each."""
 
 _TEXT_ENDINGS = ("", ".tc")
+_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]+)?")
+_FORMATS = {
+    *("tsv", "csv", "txt", "xml", "yml", "lst", "log", "md", "stm", "ctm", "srt", "vtt", "sgm"),
+    *("zip", "tar", "tgz", "gz", "xz", "zst", "bak", "old", "tmp", "raw", "wav", "ogg", "sph"),
+}
+"""Endings that look like the code of a language."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,16 @@ class _Split:
                     return path
         return None
 
+    def languages(self) -> set[str]:
+        """The endings of the files that have the name of a text."""
+        name = f"{self.folder.name}."
+        folders = [folder for folder in (self.folder / "txt", self.folder) if folder.is_dir()]
+        files = [path.name for folder in folders for path in folder.iterdir()]
+        endings = {
+            file.removeprefix(name).removesuffix(".tc") for file in files if file.startswith(name)
+        }
+        return {text for text in endings if _LANGUAGE.fullmatch(text)} - _FORMATS
+
 
 def read_split_folders(
     root: Path, lists: SegmentLists, *, source_language: str, target_language: str
@@ -56,11 +73,12 @@ def read_split_folders(
         root: the folders themselves, or what holds them as ``data``, ``SOURCE-TARGET`` or
             ``SOURCE-TARGET/data``.
         lists: which lists of segments to look for.
-        source_language: the ending of the transcripts; where there are none, there are none.
+        source_language: the ending of the transcripts; a corpus may have translations alone.
         target_language: the ending of the translations; only ``train`` must have them.
 
     Raises:
-        UserError: there is no such folder, or no translation for training.
+        UserError: there is no such folder, no translation for training, or no transcript while
+            there are texts in a third language.
     """
     splits = _find_splits(require_folder(root), lists, f"{source_language}-{target_language}")
     train = splits.get("train")
@@ -76,6 +94,7 @@ def read_split_folders(
             found=names_in(folder / "txt"),
             remedy="Give the target language as the endings of the files spell it.",
         )
+    _check_transcripts(splits.values(), source_language, target_language)
     utterances = {}
     for name, split in splits.items():
         found = split.segment_list(lists)
@@ -89,6 +108,22 @@ def read_split_folders(
             translations=split.text(target_language, endings),
         )
     return utterances
+
+
+def _check_transcripts(splits: Collection[_Split], source: str, target: str) -> None:
+    for split in splits:
+        if split.text(source, _TEXT_ENDINGS):
+            return
+    for split in splits:
+        if others := sorted(split.languages() - {target}):
+            name = split.folder.name
+            raise UserError(
+                str(split.folder / "txt"),
+                expected=f"the transcripts as {name}.{source}, or translations alone",
+                found=", ".join(f"{name}.{language}" for language in others),
+                remedy="Give the source language as the endings of the files spell it; if there "
+                "are no transcripts, move the files of other languages away.",
+            )
 
 
 def _find_splits(root: Path, lists: SegmentLists, pair: str) -> dict[str, _Split]:

@@ -1,7 +1,7 @@
 """TSV and JSONL tables of one's own -> utterances.
 
-One row per utterance. A TSV file has a header and no quoting; a line of JSONL is an object. The
-names of the fields, with those also understood, in any case:
+One row per utterance. A TSV file has a header and no quoting; a line of JSONL is an object. Blank
+lines are skipped. The names of the fields, with those also understood, in any case:
 
 ========  ==========================================================================
 audio     path, wav, file, file_name, filename, audio_path, audio_file, audio_filepath
@@ -23,13 +23,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from horizon_st.data.corpora.aligned import dev_named, names_in, without_ending
+from horizon_st.data.corpora.aligned import SPLIT_NAMES, dev_named, names_in, without_ending
 from horizon_st.data.corpora.columns import ColumnFile
-from horizon_st.data.corpora.segments import seconds
-from horizon_st.data.corpora.utterances import Utterance
+from horizon_st.data.corpora.held_out import hold_out
+from horizon_st.data.corpora.segments import seconds, unreadable_time
+from horizon_st.data.corpora.utterances import OTHER_FILES, Utterance
 from horizon_st.data.jsonl import read_json_lines
 from horizon_st.errors import UserError
 
@@ -52,53 +54,87 @@ FIELDS = {
 _FIELD_OF = {name: field for field, others in FIELDS.items() for name in (field, *others)}
 _REQUIRED = ("audio", "target")
 _MOST_SPLITS = 50
+_LONGEST_SPLIT = 50
 
 _Row = dict[str, Any]
 _Rows = Callable[[Path], Iterator[tuple[str, _Row]]]
 """A file -> the (place, values by field) of its rows."""
 
 
-def read_tsv(path: Path) -> dict[str, Iterator[Utterance]]:
+def read_tsv(path: Path, *, dev_share: float | None = None) -> dict[str, Iterator[Utterance]]:
     """The utterances of a TSV file with a header, or of all such files of a folder, by split.
 
-    Rows without a split belong to ``train`` or, in a folder, to the split that their file is named
-    after. Rows without an id are named after their audio, and numbered where they have an offset.
+    Rows without a split belong to the split that their file is named after; those of a single file
+    with another name, to ``train``. Rows without an id are named after their audio, and numbered
+    where they have an offset.
+
+    Args:
+        path: the file or folder.
+        dev_share: about what share of the recordings of ``train`` becomes ``dev``, see `hold_out`.
 
     Raises:
-        UserError: there is no file, a row is damaged, or there is no column for audio or target.
+        UserError: there is no file, a row is damaged, there is no column for audio or target, or a
+            share is given beside a ``dev``.
     """
-    return _read(path, ".tsv", _tsv_rows)
+    return _read(path, ".tsv", _tsv_rows, dev_share)
 
 
-def read_jsonl(path: Path) -> dict[str, Iterator[Utterance]]:
+def read_jsonl(path: Path, *, dev_share: float | None = None) -> dict[str, Iterator[Utterance]]:
     """The utterances of a JSONL file, or of all such files of a folder; see `read_tsv`.
 
     Raises:
-        UserError: there is no file, or a line is not an object with text for audio and target.
+        UserError: there is no file, a line is not an object with text for audio and target, or a
+            share is given beside a ``dev``.
     """
-    return _read(path, ".jsonl", _jsonl_rows)
+    return _read(path, ".jsonl", _jsonl_rows, dev_share)
 
 
-def _read(path: Path, ending: str, rows: _Rows) -> dict[str, Iterator[Utterance]]:
-    splits = {path: "train"}
-    if path.is_dir():
-        splits = {
-            file: file.name.partition(ending)[0]
-            for file in sorted(path.iterdir())
-            if file.name.endswith((ending, f"{ending}.gz"))
-        }
-        if not splits:
-            raise UserError(
-                str(path),
-                expected=f"files such as train{ending}",
-                found=names_in(path),
-                remedy="Give the file itself, or a folder of such files.",
-            )
+def table_files(path: Path, ending: str) -> dict[Path, str]:
+    """The tables at a path, each with the split of its rows that name none.
+
+    Raises:
+        UserError: the path is a folder that has no file of this ending.
+    """
+    if not path.is_dir():
+        known = {name.lower(): name for name in SPLIT_NAMES}
+        return {path: known.get(path.name.partition(ending)[0].lower(), "train")}
+    files = {
+        file: file.name.partition(ending)[0]
+        for file in sorted(path.iterdir())
+        if file.name.endswith((ending, f"{ending}.gz"))
+    }
+    if not files:
+        raise UserError(
+            str(path),
+            expected=f"files such as train{ending}",
+            found=names_in(path),
+            remedy="Give the file itself, or a folder of such files.",
+        )
+    return files
+
+
+def _read(
+    path: Path, ending: str, rows: _Rows, dev_share: float | None
+) -> dict[str, Iterator[Utterance]]:
     parts: dict[str, list[tuple[Path, str]]] = {}
-    for file, default in splits.items():
+    for file, default in table_files(path, ending).items():
         for split in _splits_in(file, rows, default):
             parts.setdefault(split, []).append((file, default))
-    return {new: _utterances(parts[old], rows, old) for old, new in dev_named(parts).items()}
+    names = dev_named(parts)
+    splits = {new: _utterances(parts[old], rows, old) for old, new in names.items()}
+    if dev_share is None:
+        return splits
+    if "train" not in splits or "dev" in splits:
+        raise UserError(
+            str(path),
+            expected="a train split and no dev split, to hold out a share as dev",
+            found=", ".join(names),
+            remedy="Leave out --dev-share.",
+        )
+    train = partial(_utterances, parts["train"], rows, "train")
+    return hold_out(train, path if path.is_dir() else path.parent, dev_share) | {
+        name: utterances for name, utterances in splits.items() if name != "train"
+    }
 
 
 def _splits_in(file: Path, rows: _Rows, default: str) -> list[str]:
@@ -109,13 +145,24 @@ def _splits_in(file: Path, rows: _Rows, default: str) -> list[str]:
         if split in found:
             continue
         found[split] = place
-        if not split.replace("-", "").replace("_", "").isalnum() or len(found) > _MOST_SPLITS:
+        if (
+            not split.replace("-", "").replace("_", "").isalnum()
+            or len(split) > _LONGEST_SPLIT
+            or len(found) > _MOST_SPLITS
+        ):
             raise UserError(
                 place,
                 expected=f"one of a few splits, such as {', '.join([*found][:3])}",
                 found=split[:80],
                 remedy="Name splits with letters, digits, - and _; the column for it is one of "
                 f"split, {', '.join(FIELDS['split'])}.",
+            )
+        if f"{split.lower()}.jsonl" in OTHER_FILES:
+            raise UserError(
+                place,
+                expected="the name of a split, from a column for it or from the file's name",
+                found=f"{split}, and {split}.jsonl is another file beside the manifests",
+                remedy="Name the split otherwise, or leave this file out.",
             )
     return [*found] or [default]
 
@@ -129,7 +176,7 @@ def _utterances(files: Iterable[tuple[Path, str]], rows: _Rows, split: str) -> I
                 continue
             audio = _text(row, "audio", place)
             name = without_ending(audio).lstrip("./\\")
-            offset_s, duration_s = _times(row)
+            offset_s, duration_s, unreadable = _times(row)
             number = f"_{numbers[name]}" if "offset" in row else ""
             yield Utterance(
                 id=_text(row, "id", place) or f"{name}{number}",
@@ -140,6 +187,7 @@ def _utterances(files: Iterable[tuple[Path, str]], rows: _Rows, split: str) -> I
                 duration_s=duration_s,
                 speaker=_text(row, "speaker", place) or None,
                 place=place,
+                unreadable_time=unreadable,
             )
             numbers[name] += 1
 
@@ -148,7 +196,21 @@ def _tsv_rows(path: Path) -> Iterator[tuple[str, _Row]]:
     table = ColumnFile(path)
     fields = _fields(table.names, table.place)
     for place, row in table:
-        yield place, {field: row[name] for field, name in fields.items()}
+        values = {field: row[name] for field, name in fields.items()}
+        if quoted := next(filter(_is_quoted, values.values()), None):
+            raise UserError(
+                place,
+                expected="text as it is, without quoting",
+                found=quoted[:80],
+                remedy="Export the table without quoting (no text delimiter), or as JSONL.",
+            )
+        yield place, values
+
+
+def _is_quoted(value: str) -> bool:
+    """Whether a spreadsheet wrote it: around it quotation marks, and those in it doubled."""
+    inner = value[1:-1]
+    return value[:1] == value[-1:] == '"' and '""' in inner and '"' not in inner.replace('""', "")
 
 
 def _jsonl_rows(path: Path) -> Iterator[tuple[str, _Row]]:
@@ -216,15 +278,18 @@ def _text(row: _Row, field: str, place: str) -> str:
     return value.strip()
 
 
-def _times(row: _Row) -> tuple[float, float | None]:
-    """Offset, and duration where the row limits it."""
-    offset_s = _number(row.get("offset")) or 0.0
-    duration_s, end_s = _number(row.get("duration")), _number(row.get("end"))
-    return offset_s, end_s - offset_s if duration_s is None and end_s is not None else duration_s
+def _times(row: _Row) -> tuple[float, float | None, str | None]:
+    """Offset, duration where the row limits it, and the first of both that is not a number."""
+    offset = _number(row, "offset") or "0"
+    duration, end = _number(row, "duration"), _number(row, "end")
+    unreadable = unreadable_time(*(text for text in (offset, duration or end) if text))
+    offset_s = seconds(offset)
+    if duration is None and end is not None:
+        return offset_s, seconds(end) - offset_s, unreadable
+    return offset_s, None if duration is None else seconds(duration), unreadable
 
 
-def _number(value: Any) -> float | None:
-    """A number of a table; None where there is none, not-a-number where it cannot be read."""
-    if value is None or (isinstance(value, str) and not value.strip()):
-        return None
-    return float("nan") if isinstance(value, bool) else seconds(str(value))
+def _number(row: _Row, field: str) -> str | None:
+    """What a row has for a number, as text; None where it has nothing."""
+    value = row.get(field)
+    return None if value is None else str(value).strip() or None

@@ -17,10 +17,12 @@ from lhotse.cut import MonoCut, MultiCut
 
 from horizon_st.data.audio import SHORTEST_S, audio_info
 from horizon_st.data.cut_checks import END_TOLERANCE_S, TRANSLATION_KEY
-from horizon_st.data.files import is_file, whole_file
+from horizon_st.data.files import is_file, make_folder, refuse_originals, whole_file
 from horizon_st.errors import UserError
 
 LEFT_OUT_FILE = "left_out.jsonl"
+OTHER_FILES = (LEFT_OUT_FILE, "problems.jsonl", "dropped.jsonl", "text_pairs.jsonl")
+"""Of a folder of manifests: names that no manifest can have."""
 _NUM_KNOWN_RECORDINGS = 10_000
 """Headers kept: corpora list the segments of a long recording one after the other."""
 _LONGEST_TEXT = 10_000
@@ -40,6 +42,7 @@ class Utterance:
         duration_s: its length; None for all that follows.
         speaker: who speaks, where known.
         place: ``FILE:LINE`` of the row, for messages.
+        unreadable_time: what the row has for a time, if that is not a number.
     """
 
     id: str
@@ -50,6 +53,7 @@ class Utterance:
     duration_s: float | None = None
     speaker: str | None = None
     place: str = ""
+    unreadable_time: str | None = None
 
 
 @dataclass
@@ -86,6 +90,7 @@ def write_corpus(
     *,
     source_language: str | None = None,
     target_language: str | None = None,
+    originals: Iterable[Path] = (),
     progress: Callable[[str, int], None] | None = None,
 ) -> PreparedCorpus:
     """The manifests ``out/SPLIT.jsonl``; rows that cannot be used are left out and listed.
@@ -98,12 +103,16 @@ def write_corpus(
         splits: the utterances of each split.
         source_language: of the speech, kept in the manifest.
         target_language: of the translations, likewise.
+        originals: files that the utterances come from, of which none is replaced.
         progress: called with the split and the rows read so far.
 
     Raises:
-        UserError: the corpus's own files are damaged, or a split has no usable row.
+        UserError: the corpus's own files are damaged, a split has no usable row, a manifest would
+            replace an original, or the folder cannot be written to.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    names = [LEFT_OUT_FILE, *(f"{split}.jsonl" for split in splits)]
+    refuse_originals([out / name for name in names], originals)
+    make_folder(out)
     corpus = PreparedCorpus(out)
     languages = {"source": source_language, "target": target_language}
     with whole_file(out / LEFT_OUT_FILE, keep_empty=False) as left_out:
@@ -240,6 +249,8 @@ def _is_unicode(text: str) -> bool:
 
 def _times(utterance: Utterance, recording_s: float) -> tuple[float, float]:
     """Start and duration in seconds within the recording."""
+    if utterance.unreadable_time is not None:
+        raise _UnusableError("time is not a number", utterance.unreadable_time)
     start, duration = utterance.offset_s, utterance.duration_s
     if not math.isfinite(start) or not 0 <= start < recording_s:
         raise _UnusableError("offset outside the recording", f"{start} s of {recording_s:.2f} s")

@@ -30,7 +30,7 @@ def check_before_training(manifest: Path) -> None:
             if row.cut.id in seen:
                 row.add("duplicate id", row.cut.id)
             seen.add(row.cut.id)
-        found = [problem for problem in row.problems if KINDS[problem.kind].severity == "error"]
+        found = [problem for problem in row.problems if _keeps_from_training(problem)]
         num_errors += len(found)
         errors += found[: 1 - len(errors)]
     if not num_rows:
@@ -48,3 +48,8 @@ def check_before_training(manifest: Path) -> None:
         remedy=f"`horizon-st validate {manifest}` lists them all, and with --fix DIR mends or "
         "leaves out what is wrong.",
     )
+
+
+def _keeps_from_training(problem: Problem) -> bool:
+    """Whether it is an error, or what only a test set may lack."""
+    return KINDS[problem.kind].severity == "error" or problem.kind == "no reference"

@@ -1,4 +1,4 @@
-"""What is remembered of each row of a split: some 60 bytes of numbers, and no text."""
+"""What is remembered of each row of a split: some 70 bytes of numbers, and no text."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ class SideColumns:
 
     Attributes:
         num_chars: of each row; 0 where there is no text.
+        fingerprints: of each row's text.
         script: the most frequent script of each row, as an index of `script_names`.
         num_letters: of that script.
         script_share: per cent of the row's letters that it has.
@@ -36,6 +37,7 @@ class SideColumns:
 
     def __init__(self) -> None:
         self.num_chars = array("I")
+        self.fingerprints = array("Q")
         self.script = array("B")
         self.num_letters = array("I")
         self.script_share = array("B")
@@ -48,6 +50,7 @@ class SideColumns:
         """Takes in the text of the next row."""
         text = (text or "").strip()
         self.num_chars.append(len(text))
+        self.fingerprints.append(fingerprint(text))
         found = scripts(text)
         [(name, count)] = found.most_common(1) or [("none", 0)]
         self.script.append(self._script_index(name))
@@ -75,7 +78,6 @@ class SplitColumns:
         numbers: the line of each row.
         ids: a fingerprint of each id.
         pairs: of both texts.
-        translations: of the translation.
         durations_s: of each row.
         has_error: whether the row has one.
         sides: by :data:`SIDES`.
@@ -90,7 +92,6 @@ class SplitColumns:
         self.numbers = array("Q")
         self.ids = array("Q")
         self.pairs = array("Q")
-        self.translations = array("Q")
         self.durations_s = array("d")
         self.has_error = array("B")
         self.sides = {side: SideColumns() for side in SIDES}
@@ -109,7 +110,6 @@ class SplitColumns:
         self.numbers.append(row.number)
         self.ids.append(id_fingerprint(row.cut.id))
         self.pairs.append(fingerprint(transcript, translation))
-        self.translations.append(fingerprint(translation))
         self.durations_s.append(max(row.cut.duration, 0.0))
         self.has_error.append(not row.is_usable)
         self.sides["transcript"].add(transcript)

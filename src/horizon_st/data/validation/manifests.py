@@ -17,6 +17,7 @@ TEST_RANK = 2
 
 _ENDINGS = (".jsonl", ".jsonl.gz", ".jsonl.zst")
 _SPLITS = ("train", "dev", "valid", "test", "tst")
+_DEV_SPLITS = ("dev", "val")
 _OTHER_FILES = {DROPPED_FILE, "left_out.jsonl", PROBLEMS_FILE, "text_pairs.jsonl"}
 _CUT_KEYS = {"recording", "supervisions", "type"}
 _BLOCK_BYTES = 1 << 20
@@ -26,11 +27,18 @@ def find_manifests(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     """Manifests, what is trained on first within a folder; and its JSONL files that are none.
 
     Raises:
-        UserError: a file is not there, or a folder has no manifest.
+        UserError: a file is not there, a folder has no manifest, or there are shards.
     """
     found: dict[Path, Path] = {}
     skipped: list[Path] = []
     for path in paths:
+        if _is_shards(path):
+            raise UserError(
+                str(path),
+                expected="a manifest (lhotse cuts, JSONL), or a folder of them",
+                found="shards",
+                remedy="Validate the manifest before it is packed; reading checks shards.",
+            )
         files = [path]
         if path.is_dir():
             inside = [file for file in path.iterdir() if file.name.endswith(_ENDINGS)]
@@ -46,6 +54,15 @@ def find_manifests(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
             )
         found |= {file.resolve(): file for file in files}
     return list(found.values()), skipped
+
+
+def _is_shards(path: Path) -> bool:
+    """Whether it is a Shar folder, half a shard, or a list of shards."""
+    if path.is_dir():
+        return any(path.glob("cuts.*.jsonl*")) and any(path.glob("recording.*.tar*"))
+    if path.name.startswith("cuts.") and _is_shards(path.parent):
+        return True
+    return path.suffix in {".yaml", ".yml", ".tar"}
 
 
 def _may_be_manifest(path: Path) -> bool:
@@ -81,8 +98,11 @@ def split_name(manifest: Path) -> str:
 
 
 def held_out_rank(name: str) -> int:
-    """0 for what is trained on, 1 for what chooses among models, 2 for what tests them."""
+    """0 for what is trained on, 1 for what chooses among models, 2 for what tests them.
+
+    Test sets go by many names (tst-COMMON, eval, iwslt2021), the others by few.
+    """
     name = name.lower()
     if name.startswith("train"):
         return 0
-    return TEST_RANK if name.startswith(("test", "tst")) else 1
+    return 1 if name.startswith(_DEV_SPLITS) else TEST_RANK

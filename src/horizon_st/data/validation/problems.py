@@ -36,6 +36,7 @@ KINDS: dict[str, Kind] = {
     "segment outside recording": Kind(
         "error", "times that are not within the recording", "clipped, if little is missing"
     ),
+    "audio not in a file": Kind("error", "a command or a URL, which is not run or fetched"),
     "missing audio": Kind("error", "no file at the path that the manifest names"),
     "unreadable audio": Kind("error", "a file that cannot be decoded"),
     "truncated audio": Kind(
@@ -48,10 +49,19 @@ KINDS: dict[str, Kind] = {
     "sentence in two splits": Kind(
         "warning", "both texts also in a split held out from this one", "left out of train"
     ),
+    "transcript in two splits": Kind(
+        "warning", "also in a split before this one, with another translation", "stays"
+    ),
+    "translation in two splits": Kind(
+        "warning", "also in a split before this one, with another transcript", "stays"
+    ),
     "characters per second": Kind("warning", "text far too long or short for its sound", "stays"),
     "wrong script": Kind("warning", "text in another script than the corpus's", "stays"),
     "long utterance": Kind("warning", "more sound than most models take", "stays"),
     "short utterance": Kind("warning", "less sound than a syllable", "stays"),
+    "no end of stream": Kind(
+        "warning", "an Ogg file without the mark of its end: cut short, or never closed", "stays"
+    ),
     "clipping": Kind("warning", "sound that was recorded too loud", "stays"),
     "silence": Kind("warning", "sound without speech", "stays"),
     "constant offset": Kind("warning", "sound that does not swing around zero", "stays"),

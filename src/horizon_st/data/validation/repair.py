@@ -12,7 +12,7 @@ from typing import IO, Any
 
 from horizon_st.data.audio import SHORTEST_S, audio_info
 from horizon_st.data.cut_checks import END_TOLERANCE_S, TRANSLATION_KEY
-from horizon_st.data.files import whole_file
+from horizon_st.data.files import make_folder, whole_file
 from horizon_st.data.validation.columns import id_fingerprint
 from horizon_st.data.validation.manifests import (
     DROPPED_FILE,
@@ -51,6 +51,11 @@ class Repairs:
     changed: Counter[str] = field(default_factory=Counter)
     dropped: ProblemLog = field(default_factory=ProblemLog)
 
+    @property
+    def lost(self) -> list[str]:
+        """Splits of which nothing is left."""
+        return [name for name, num_kept in self.num_kept.items() if num_kept == 0]
+
 
 def repair(
     manifests: Sequence[Path],
@@ -79,7 +84,7 @@ def repair(
     """
     paths, _ = find_manifests(manifests)
     _check_targets(paths, out)
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     with whole_file(out / DROPPED_FILE, keep_empty=False) as dropped:
         repairs = Repairs(out, dropped=ProblemLog(dropped))
         held_out: set[int] = set()
@@ -87,7 +92,7 @@ def repair(
             name = split_name(path)
             copier = _Copier(repairs, name, held_out, check_audio=check_audio)
             num_lines = 0 if progress is None else count_lines(path)
-            mended = (copier.mend(row, path.parent) for row in read_rows(path))
+            mended = (copier.mend(row) for row in read_rows(path))
             rows = with_sound(mended, num_workers) if check_audio else mended
             with whole_file(out / f"{name}.jsonl", keep_empty=False) as file:
                 for row in rows:
@@ -128,13 +133,13 @@ class _Copier:
         self._ids: set[int] = set()
         repairs.num_read[name] = repairs.num_kept[name] = 0
 
-    def mend(self, row: Row, folder: Path) -> Row:
+    def mend(self, row: Row) -> Row:
         """The row with its texts, times and paths made right, and checked anew."""
         if row.cut is None:
             return row
         value = json.loads(row.line)
         changes = [*_mend_texts(value), *_clip(value)]
-        return _changed(row, value, changes, folder) if changes else row
+        return _changed(row, value, changes) if changes else row
 
     def write(self, row: Row, file: IO[str]) -> None:
         """Writes the row, if it can be used."""
@@ -155,7 +160,7 @@ class _Copier:
         if not self._is_train:
             self._held_out.add(fingerprint(*row.texts))
         value = json.loads(row.line)
-        _move_paths(value, Path(row.place.rpartition(":")[0]).parent, repairs.folder)
+        _move_paths(value, _manifest_of(row).parent, repairs.folder)
         file.write(json.dumps(value, ensure_ascii=False) + "\n")
 
     def _check_known(self, row: Row) -> None:
@@ -173,28 +178,31 @@ class _Copier:
 def _shortened(row: Row) -> Row:
     """The row with the length that its recording has, if that lets it be used."""
     value = json.loads(row.line)
-    folder = Path(row.place.rpartition(":")[0]).parent
     try:
         [source] = value["recording"]["sources"]
-        info = audio_info(folder / source["source"])
+        info = audio_info(_manifest_of(row).parent / source["source"])
     except (UserError, ValueError):
         return row
     duration_s = info.num_samples / info.sampling_rate
     rate = value["recording"]["sampling_rate"]
     value["recording"] |= {"duration": duration_s, "num_samples": round(duration_s * rate)}
-    shortened = _changed(row, value, [*row.changes, *_clip(value)], folder)
+    shortened = _changed(row, value, [*row.changes, *_clip(value)])
     if shortened.is_usable and shortened.cut is not None:
         for kind, found in listen(shortened.cut):
             shortened.add(kind, found)
     return shortened if shortened.is_usable else row
 
 
-def _changed(row: Row, value: Any, changes: list[str], folder: Path) -> Row:
+def _changed(row: Row, value: Any, changes: list[str]) -> Row:
     """The row of a changed value, checked anew."""
     line = json.dumps(value, ensure_ascii=False).encode()
-    changed = check_line(line, row.place, folder)
+    changed = check_line(line, row.place, _manifest_of(row))
     changed.changes = changes
     return changed
+
+
+def _manifest_of(row: Row) -> Path:
+    return Path(row.place.rpartition(":")[0])
 
 
 def _is_left_out(problem: Problem) -> bool:

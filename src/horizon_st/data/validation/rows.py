@@ -69,12 +69,11 @@ def read_rows(manifest: Path) -> Iterator[Row]:
     Sound is looked for, but not opened.
     """
     number = 0
-    needs_reference = held_out_rank(split_name(manifest)) < TEST_RANK
     try:
         for place, line in read_raw_lines(manifest):
             number += 1
             if line.strip():
-                yield check_line(line, place, manifest.parent, needs_reference=needs_reference)
+                yield check_line(line, place, manifest)
     except UserError as error:
         row = Row(error.place, b"")
         row.add("damaged file", error.found)
@@ -85,14 +84,14 @@ def read_rows(manifest: Path) -> Iterator[Row]:
         yield row
 
 
-def check_line(line: bytes, place: str, folder: Path, *, needs_reference: bool = True) -> Row:
+def check_line(line: bytes, place: str, manifest: Path) -> Row:
     """The row of a line, checked as training checks it and somewhat more.
 
     Args:
         line: as it is in the file.
         place: ``FILE:LINE``.
-        folder: of the manifest, where relative paths start.
-        needs_reference: whether a translation must be there; test sets may come without.
+        manifest: the file, in whose folder relative paths start; of a test set, a translation
+            need not be there.
     """
     row = Row(place, line)
     kind = "not UTF-8"
@@ -105,7 +104,8 @@ def check_line(line: bytes, place: str, folder: Path, *, needs_reference: bool =
     except UserError as error:
         row.add(kind, f"{error.found}; expected {error.expected}")
         return row
-    for fault in find_faults(row.cut, folder, place):
+    needs_reference = held_out_rank(split_name(manifest)) < TEST_RANK
+    for fault in find_faults(row.cut, manifest.parent, place):
         is_unscored = fault.kind == "no translation" and not needs_reference
         if is_unscored and not _has_translation(row.cut):
             row.add("no reference", "none")

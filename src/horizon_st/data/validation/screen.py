@@ -54,6 +54,9 @@ def show_repairs(repairs: Repairs, console: Console) -> None:
     for kind in KINDS:
         if count := repairs.dropped.counts[kind]:
             console.print(f"{count:,} left out: {kind}")
+    for name in repairs.lost:
+        message = f"No row of {name} can be used: the copy has no {name}.jsonl."
+        console.print(Text(message, style="bold red"))
 
 
 def _split_table(report: Report) -> Table:

@@ -9,10 +9,12 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from math import inf, log10
+from pathlib import Path
 
 import numpy as np
 
 from horizon_st.data.audio import Cut, Samples, load_cut
+from horizon_st.data.sndfile import lacks_end_of_stream
 from horizon_st.data.validation.rows import Row
 from horizon_st.errors import UserError
 
@@ -28,6 +30,7 @@ CLIPPED_SHARE = 0.001
 LARGEST_OFFSET = 0.05
 """Of full scale, as the mean of an utterance. Speech itself has no mean; converters have 0.01."""
 
+_OGG_SUFFIXES = {".ogg", ".oga", ".opus", ".spx"}
 _ROWS_AT_ONCE = 16
 _CHUNKS_PER_WORKER = 4
 
@@ -58,7 +61,15 @@ def listen(cut: Cut) -> list[Finding]:
         samples = load_cut(cut)
     except UserError as error:
         return [(_kind_of(error), f"{error.found}; expected {error.expected}")]
-    return list(judge(samples))
+    return [*_unended(cut), *judge(samples)]
+
+
+def _unended(cut: Cut) -> Iterator[Finding]:
+    for source in cut.recording.sources:
+        if source.type == "file" and Path(source.source).suffix.lower() in _OGG_SUFFIXES:
+            with Path(source.source).open("rb") as file:
+                if lacks_end_of_stream(file):
+                    yield "no end of stream", f"{source.source} may lack its end"
 
 
 def judge(samples: Samples) -> Iterator[Finding]:

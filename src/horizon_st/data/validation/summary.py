@@ -130,8 +130,7 @@ def _split_summary(split: SplitColumns, train: SplitColumns | None) -> SplitSumm
     durations_s = usable(split, split.durations_s)
     known = None
     if train is not None and len(split):
-        is_known = np.isin(np.asarray(split.translations), np.asarray(train.translations))
-        known = float(is_known.mean())
+        known = float(np.isin(_translations(split), _translations(train)).mean())
     return SplitSummary(
         name=split.name,
         manifest=str(split.manifest),
@@ -144,6 +143,10 @@ def _split_summary(split: SplitColumns, train: SplitColumns | None) -> SplitSumm
         known_translations=known,
         sides={side: _side_summary(split, side, train) for side in SIDES},
     )
+
+
+def _translations(split: SplitColumns) -> Any:
+    return np.asarray(split.sides["translation"].fingerprints)
 
 
 def _side_summary(split: SplitColumns, side: str, train: SplitColumns | None) -> SideSummary:

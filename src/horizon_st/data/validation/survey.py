@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from horizon_st.data.files import whole_file
+from horizon_st.data.files import make_folder, whole_file
 from horizon_st.data.validation.across import problems_across
 from horizon_st.data.validation.columns import SplitColumns
 from horizon_st.data.validation.manifests import PROBLEMS_FILE, count_lines, find_manifests
@@ -36,7 +36,7 @@ def validate(
 ) -> Report:
     """Everything that is wrong with some manifests, and their figures.
 
-    Lines are read one by one; some 60 bytes are kept of each.
+    Lines are read one by one; some 70 bytes are kept of each.
 
     Args:
         manifests: lhotse cuts, JSONL, of one corpus; or folders, whose manifests are taken.
@@ -82,6 +82,6 @@ def _problems_file(out: Path | None) -> Iterator[IO[str] | None]:
     if out is None:
         yield None
         return
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     with whole_file(out / PROBLEMS_FILE) as file:
         yield file
