@@ -102,7 +102,7 @@ def test_an_unknown_language_is_refused(tmp_path):
 def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path):
     (tmp_path / "out").write_text("mine", encoding="utf-8")
     with pytest.raises(
-        UserError, match=r"out: expected a folder that can be written, found FileE.*Choose another folder"
+        UserError, match=r"out: expected a folder that can be written, found FileE.*Choose another"
     ):
         run_demo("fr", tmp_path / "out", Console(file=io.StringIO()))
     assert (tmp_path / "out").read_text(encoding="utf-8") == "mine"
