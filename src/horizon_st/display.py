@@ -20,9 +20,11 @@ from rich.table import Column
 
 _SHOWN = {
     "dev_bleu": "dev BLEU {:.1f}",
+    "dev_unit_error_rate": "dev unit errors {:.0%}",
     "dev_loss": "dev loss {:.2f}",
     "train_ce_speech": "speech CE {:.2f}",
     "train_ce_pairs": "pairs CE {:.2f}",
+    "train_ctc": "CTC {:.2f}",
 }
 
 

@@ -16,7 +16,16 @@ IDS = {"vocab_size": 50, "pad_id": 1, "bos_id": 0, "eos_id": 2}
 def make_model():
     """Builds a fresh tiny translator; the same seed gives the same weights."""
 
-    def make(architecture="bart", *, ctc=False, speech_encoder=None, pretrained=None, **shape):
+    def make(
+        architecture="bart",
+        *,
+        ctc=False,
+        ctc_section=None,
+        ctc_characters=None,
+        speech_encoder=None,
+        pretrained=None,
+        **shape,
+    ):
         torch.manual_seed(0)
         shape = {"encoder_layers": 2, "decoder_layers": 2, "d_model": 32, "ffn_dim": 64} | shape
         config = ModelConfig(
@@ -30,7 +39,9 @@ def make_model():
         )
         if speech_encoder is not None:
             config.speech_encoder = speech_encoder
-        return build_translator(config, ctc=ctc, **IDS)
+        if ctc_section is not None:
+            config.ctc = ctc_section
+        return build_translator(config, ctc=ctc, ctc_characters=ctc_characters, **IDS)
 
     return make
 

@@ -40,6 +40,7 @@ class Output:
     encoder_states: torch.Tensor
     encoder_mask: torch.Tensor
     ctc_logits: torch.Tensor | None
+    ctc_mask: torch.Tensor | None
 
 
 def output(seed, num_states, num_real, *, ctc=False):
@@ -49,7 +50,8 @@ def output(seed, num_states, num_real, *, ctc=False):
         torch.randn(3, 4, 5, generator=g).double().requires_grad_(),
         torch.randn(3, num_states, 5, generator=g).double().requires_grad_(),
         torch.arange(num_states)[None] < torch.tensor(num_real)[:, None],
-        torch.randn(3, num_states, 9, generator=g).double().requires_grad_() if ctc else None,
+        torch.randn(3, 8, 9, generator=g).double().requires_grad_() if ctc else None,
+        torch.arange(8)[None] < torch.tensor([8, 7, 7])[:, None] if ctc else None,
     )
 
 
@@ -61,8 +63,8 @@ def text(num=1):
     return [output(20 + i, 3, [2, 3, 1]) for i in range(num)]
 
 
-def compute(config, speech, text):
-    return compute_objective(config, speech, text, TARGET, TRANSCRIPT, pad_id=PAD)
+def compute(config, speech, text, **spelling):
+    return compute_objective(config, speech, text, TARGET, TRANSCRIPT, pad_id=PAD, **spelling)
 
 
 def term(report, name):
@@ -219,6 +221,23 @@ def test_ctc_is_the_mean_over_speech_passes():
     single = [compute(dataclasses.replace(config, rdrop_weight=0.0), [x], []) for x in s]
     assert torch.allclose(both[0], sum(r.terms["ctc"][0] for r in single) / 2)
     assert both[1] == 2
+
+
+def test_ctc_spells_what_it_is_given_with_its_own_blank():
+    [s] = speech(1, ctc=True)
+    spelling = torch.tensor([[4, 4, 1, 0], [2, 1, 0, 0], [5, 6, 7, 1]])
+    config = ObjectiveConfig(mt_weight=0.0, ctc_weight=0.3)
+    found, count = compute(config, [s], [], spelling=spelling, blank=0).terms["ctc"]
+    expected = torch.nn.functional.ctc_loss(
+        s.ctc_logits.log_softmax(-1).transpose(0, 1),
+        torch.tensor([4, 4, 2, 5, 6, 7]),
+        torch.tensor([8, 7, 7]),
+        torch.tensor([2, 1, 3]),
+        blank=0,
+        reduction="sum",
+    )
+    assert torch.allclose(found, expected)
+    assert count == 3
 
 
 def test_slices_of_tokens_change_nothing(monkeypatch):

@@ -176,7 +176,9 @@ def test_whole_objective_and_its_gradients(case):
         label_smoothing=case.label_smoothing,
     )
     logits = {name: torch.tensor(case.logits[name], requires_grad=True) for name in NAMES}
-    unused = dict.fromkeys(("decoder_states", "encoder_states", "encoder_mask", "ctc_logits"))
+    unused = dict.fromkeys(
+        ("decoder_states", "encoder_states", "encoder_mask", "ctc_logits", "ctc_mask")
+    )
     outputs = {name: SimpleNamespace(logits=x, **unused) for name, x in logits.items()}
     target = torch.tensor(case.target)
     report = compute_objective(

@@ -1,6 +1,7 @@
 """Cuts or text pairs -> one padded Batch.
 
-Legend: B utterances, N samples, T speech frames, F mel bins, S source tokens, L target tokens.
+Legend: B utterances, N samples, T speech frames, F mel bins, S source tokens, U characters,
+L target tokens.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from horizon_st.data.audio import Cut, change_speed, load_cut
 from horizon_st.data.augment import AugmentConfig, draw_speed, mask_spectrum, utterance_rng
 from horizon_st.data.frontend import Frontend
 from horizon_st.data.manifest import transcript_of, translation_of
+from horizon_st.data.spelling import Speller
 from horizon_st.errors import UserError
 
 
@@ -33,6 +35,7 @@ class Batch:
         transcript: token ids ending in ``</s>``, padded; a row without transcript is all padding.
         target: token ids ending in ``</s>``, padded.
         num_target_tokens: real target tokens, ``</s>`` included.
+        spelling: transcripts letter by letter, as `Speller` gives them, where CTC needs them.
     """
 
     ids: list[str]
@@ -41,6 +44,12 @@ class Batch:
     transcript: Int[Tensor, "B S"]
     target: Int[Tensor, "B L"]
     num_target_tokens: int
+    spelling: Int[Tensor, "B U"] | None = None
+
+    @property
+    def spelt(self) -> Int[Tensor, "B U"]:
+        """What CTC spells: the characters, where they are given, or the transcript's tokens."""
+        return self.transcript if self.spelling is None else self.spelling
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on a device."""
@@ -98,6 +107,7 @@ class Collator:
         tokenizer: encodes both languages.
         augment: variation of training audio; None for evaluation.
         seed: seed of the variation.
+        speller: spells the transcripts for CTC on characters; None where there is none.
     """
 
     def __init__(
@@ -106,11 +116,13 @@ class Collator:
         tokenizer: PreTrainedTokenizerBase,
         augment: AugmentConfig | None = None,
         seed: int = 0,
+        speller: Speller | None = None,
     ) -> None:
         self.features = features
         self.tokenizer = tokenizer
         self.augment = augment
         self.seed = seed
+        self.speller = speller
 
     def __call__(self, cuts: Iterable[Cut], epoch: int = 0) -> Batch:
         """The batch of these cuts, in their order.
@@ -120,13 +132,17 @@ class Collator:
         """
         cuts = list(cuts)
         speech = [self._speech_of(cut, epoch) for cut in cuts]
-        return make_batch(
+        transcripts = [transcript_of(cut) for cut in cuts]
+        batch = make_batch(
             [cut.id for cut in cuts],
             self.tokenizer,
-            [transcript_of(cut) for cut in cuts],
+            transcripts,
             [translation_of(cut) for cut in cuts],
             speech,
         )
+        if self.speller is not None:
+            batch.spelling = self.speller(transcripts)
+        return batch
 
     def _speech_of(self, cut: Cut, epoch: int) -> Tensor:
         if self.augment is None:

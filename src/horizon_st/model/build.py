@@ -24,6 +24,7 @@ from horizon_st.model.configuration import (
     SpeechTranslatorConfig,
     TextModelConfig,
 )
+from horizon_st.model.filterbank_encoder import FilterbankTransformer, fresh_speech_config
 from horizon_st.model.pretrained_encoder import SPEECH_TYPES, make_speech_encoder
 from horizon_st.model.speech_encoder import SpeechEncoderConfig
 from horizon_st.model.text_dropout import set_dropout
@@ -41,6 +42,7 @@ def build_translator(
     bos_id: int | None,
     eos_id: int,
     ctc: bool = False,
+    ctc_characters: str | None = None,
 ) -> SpeechTranslatorModel:
     """The model that a recipe describes, with the weights of its pretrained parts.
 
@@ -51,11 +53,15 @@ def build_translator(
         bos_id: begin of sentence, if the tokenizer has one.
         eos_id: end of sentence; a fresh text model starts decoding with it.
         ctc: whether the objective needs a CTC head.
+        ctc_characters: what it spells with; None for the vocabulary.
 
     Raises:
         UserError: pretrained weights cannot be had, or do not fit the tokenizer.
     """
     speech_model = _pretrained_speech_model(config.speech_encoder)
+    speech_config = None if speech_model is None else speech_model.config
+    if config.speech_encoder.layers > 0:
+        speech_config = fresh_speech_config(config.speech_encoder)
     if config.text_model.pretrained is None:
         text_model = None
         text_config = fresh_text_config(
@@ -67,9 +73,11 @@ def build_translator(
         _check_vocabulary(config.text_model.pretrained, text_config, vocab_size, pad_id, eos_id)
     model = SpeechTranslatorModel(
         translator_config(
-            config, text_config, None if speech_model is None else speech_model.config, ctc=ctc
+            config, text_config, speech_config, ctc=ctc, ctc_characters=ctc_characters
         )
     )
+    if isinstance(model.speech_encoder, FilterbankTransformer):
+        initialise(model.speech_encoder.model)
     if speech_model is not None:
         model.speech_encoder = make_speech_encoder(
             speech_model.config,
@@ -98,6 +106,7 @@ def translator_config(
     speech_config: PreTrainedConfig | None,
     *,
     ctc: bool = False,
+    ctc_characters: str | None = None,
 ) -> SpeechTranslatorConfig:
     """The config of a whole translator around the configs of its sub-models."""
     start_id = text_config.decoder_start_token_id
@@ -110,6 +119,8 @@ def translator_config(
         kernel_sizes=list(config.subsampler.kernel_sizes),
         mid_channels=config.subsampler.mid_channels,
         ctc=ctc,
+        ctc_position=config.ctc.position,
+        ctc_characters=ctc_characters,
         pad_token_id=text_config.pad_token_id,
         bos_token_id=text_config.bos_token_id,
         eos_token_id=text_config.eos_token_id,
@@ -162,17 +173,17 @@ def fresh_text_config(
 
 
 @torch.no_grad()
-def initialise(text_model: PreTrainedModel) -> None:
-    """Set the weights of a fresh text model as fairseq's Transformer does.
+def initialise(model: PreTrainedModel) -> None:
+    """Set the weights of a fresh text model or speech encoder as fairseq's Transformer does.
 
     Linear layers Xavier-uniform with bias 0, embeddings normal with deviation d_model ** -0.5.
     transformers would draw everything with deviation 0.02, with which small models learn slower.
     T5 keeps its own scheme, which its unscaled attention needs.
     """
-    if text_model.config.model_type == "t5":
+    if model.config.model_type == "t5":
         return
-    output_layer = text_model.get_output_embeddings()
-    for module in text_model.modules():
+    output_layer = model.get_output_embeddings()
+    for module in model.modules():
         if isinstance(module, nn.Linear) and module is not output_layer:
             nn.init.xavier_uniform_(module.weight)
             if module.bias is not None:

@@ -13,6 +13,8 @@ from horizon_st.model.speech_encoder import SpeechEncoderConfig
 from horizon_st.model.subsampler import SubsamplerConfig
 
 Architecture = Literal["bart", "marian", "mbart", "m2m_100", "t5"]
+CtcPosition = Literal["shared_encoder", "speech_encoder"]
+CtcUnit = Literal["piece", "character"]
 FRESH_DROPOUTS = {"dropout": 0.1, "attention_dropout": 0.0, "activation_dropout": 0.0}
 """Of a fresh text model, where the recipe gives none."""
 _COUNTS = ("encoder_layers", "decoder_layers", "d_model", "ffn_dim", "num_heads", "max_positions")
@@ -112,6 +114,30 @@ class TextModelConfig:
 
 
 @dataclass
+class CtcConfig:
+    """The linear layer that spells the transcript, if the objective has CTC."""
+
+    position: CtcPosition = field(
+        default="shared_encoder",
+        metadata={
+            "help": "Whose states it reads: shared_encoder, or speech_encoder, at the higher frame "
+            "rate before the subsampler, which leaves the shared encoder to translation."
+        },
+    )
+    unit: CtcUnit = field(
+        default="piece",
+        metadata={
+            "help": "What it spells: piece of the vocabulary, or character, which is learnt from "
+            "less data but needs a state for each."
+        },
+    )
+
+    def __post_init__(self) -> None:
+        check_choice("model.ctc.position", self.position, get_args(CtcPosition))
+        check_choice("model.ctc.unit", self.unit, get_args(CtcUnit))
+
+
+@dataclass
 class ModelConfig:
     """All parts of the model; the vocabulary comes from the tokenizer."""
 
@@ -124,20 +150,34 @@ class ModelConfig:
     text_model: TextModelConfig = field(
         default_factory=TextModelConfig, metadata={"help": "Shared encoder-decoder."}
     )
+    ctc: CtcConfig = field(default_factory=CtcConfig, metadata={"help": "Spelling head."})
+
+    def __post_init__(self) -> None:
+        """Refuse a CTC head on filterbanks as they are."""
+        has_states = self.speech_encoder.pretrained is not None or self.speech_encoder.layers > 0
+        if self.ctc.position == "speech_encoder" and not has_states:
+            raise UserError(
+                "model.ctc.position",
+                expected="shared_encoder for filterbanks without layers of their own",
+                found=self.ctc.position,
+                remedy="Set model.speech_encoder.layers above 0, or position: shared_encoder.",
+            )
 
 
 class SpeechTranslatorConfig(PreTrainedConfig):
     """Everything that rebuilds the model: sub-models by their transformers configs.
 
     Args:
-        speech_config: config of the pretrained speech encoder, or None for filterbanks.
+        speech_config: config of the speech encoder, or None for filterbanks as they are.
         text_config: config of the encoder-decoder.
         num_mel_bins: width of the filterbanks.
         freeze_speech_encoder: whether the speech encoder is never trained.
         freeze_feature_encoder: whether its convolutions are never trained.
         kernel_sizes: of the subsampler.
         mid_channels: of the subsampler.
-        ctc: whether a linear CTC head reads the encoder states of speech; its blank is the pad id.
+        ctc: whether there is a linear CTC head on states of speech.
+        ctc_position: whose states it reads, "shared_encoder" or "speech_encoder".
+        ctc_characters: what it spells with; None where that is the vocabulary.
         longest_training_s: of the utterances that the model has learnt to translate, in seconds;
             None where that is not known.
     """
@@ -153,6 +193,8 @@ class SpeechTranslatorConfig(PreTrainedConfig):
     kernel_sizes: list[int] | tuple[int, ...] = (5, 5)
     mid_channels: int = 1024
     ctc: bool = False
+    ctc_position: str = "shared_encoder"
+    ctc_characters: str | None = None
     longest_training_s: float | None = None
     is_encoder_decoder: bool = True
     pad_token_id: int | None = None

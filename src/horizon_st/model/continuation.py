@@ -8,13 +8,19 @@ from typing import Any
 from transformers import PreTrainedConfig
 
 from horizon_st.errors import UserError
-from horizon_st.model.configuration import ModelConfig, SpeechTranslatorConfig, TextModelConfig
+from horizon_st.model.configuration import ModelConfig, SpeechTranslatorConfig
+from horizon_st.model.pretrained_encoder import SPEECH_TYPES
 from horizon_st.model.text_dropout import set_dropout
 from horizon_st.model.translator import SpeechTranslatorModel
 
 _TEXT_KEYS = {
     "encoder_layers": "encoder_layers",
     "decoder_layers": "decoder_layers",
+    "d_model": "d_model",
+    "ffn_dim": "encoder_ffn_dim",
+    "num_heads": "encoder_attention_heads",
+}
+_SPEECH_KEYS = {
     "d_model": "d_model",
     "ffn_dim": "encoder_ffn_dim",
     "num_heads": "encoder_attention_heads",
@@ -40,16 +46,22 @@ def continue_model(model: SpeechTranslatorModel, section: ModelConfig) -> Speech
     wanted, default = _shape_of_section(section), _shape_of_section(ModelConfig())
     if wanted != default:
         _check_shape(wanted, _shape_of_model(_config_of(model)))
-    return _with_dropout(model, section.text_model)
+    return _with_dropout(model, section)
 
 
 def _shape_of_section(section: ModelConfig) -> dict[str, Any]:
     shape: dict[str, Any] = {
         "speech_encoder.pretrained": section.speech_encoder.pretrained is not None,
         "speech_encoder.num_mel_bins": section.speech_encoder.num_mel_bins,
+        "speech_encoder.layers": section.speech_encoder.layers,
         "subsampler.kernel_sizes": list(section.subsampler.kernel_sizes),
         "subsampler.mid_channels": section.subsampler.mid_channels,
+        "ctc.position": section.ctc.position,
+        "ctc.unit": section.ctc.unit,
     }
+    if section.speech_encoder.layers > 0:
+        for key in _SPEECH_KEYS:
+            shape[f"speech_encoder.{key}"] = getattr(section.speech_encoder, key)
     if section.text_model.pretrained is None:
         for key in ("architecture", *_TEXT_KEYS):
             shape[f"text_model.{key}"] = getattr(section.text_model, key)
@@ -59,11 +71,21 @@ def _shape_of_section(section: ModelConfig) -> dict[str, Any]:
 def _shape_of_model(config: SpeechTranslatorConfig) -> dict[str, Any]:
     text: PreTrainedConfig = config.get_text_config()
     keys = _T5_KEYS if text.model_type in ("t5", "mt5") else _TEXT_KEYS
-    return {
-        "speech_encoder.pretrained": config.speech_config is not None,
+    speech = config.speech_config
+    assert not isinstance(speech, dict)
+    is_fresh = speech is not None and speech.model_type not in SPEECH_TYPES
+    fresh = {
+        f"speech_encoder.{key}": getattr(speech, name) if is_fresh else None
+        for key, name in _SPEECH_KEYS.items()
+    }
+    return fresh | {
+        "speech_encoder.pretrained": speech is not None and not is_fresh,
         "speech_encoder.num_mel_bins": config.num_mel_bins,
+        "speech_encoder.layers": getattr(speech, "encoder_layers", 0) if is_fresh else 0,
         "subsampler.kernel_sizes": list(config.kernel_sizes),
         "subsampler.mid_channels": config.mid_channels,
+        "ctc.position": config.ctc_position,
+        "ctc.unit": "piece" if config.ctc_characters is None else "character",
         "text_model.architecture": text.model_type,
         **{f"text_model.{key}": getattr(text, name) for key, name in keys.items()},
     }
@@ -84,11 +106,17 @@ def _check_shape(wanted: dict[str, Any], found: dict[str, Any]) -> None:
         )
 
 
-def _with_dropout(model: SpeechTranslatorModel, section: TextModelConfig) -> SpeechTranslatorModel:
+def _with_dropout(model: SpeechTranslatorModel, section: ModelConfig) -> SpeechTranslatorModel:
     """The model, or, since modules copy their dropout, one built anew with its weights."""
     config = copy.deepcopy(_config_of(model))
     text: PreTrainedConfig = config.get_text_config()
-    if not set_dropout(text, section):
+    text_has_changed = set_dropout(text, section.text_model)
+    speech, dropout = config.speech_config, section.speech_encoder.dropout
+    speech_has_changed = dropout is not None and getattr(speech, "dropout", dropout) != dropout
+    if speech_has_changed:
+        assert isinstance(speech, PreTrainedConfig)
+        speech.dropout = dropout
+    if not text_has_changed and not speech_has_changed:
         return model
     changed = SpeechTranslatorModel(config)
     changed.load_state_dict(model.state_dict())

@@ -1,6 +1,7 @@
 """What the parts of the model hand to each other and to the objective.
 
-Legend: B utterances, T encoder states, L target tokens, D width, V vocabulary.
+Legend: B utterances, T encoder states, T2 states that the CTC head reads, C their width, L target
+tokens, D width of the text model, V vocabulary, U units of CTC.
 """
 
 from __future__ import annotations
@@ -12,11 +13,21 @@ from torch import Tensor
 
 
 @dataclass
+class Spelling:
+    """Scores of the CTC head."""
+
+    logits: Float[Tensor, "B T2 U"]
+    mask: Bool[Tensor, "B T2"]
+
+
+@dataclass
 class Encoded:
-    """States of the shared encoder."""
+    """States of the shared encoder, and those of speech that the CTC head reads."""
 
     states: Float[Tensor, "B T D"]
     mask: Bool[Tensor, "B T"]
+    ctc_states: Float[Tensor, "B T2 C"] | None = None
+    ctc_mask: Bool[Tensor, "B T2"] | None = None
 
 
 @dataclass
@@ -35,4 +46,5 @@ class PassOutput:
     decoder_states: Float[Tensor, "B L D"]
     encoder_states: Float[Tensor, "B T D"]
     encoder_mask: Bool[Tensor, "B T"]
-    ctc_logits: Float[Tensor, "B T V"] | None
+    ctc_logits: Float[Tensor, "B T2 U"] | None
+    ctc_mask: Bool[Tensor, "B T2"] | None

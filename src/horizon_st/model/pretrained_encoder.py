@@ -12,10 +12,11 @@ from typing import NamedTuple, cast
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
+from transformers import AutoModel, PreTrainedConfig, PreTrainedModel, Speech2TextConfig
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from horizon_st.errors import UserError
+from horizon_st.model.filterbank_encoder import FilterbankTransformer
 from horizon_st.model.speech_encoder import FilterbankEncoder, SpeechEncoder
 from horizon_st.model.subsampler import length_mask
 
@@ -226,12 +227,14 @@ def make_speech_encoder(
     freeze_feature_encoder: bool,
     model: PreTrainedModel | None = None,
 ) -> SpeechEncoder:
-    """The speech encoder of a transformers config, or of filterbanks when there is none.
+    """The speech encoder of a transformers config, or filterbanks as they are without one.
 
     ``model`` is a transformers model with weights to take over; without it they are random.
     """
     if config is None:
         return FilterbankEncoder(num_mel_bins)
+    if isinstance(config, Speech2TextConfig):
+        return FilterbankTransformer(config)
     if config.model_type == "whisper":
         encoder = WhisperEncoder._from_config(config) if model is None else model.get_encoder()
         return WhisperSpeechEncoder(encoder, frozen=frozen)

@@ -14,6 +14,12 @@ from torch import Tensor, nn
 
 from horizon_st.errors import UserError, refuse_unread
 
+FRESH_DROPOUT = 0.1
+"""Of a fresh Transformer over filterbanks, where the recipe gives none."""
+FRESH_KEYS = ("d_model", "ffn_dim", "num_heads", "dropout")
+"""Keys that only a fresh Transformer over filterbanks reads."""
+_COUNTS = ("num_mel_bins", "mask_time_length_frames", "d_model", "ffn_dim", "num_heads")
+
 
 @dataclass
 class SpeechEncoderConfig:
@@ -23,11 +29,25 @@ class SpeechEncoderConfig:
         default=None,
         metadata={
             "help": "Folder or hub id of a HuBERT, wav2vec 2.0, WavLM, data2vec-audio or Whisper "
-            "model; empty feeds log-mel filterbanks straight into the convolutions."
+            "model; empty reads log-mel filterbanks."
         },
     )
     num_mel_bins: int = field(
         default=80, metadata={"help": "Mel bins of the filterbanks, without a pretrained model."}
+    )
+    layers: int = field(
+        default=0,
+        metadata={
+            "help": "Layers of a fresh Transformer over the filterbanks, behind two convolutions "
+            "that leave 25 states a second; 0 leaves it out."
+        },
+    )
+    d_model: int = field(default=256, metadata={"help": "Width of its states."})
+    ffn_dim: int = field(default=1024, metadata={"help": "Width inside its feed-forward layers."})
+    num_heads: int = field(default=4, metadata={"help": "Its attention heads."})
+    dropout: Optional[float] = field(  # noqa: UP045
+        default=None,
+        metadata={"help": "Its dropout. null: 0.1; with initial_model, that of the model."},
     )
     freeze: bool = field(
         default=False, metadata={"help": "Keep the whole pretrained encoder as it is."}
@@ -45,20 +65,25 @@ class SpeechEncoderConfig:
 
     def __post_init__(self) -> None:
         """Refuse values out of range and masks without an encoder to apply them."""
-        for name, usual in (("num_mel_bins", 80), ("mask_time_length_frames", 10)):
-            if getattr(self, name) < 1:
+        for name in (*_COUNTS, "layers"):
+            if getattr(self, name) < (0 if name == "layers" else 1):
                 raise UserError(
                     f"model.speech_encoder.{name}",
-                    expected="at least 1",
+                    expected="at least 0" if name == "layers" else "at least 1",
                     found=getattr(self, name),
-                    remedy=f"{usual} is usual.",
+                    remedy=f"The default is {type(self).__dataclass_fields__[name].default}.",
                 )
+        place = "model.speech_encoder"
         if self.pretrained is None:
-            reason = "filterbanks have no convolutions to train"
-            refuse_unread("model.speech_encoder", self, ("freeze_feature_encoder",), reason)
+            reason = "filterbanks have no pretrained convolutions"
+            refuse_unread(place, self, ("freeze_feature_encoder",), reason)
         else:
-            reason = "the pretrained encoder brings its own front end"
-            refuse_unread("model.speech_encoder", self, ("num_mel_bins",), reason)
+            reason = "the pretrained encoder brings its own front end and layers"
+            refuse_unread(place, self, ("num_mel_bins", "layers"), reason)
+        if self.layers == 0:
+            refuse_unread(place, self, FRESH_KEYS, "layers is 0")
+        else:
+            self._check_fresh(place)
         if self.freeze and self.pretrained is None:
             raise UserError(
                 "model.speech_encoder.freeze",
@@ -79,6 +104,22 @@ class SpeechEncoderConfig:
                 expected="0 without a pretrained encoder that is trained",
                 found=self.mask_time_prob,
                 remedy="Set it to 0, and mask the filterbanks in the data section instead.",
+            )
+
+    def _check_fresh(self, place: str) -> None:
+        if self.d_model % (2 * self.num_heads):
+            raise UserError(
+                f"{place}.d_model",
+                expected=f"a multiple of twice the {self.num_heads} heads",
+                found=self.d_model,
+                remedy="Change d_model or num_heads.",
+            )
+        if self.dropout is not None and not 0 <= self.dropout < 1:
+            raise UserError(
+                f"{place}.dropout",
+                expected="a probability of at least 0 and below 1",
+                found=self.dropout,
+                remedy="0.1 is usual.",
             )
 
 
@@ -129,12 +170,21 @@ class FilterbankEncoder(SpeechEncoder):
         self, speech: Float[Tensor, "B T F"], lengths: Int[Tensor, " B"], num_passes: int = 1
     ) -> tuple[Float[Tensor, "PB T F"], Int[Tensor, " PB"]]:
         """The input, repeated for each pass."""
-        if speech.dim() != 3 or speech.shape[-1] != self.output_width:
-            raise UserError(
-                "speech",
-                expected=f"filterbanks of shape [B, T, {self.output_width}]",
-                found=f"shape {list(speech.shape)}",
-                remedy="Use the front end that was saved with the model, or set "
-                "model.speech_encoder.num_mel_bins to the width of the filterbanks.",
-            )
+        check_filterbanks(speech, self.output_width)
         return speech.repeat(num_passes, 1, 1), lengths.repeat(num_passes)
+
+
+def check_filterbanks(speech: Tensor, num_mel_bins: int) -> None:
+    """Nothing, when this is a batch of filterbanks of that width.
+
+    Raises:
+        UserError: it is not.
+    """
+    if speech.dim() != 3 or speech.shape[-1] != num_mel_bins:
+        raise UserError(
+            "speech",
+            expected=f"filterbanks of shape [B, T, {num_mel_bins}]",
+            found=f"shape {list(speech.shape)}",
+            remedy="Use the front end that was saved with the model, or set "
+            "model.speech_encoder.num_mel_bins to the width of the filterbanks.",
+        )

@@ -19,9 +19,10 @@ from transformers import AutoModelForSeq2SeqLM, GenerationMixin, PreTrainedConfi
 from transformers import initialization as init
 from transformers.modeling_outputs import BaseModelOutput, Seq2SeqLMOutput
 
+from horizon_st.data.spelling import BLANK, num_character_units
 from horizon_st.errors import UserError
 from horizon_st.model.configuration import SpeechTranslatorConfig
-from horizon_st.model.outputs import Decoded, Encoded, PassOutput
+from horizon_st.model.outputs import Decoded, Encoded, PassOutput, Spelling
 from horizon_st.model.pretrained_encoder import make_speech_encoder
 from horizon_st.model.speech_encoder import SpeechEncoder
 from horizon_st.model.subsampler import Conv1dSubsampler, length_mask
@@ -70,7 +71,7 @@ class SpeechTranslatorModel(PreTrainedModel, GenerationMixin):
             mask_padding=True,
         )
         self.text_model = AutoModelForSeq2SeqLM.from_config(text)
-        self.ctc_head = nn.Linear(text.d_model, text.vocab_size) if config.ctc else None
+        self.ctc_head = self._new_ctc_head(config, text) if config.ctc else None
         self.embedding_scale = (
             math.sqrt(text.d_model)
             if text.model_type in SCALES_EMBEDDING and text.scale_embedding
@@ -80,6 +81,19 @@ class SpeechTranslatorModel(PreTrainedModel, GenerationMixin):
             text.max_position_embeddings if text.model_type in LIMITS_POSITIONS else None
         )
         self.post_init()
+
+    def _new_ctc_head(self, config: SpeechTranslatorConfig, text: PreTrainedConfig) -> nn.Linear:
+        on_speech_encoder = config.ctc_position == "speech_encoder"
+        width = self.speech_encoder.output_width if on_speech_encoder else text.d_model
+        characters = config.ctc_characters
+        num_units = text.vocab_size if characters is None else num_character_units(characters)
+        return nn.Linear(width, num_units)
+
+    @property
+    def ctc_blank(self) -> int:
+        """The unit of CTC that stands for nothing: the padding of what it spells."""
+        spells_pieces = self.config.ctc_characters is None
+        return self.config.pad_token_id if spells_pieces else BLANK
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -114,18 +128,34 @@ class SpeechTranslatorModel(PreTrainedModel, GenerationMixin):
         computed once and repeated.
         """
         encoder_passes = num_passes if self.speech_encoder.is_random else 1
-        features, lengths = self.speech_encoder(speech, speech_lengths, encoder_passes)
-        features, lengths = self.subsampler(features, lengths)
+        frames, frame_counts = self.speech_encoder(speech, speech_lengths, encoder_passes)
+        features, lengths = self.subsampler(frames, frame_counts)
         self._check_length(features.shape[1], "speech", "frames after subsampling")
         repeats = num_passes // encoder_passes
         embeds = (features * self.embedding_scale).repeat(repeats, 1, 1)
         mask = length_mask(lengths, features.shape[1]).repeat(repeats, 1)
         states = self.get_encoder()(inputs_embeds=embeds, attention_mask=mask).last_hidden_state
-        return Encoded(states, mask)
+        if self.config.ctc_position == "shared_encoder":
+            return Encoded(states, mask, states, mask)
+        frame_mask = length_mask(frame_counts, frames.shape[1])
+        return Encoded(states, mask, frames.repeat(repeats, 1, 1), frame_mask.repeat(repeats, 1))
+
+    def spell(self, speech: Tensor, speech_lengths: Int[Tensor, " B"]) -> Spelling:
+        """Scores of the CTC head on the speech encoder, without the rest of the model."""
+        assert self.ctc_head is not None
+        assert self.config.ctc_position == "speech_encoder"
+        frames, lengths = self.speech_encoder(speech, speech_lengths)
+        return Spelling(self.ctc_head(frames), length_mask(lengths, frames.shape[1]))
 
     def num_states(self, speech_lengths: Int[Tensor, " B"]) -> Int[Tensor, " B"]:
         """How many encoder states speech of these lengths has."""
         return self.subsampler.num_frames(self.speech_encoder.num_frames(speech_lengths))
+
+    def num_ctc_states(self, speech_lengths: Int[Tensor, " B"]) -> Int[Tensor, " B"]:
+        """How many states of speech of these lengths the CTC head reads."""
+        if self.config.ctc_position == "shared_encoder":
+            return self.num_states(speech_lengths)
+        return self.speech_encoder.num_frames(speech_lengths)
 
     def encode_text(
         self,
@@ -193,19 +223,14 @@ class SpeechTranslatorModel(PreTrainedModel, GenerationMixin):
         self, encoded: Encoded, prefixes: Int[Tensor, "B L"], num_passes: int, *, ctc: bool
     ) -> list[PassOutput]:
         decoded = self.decode(encoded, prefixes.repeat(num_passes, 1))
-        use_ctc = ctc and self.ctc_head is not None
-        ctc_logits = self.ctc_head(encoded.states) if use_ctc and self.ctc_head else None
-        return [
-            PassOutput(*parts)
-            for parts in zip(
-                decoded.logits.chunk(num_passes),
-                decoded.states.chunk(num_passes),
-                encoded.states.chunk(num_passes),
-                encoded.mask.chunk(num_passes),
-                [None] * num_passes if ctc_logits is None else ctc_logits.chunk(num_passes),
-                strict=True,
-            )
-        ]
+        spelling: tuple[Tensor | None, Tensor | None] = (None, None)
+        if ctc and self.ctc_head is not None:
+            spelling = (self.ctc_head(encoded.ctc_states), encoded.ctc_mask)
+        parts = (decoded.logits, decoded.states, encoded.states, encoded.mask, *spelling)
+        by_pass = zip(
+            *([None] * num_passes if x is None else x.chunk(num_passes) for x in parts), strict=True
+        )
+        return [PassOutput(*outputs) for outputs in by_pass]
 
     def shift_right(self, target: Int[Tensor, "B L"]) -> Int[Tensor, "B L"]:
         """What the decoder reads to predict ``target``: the start symbol, then all but the last."""

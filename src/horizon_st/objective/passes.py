@@ -1,4 +1,8 @@
-"""Which passes a configuration needs, and what the objective reads from each."""
+"""Which passes a configuration needs, and what the objective reads from each.
+
+Legend: B utterances, T encoder states, T2 states that the CTC head reads, L target tokens, D width,
+V vocabulary, U units of CTC.
+"""
 
 from __future__ import annotations
 
@@ -32,8 +36,12 @@ class PassOutput(Protocol):
         """True at real encoder states."""
 
     @property
-    def ctc_logits(self) -> Float[Tensor, "B T V"] | None:
+    def ctc_logits(self) -> Float[Tensor, "B T2 U"] | None:
         """Scores of the CTC head, for a speech pass of a model that has one."""
+
+    @property
+    def ctc_mask(self) -> Bool[Tensor, "B T2"] | None:
+        """True at the real states among those that the CTC head read."""
 
 
 @dataclass(frozen=True)

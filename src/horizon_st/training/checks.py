@@ -23,6 +23,11 @@ _NUM_SAMPLED = 2000
 _MOST_UNALIGNED = 0.05
 """The share of transcripts that CTC may leave out: fast speakers, not a model of wrong shape."""
 
+_FEWER_TOKENS = (
+    "Remove a kernel from model.subsampler.kernel_sizes, which doubles the states, raise "
+    "data.vocab_size for fewer tokens, or set ctc_weight to 0."
+)
+
 
 def check_before_training(recipe: Recipe, corpus: Corpus, parts: Parts) -> None:
     """Nothing, when model and data fit each other, as far as a sample of the training data shows.
@@ -34,13 +39,13 @@ def check_before_training(recipe: Recipe, corpus: Corpus, parts: Parts) -> None:
     _check_passes_differ(recipe, parts)
     check = _Check(recipe, parts)
     dev_cuts, survey = corpus.dev_cuts, corpus.train.survey
-    trains_speech = "st" in recipe.stages.trained
+    trains_speech = not {"asr", "st"}.isdisjoint(recipe.stages.trained)
     if trains_speech:
         lengths = check.lengths(_durations_s(dev_cuts))
         check_speech(parts.translator, [cut.id for cut in dev_cuts], lengths)
         longest = check.lengths([max(survey.durations_s)], min(recipe.data.augment.speeds))
         check_speech(parts.translator, [survey.longest_id], longest)
-    has_text_stage = recipe.stages.trained != ["st"]
+    has_text_stage = any(name.startswith("mt") for name in recipe.stages.trained)
     check.texts(dev_cuts, num_text=int(has_text_stage))
     if not trains_speech:
         return
@@ -48,7 +53,9 @@ def check_before_training(recipe: Recipe, corpus: Corpus, parts: Parts) -> None:
     num_text = int(has_text_stage or plan_passes(recipe.objective).text > 0)
     transcripts = check.texts(sample, num_text=num_text)
     if recipe.objective.ctc_weight > 0:
-        check.alignment(sample, transcripts)
+        speller = parts.speller
+        spelt = transcripts if speller is None else speller([transcript_of(c) for c in sample])
+        check.alignment(sample, spelt)
 
 
 class _Check:
@@ -74,22 +81,26 @@ class _Check:
         check_batch(self._parts.translator, batch, num_speech=0, num_text=num_text)
         return batch.transcript
 
-    def alignment(self, cuts: Sequence[Cut], transcripts: Tensor) -> None:
+    def alignment(self, cuts: Sequence[Cut], spelt: Tensor) -> None:
         """Refuses a model whose speech has too few states for many transcripts."""
         translator, speeds = self._parts.translator, self._recipe.data.augment.speeds
-        needed = ctc_states_needed(transcripts, blank=translator.config.pad_token_id)
+        needed = ctc_states_needed(spelt, blank=translator.ctc_blank)
         states = torch.stack(
-            [translator.num_states(self.lengths(_durations_s(cuts), speed)) for speed in speeds]
+            [translator.num_ctc_states(self.lengths(_durations_s(cuts), speed)) for speed in speeds]
         )
         share = float((states < needed).sum() / ((needed > 0).sum() * len(speeds)).clamp_min(1))
         if share > _MOST_UNALIGNED:
+            unit, remedy = (
+                ("token", _FEWER_TOKENS)
+                if translator.config.ctc_characters is None
+                else ("character", "Set model.ctc.unit to piece, or ctc_weight to 0.")
+            )
             raise UserError(
                 "objective.ctc_weight",
-                expected="0, or a model whose speech has a state for each token of the transcript "
-                "and one between equal ones, as CTC needs",
-                found=f"{share:.0%} of the sampled transcripts with more tokens than that",
-                remedy="Remove a kernel from model.subsampler.kernel_sizes, which doubles the "
-                "states, raise data.vocab_size for fewer tokens, or set ctc_weight to 0.",
+                expected=f"0, or a model whose speech has a state for each {unit} of the "
+                "transcript and one between equal ones, as CTC needs",
+                found=f"{share:.0%} of the sampled transcripts with more {unit}s than that",
+                remedy=remedy,
             )
 
 

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import torch
 from accelerate import Accelerator
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import get_scheduler
 
 from horizon_st.data.sampling import BatchStream
@@ -20,7 +20,7 @@ from horizon_st.errors import UserError
 from horizon_st.objective.token_terms import PAIR_TERMS
 from horizon_st.training.checkpoint import Checkpoints, Progress
 from horizon_st.training.recipe import StageConfig
-from horizon_st.training.step import MicroBatch, TrainingStep
+from horizon_st.training.step import MicroBatch
 
 _SCHEDULERS = {
     "inverse_sqrt": "inverse_sqrt",
@@ -84,7 +84,7 @@ class Loop:
         name: str,
         config: StageConfig,
         *,
-        step: TrainingStep,
+        step: nn.Module,
         streams: Streams,
         validate: Callable[[], dict[str, float]],
         checkpoints: Checkpoints,

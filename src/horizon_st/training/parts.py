@@ -15,6 +15,7 @@ from horizon_st.data.cuts import Cuts
 from horizon_st.data.frontend import FilterbankFrontend, Frontend, PretrainedFrontend
 from horizon_st.data.manifest import transcript_of, translation_of
 from horizon_st.data.shar import files_to_fingerprint, is_shar, open_cuts
+from horizon_st.data.spelling import Speller, characters_of
 from horizon_st.data.text import (
     load_tokenizer,
     set_languages,
@@ -95,6 +96,12 @@ class Parts:
     frontend: Frontend
     translator: SpeechTranslatorModel
 
+    @property
+    def speller(self) -> Speller | None:
+        """What CTC on characters spells with, in a model that has it."""
+        characters = self.translator.config.ctc_characters
+        return None if characters is None else Speller(characters)
+
 
 def read_corpus(recipe: Recipe) -> Corpus:
     """The data that a recipe names, of which a large corpus is read in part only.
@@ -151,10 +158,29 @@ def build_parts(recipe: Recipe, corpus: Corpus) -> Parts:
         bos_id=tokenizer.bos_token_id,
         eos_id=tokenizer.eos_token_id,
         ctc=recipe.objective.ctc_weight > 0,
+        ctc_characters=_ctc_characters(recipe, corpus),
     )
     if language_id is not None:
         _decode_into(language_id, tokenizer, translator)
     return Parts(tokenizer, _new_frontend(recipe), translator)
+
+
+def _ctc_characters(recipe: Recipe, corpus: Corpus) -> str | None:
+    if recipe.objective.ctc_weight == 0 or recipe.model.ctc.unit == "piece":
+        return None
+    found = characters_of(
+        transcript
+        for cut in corpus.train.sample(recipe.data.vocab_sample_sentences)
+        if (transcript := transcript_of(cut)) is not None
+    )
+    if not found:
+        raise UserError(
+            "model.ctc.unit",
+            expected="transcripts to learn the characters of",
+            found="no training utterance with a transcript",
+            remedy=f"Set objective.ctc_weight to 0, or add transcripts to {recipe.data.train}.",
+        )
+    return found
 
 
 def _initial_parts(recipe: Recipe, source: str, corpus: Corpus) -> Parts:
@@ -224,18 +250,19 @@ def _new_frontend(recipe: Recipe) -> Frontend:
 
 def _check_stages_have_data(recipe: Recipe, corpus: Corpus) -> None:
     trained = recipe.stages.trained
-    if not corpus.train.survey.num_transcribed and "mt_in_domain" in trained:
+    for name in ("mt_in_domain", "asr"):
+        if name in trained and not corpus.train.survey.num_transcribed:
+            raise UserError(
+                f"stages.{name}.max_steps",
+                expected="0 when no training utterance has a transcript",
+                found=recipe.stages.of(name).max_steps,
+                remedy=f"Set it to 0, or add transcripts to {recipe.data.train}.",
+            )
+    source_stages = [name for name in trained if name != "st"]
+    if source_stages and all(transcript_of(cut) is None for cut in corpus.dev_cuts):
         raise UserError(
-            "stages.mt_in_domain.max_steps",
-            expected="0 when no training utterance has a transcript",
-            found=recipe.stages.mt_in_domain.max_steps,
-            remedy=f"Set it to 0, or add transcripts to {recipe.data.train}.",
-        )
-    text_stages = [name for name in trained if name != "st"]
-    if text_stages and all(transcript_of(cut) is None for cut in corpus.dev_cuts):
-        raise UserError(
-            f"stages.{text_stages[0]}.max_steps",
-            expected="0 when no dev utterance has a transcript to measure text translation on",
-            found=recipe.stages.of(text_stages[0]).max_steps,
+            f"stages.{source_stages[0]}.max_steps",
+            expected="0 when no dev utterance has a transcript to measure it on",
+            found=recipe.stages.of(source_stages[0]).max_steps,
             remedy=f"Set it to 0, or add transcripts to {recipe.data.dev}.",
         )

@@ -12,7 +12,7 @@ from horizon_st.errors import UserError, check_choice, refuse_unread
 from horizon_st.model.configuration import ModelConfig
 from horizon_st.objective.objective import ObjectiveConfig
 
-STAGES = ("mt_external", "mt_in_domain", "st")
+STAGES = ("mt_external", "mt_in_domain", "asr", "st")
 TRACKERS = ("tensorboard", "wandb", "mlflow")
 _LOWEST = {
     "max_steps": 0,
@@ -141,10 +141,11 @@ class StageConfig:
 
 @dataclass
 class StagesConfig:
-    """The three stages; `max_steps: 0` skips one."""
+    """The four stages; `max_steps: 0` skips one."""
 
     mt_external: StageConfig = field(default_factory=lambda: StageConfig(max_steps=0))
     mt_in_domain: StageConfig = field(default_factory=lambda: StageConfig(max_steps=0))
+    asr: StageConfig = field(default_factory=lambda: StageConfig(max_steps=0))
     st: StageConfig = field(default_factory=StageConfig)
 
     def __post_init__(self) -> None:
@@ -220,6 +221,7 @@ class Recipe:
                 found=self.data.tokenizer,
                 remedy="Remove one of the two.",
             )
+        self._check_ctc()
         for tracker in self.trackers:
             check_choice("trackers", tracker, TRACKERS)
         if self.model.text_model.pretrained is not None:
@@ -229,3 +231,27 @@ class Recipe:
         if self.model.speech_encoder.pretrained is not None:
             reason = "model.speech_encoder.pretrained brings its own front end"
             refuse_unread("data", self.data, ("high_hz",), reason)
+
+    def _check_ctc(self) -> None:
+        if self.objective.ctc_weight == 0:
+            refuse_unread(
+                "model.ctc", self.model.ctc, ("position", "unit"), "objective.ctc_weight is 0"
+            )
+        asr = self.stages.asr
+        if asr.max_steps == 0:
+            return
+        if self.objective.ctc_weight == 0 or self.model.ctc.position != "speech_encoder":
+            raise UserError(
+                "stages.asr.max_steps",
+                expected="0 without CTC on the speech encoder, which is what this stage trains",
+                found=asr.max_steps,
+                remedy="Set it to 0, or objective.ctc_weight above 0 and model.ctc.position to "
+                "speech_encoder.",
+            )
+        if asr.metric == "bleu":
+            raise UserError(
+                "stages.asr.metric",
+                expected="loss, since this stage does not translate",
+                found=asr.metric,
+                remedy="Remove it.",
+            )

@@ -1,4 +1,4 @@
-"""A recipe -> a trained model: MT on external pairs, MT on the in-domain pairs, then ST + MT.
+"""A recipe -> a trained model: MT on external pairs, MT on the in-domain pairs, ASR, then ST + MT.
 
 Each stage starts from the averaged checkpoints of the one before. A run that was stopped anywhere
 continues when the same command is given again.
@@ -31,6 +31,7 @@ from horizon_st.training.folder import run_folder
 from horizon_st.training.loop import Loop, Reporter, Streams
 from horizon_st.training.parts import build_parts, read_corpus
 from horizon_st.training.recipe import Recipe, StageConfig, StagesConfig
+from horizon_st.training.recognition import RecognitionStep, RecognitionValidation
 from horizon_st.training.record import RunRecord, StageRecord
 from horizon_st.training.step import TrainingStep
 from horizon_st.training.validation import Validation
@@ -130,7 +131,7 @@ class Run:
         loop = Loop(
             name,
             config,
-            step=TrainingStep(self.parts.translator, self._objective_of(name)),
+            step=self._step_of(name),
             streams=self._streams_of(name),
             validate=validate,
             checkpoints=checkpoints,
@@ -163,14 +164,16 @@ class Run:
         stages = self.recipe.stages
         return sum(stages.of(s).max_steps for s in stages.trained[: stages.trained.index(name)])
 
-    def _objective_of(self, name: str) -> ObjectiveConfig:
-        """The recipe's objective for the last stage, and what of it the MT stages can have."""
+    def _step_of(self, name: str) -> TrainingStep | RecognitionStep:
+        """The recipe's objective for the last stage, and what of it the others can have."""
         objective = self.recipe.objective
-        if name == "st":
-            return objective
-        return ObjectiveConfig(
-            label_smoothing=objective.label_smoothing, mt_rdrop_weight=objective.mt_rdrop_weight
-        )
+        if name == "asr":
+            return RecognitionStep(self.parts.translator)
+        if name != "st":
+            objective = ObjectiveConfig(
+                label_smoothing=objective.label_smoothing, mt_rdrop_weight=objective.mt_rdrop_weight
+            )
+        return TrainingStep(self.parts.translator, objective)
 
     def _streams_of(self, name: str) -> Streams:
         recipe, corpus, tokenizer = self.recipe, self.corpus, self.parts.tokenizer
@@ -179,17 +182,23 @@ class Run:
             "rank": self.accelerator.process_index,
             "world_size": self.accelerator.num_processes,
         }
-        if name == "st":
-            collate = Collator(self.features, tokenizer, recipe.data.augment, recipe.seed)
+        speech, pairs = None, None
+        if name in ("asr", "st"):
+            augment, speller = recipe.data.augment, self.parts.speller
+            collate = Collator(self.features, tokenizer, augment, recipe.seed, speller)
             speech = speech_stream(corpus.train, collate, recipe.data, **share)
-            pairs = corpus.external_pairs if recipe.objective.external_mt_weight > 0 else None
-        else:
-            speech = None
-            pairs = corpus.external_pairs if name == "mt_external" else corpus.in_domain_pairs
+        if name == "mt_in_domain":
+            pairs = corpus.in_domain_pairs
+        elif name == "mt_external" or (name == "st" and recipe.objective.external_mt_weight > 0):
+            pairs = corpus.external_pairs
         text = text_stream(pairs, tokenizer, recipe.data, **share) if pairs is not None else None
         return Streams(speech, text)
 
-    def _validation_of(self, name: str) -> Validation:
+    def _validation_of(self, name: str) -> Validation | RecognitionValidation:
+        if name == "asr":
+            return RecognitionValidation(
+                self.parts, self.corpus.dev_cuts, self.features, self.recipe, self.accelerator
+            )
         return Validation(
             self.parts.translator,
             self.parts.tokenizer,

@@ -83,11 +83,7 @@ class TrainingStep(nn.Module):
         loss = torch.stack([report.total(count) for report, count in reports]).sum()
         sums = {name: value for report, _ in reports for name, value in report.sums().items()}
         if micro.speech is not None and "ctc" in sums:
-            needed = ctc_states_needed(
-                micro.speech.transcript, blank=self.translator.config.pad_token_id
-            )
-            sums["ctc_transcripts"] = (needed > 0).sum()
-            sums["ctc_aligned"] = reports[0][0].terms["ctc"][1]
+            sums |= alignment_counts(self.translator, micro.speech, reports[0][0].terms["ctc"][1])
         return loss, sums
 
     def _speech_report(self, batch: Batch) -> LossReport:
@@ -108,6 +104,8 @@ class TrainingStep(nn.Module):
             batch.target,
             batch.transcript,
             pad_id=self.translator.config.pad_token_id,
+            spelling=batch.spelt,
+            blank=self.translator.ctc_blank,
         )
 
     def _text_report(self, batch: Batch) -> LossReport:
@@ -124,3 +122,11 @@ class TrainingStep(nn.Module):
         return external_objective(
             self.objective, text, batch.target, pad_id=self.translator.config.pad_token_id
         )
+
+
+def alignment_counts(
+    translator: SpeechTranslatorModel, batch: Batch, num_aligned: Tensor | int
+) -> dict[str, Tensor]:
+    """The transcripts of a batch, and those of them that CTC could align."""
+    needed = ctc_states_needed(batch.spelt, blank=translator.ctc_blank)
+    return {"ctc_transcripts": (needed > 0).sum(), "ctc_aligned": torch.as_tensor(num_aligned)}

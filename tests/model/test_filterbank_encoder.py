@@ -1,0 +1,170 @@
+"""The fresh Transformer over filterbanks, and CTC on it, against transformers' Speech2Text."""
+
+import pytest
+import torch
+from transformers.models.speech_to_text.modeling_speech_to_text import Speech2TextEncoder
+
+from horizon_st.errors import UserError
+from horizon_st.model.configuration import CtcConfig, ModelConfig
+from horizon_st.model.continuation import continue_model
+from horizon_st.model.speech_encoder import SpeechEncoderConfig
+from horizon_st.model.translator import SpeechTranslatorModel
+
+SECTION = SpeechEncoderConfig(layers=2, d_model=16, ffn_dim=32, num_heads=2)
+ON_SPEECH = {"ctc": True, "ctc_section": CtcConfig("speech_encoder", "character")}
+CHARACTERS = " abcé"
+
+
+@pytest.fixture
+def model(make_model):
+    return make_model(speech_encoder=SECTION, ctc_characters=CHARACTERS, **ON_SPEECH)
+
+
+def test_one_utterance_is_encoded_as_speech2text_does(model, batch):
+    encoder = model.speech_encoder.eval()
+    reference = Speech2TextEncoder(encoder.model.config).eval()
+    reference.load_state_dict(
+        {
+            name.replace("conv.convolutions.", "conv."): value
+            for name, value in encoder.model.state_dict().items()
+        }
+    )
+    for row, length in zip(batch["speech"], batch["speech_lengths"], strict=True):
+        states, lengths = encoder(row[None, :length], length[None])
+        expected = reference(row[None, :length]).last_hidden_state
+        assert lengths.tolist() == [expected.shape[1]] == encoder.num_frames(length[None]).tolist()
+        assert torch.allclose(states, expected, atol=1e-5)
+
+
+def test_padding_changes_nothing(model, batch):
+    encoder = model.speech_encoder.eval()
+    together, lengths = encoder(batch["speech"], batch["speech_lengths"])
+    assert lengths.tolist() == [16, 11, 5]
+    for row, length, states, n in zip(
+        batch["speech"], batch["speech_lengths"], together, lengths, strict=True
+    ):
+        alone, _ = encoder(row[None, :length], length[None])
+        assert torch.allclose(states[:n], alone[0], atol=1e-5)
+
+
+def test_passes_share_the_convolutions_and_differ_by_dropout(model, batch):
+    encoder = model.speech_encoder
+    rows = []
+    encoder.model.conv.convolutions.register_forward_hook(
+        lambda module, inputs, output: rows.append(len(output[0]))
+    )
+    for training in (True, False):
+        encoder.train(training)
+        assert encoder.is_random == training
+        states, _ = encoder(batch["speech"], batch["speech_lengths"], 2)
+        first, second = states.chunk(2)
+        assert torch.allclose(first, second, atol=1e-5) != training
+    assert rows == [3, 3]
+
+
+def test_without_dropout_it_is_not_random(make_model):
+    section = SpeechEncoderConfig(layers=1, d_model=16, num_heads=2, dropout=0.0)
+    assert not make_model(speech_encoder=section).train().speech_encoder.is_random
+
+
+def test_ctc_reads_the_states_of_the_speech_encoder(model, batch):
+    model.eval()
+    lengths = batch["speech_lengths"]
+    speech, text = model.passes(**batch, num_speech=2, num_text=1)
+    states, counts = model.speech_encoder(batch["speech"], lengths)
+    for output in speech:
+        assert torch.allclose(output.ctc_logits, model.ctc_head(states), atol=1e-5)
+        assert output.ctc_mask.sum(dim=1).tolist() == counts.tolist() == [16, 11, 5]
+        assert output.encoder_mask.sum(dim=1).tolist() == [4, 3, 2]
+    assert text[0].ctc_logits is None
+    assert text[0].ctc_mask is None
+    alone = model.spell(batch["speech"], lengths)
+    assert torch.allclose(alone.logits, speech[0].ctc_logits, atol=1e-5)
+    assert torch.equal(alone.mask, speech[0].ctc_mask)
+    assert alone.logits.shape[-1] == 2 + len(CHARACTERS)
+    assert model.num_ctc_states(lengths).tolist() == [16, 11, 5]
+    assert model.num_states(lengths).tolist() == [4, 3, 2]
+    assert model.ctc_blank == 0
+
+
+def test_ctc_on_pieces_has_the_padding_as_its_blank(make_model, batch):
+    model = make_model(
+        speech_encoder=SECTION, ctc=True, ctc_section=CtcConfig("speech_encoder", "piece")
+    )
+    alone = model.spell(batch["speech"], batch["speech_lengths"])
+    assert alone.logits.shape == (3, 16, 50)
+    assert model.ctc_blank == 1
+
+
+def test_it_is_saved_and_loaded(model, batch, tmp_path):
+    model.eval().save_pretrained(tmp_path)
+    loaded = SpeechTranslatorModel.from_pretrained(tmp_path).eval()
+    assert loaded.config.ctc_characters == CHARACTERS
+    assert loaded.config.ctc_position == "speech_encoder"
+    before, after = (
+        each.passes(**batch, num_speech=1, num_text=0)[0][0] for each in (model, loaded)
+    )
+    assert torch.equal(before.logits, after.logits)
+    assert torch.equal(before.ctc_logits, after.ctc_logits)
+
+
+def test_fresh_weights_are_not_those_of_transformers(model):
+    """transformers draws with deviation 0.02; Xavier-uniform of a 16 x 32 layer has 0.2."""
+    weight = model.speech_encoder.model.layers[0].fc1.weight
+    assert weight.std().item() == pytest.approx((2 / 48) ** 0.5, rel=0.1)
+
+
+def test_a_continued_model_takes_the_dropout_of_the_section(model):
+    section = ModelConfig(speech_encoder=SpeechEncoderConfig(layers=2, dropout=0.4))
+    section.speech_encoder.d_model, section.speech_encoder.ffn_dim = 16, 32
+    section.speech_encoder.num_heads = 2
+    section.subsampler.mid_channels = 64
+    text = section.text_model
+    text.encoder_layers = text.decoder_layers = 2
+    text.d_model, text.ffn_dim, text.num_heads = 32, 64, 4
+    section.ctc = CtcConfig("speech_encoder", "character")
+    changed = continue_model(model, section)
+    assert changed.speech_encoder.model.config.dropout == 0.4
+    assert changed.speech_encoder.model.layers[0].dropout == 0.4
+    for name, value in model.state_dict().items():
+        assert torch.equal(changed.state_dict()[name], value)
+    section.speech_encoder.layers = 3
+    with pytest.raises(
+        UserError, match=r"^model\.speech_encoder\.layers: expected 2, as in initial_model, found 3"
+    ):
+        continue_model(model, section)
+    section.speech_encoder.layers, section.ctc.unit = 2, "piece"
+    with pytest.raises(UserError, match=r"^model\.ctc\.unit: expected 'character', as in initial"):
+        continue_model(model, section)
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"layers": -1}, r"speech_encoder\.layers: expected at least 0, found -1"),
+        ({"d_model": 128}, r"d_model: expected nothing, since it is not read: layers is 0, fo"),
+        ({"dropout": 0.3}, r"dropout: expected nothing, since it is not read: layers is 0, fo"),
+        ({"layers": 1, "d_model": 20}, r"d_model: expected a multiple of twice the 4 heads, .*20"),
+        ({"layers": 1, "dropout": 1.0}, r"speech_encoder\.dropout: expected a probability .* 1"),
+        ({"layers": 1, "ffn_dim": 0}, r"speech_encoder\.ffn_dim: expected at least 1, found 0"),
+        (
+            {"layers": 1, "pretrained": "a"},
+            r"layers: expected nothing, since it is not read: the pretrained encoder brings .*1",
+        ),
+    ],
+)
+def test_impossible_sections_are_refused(keys, message):
+    with pytest.raises(UserError, match=message):
+        SpeechEncoderConfig(**keys)
+
+
+def test_filterbanks_of_another_width_are_refused(model, batch):
+    with pytest.raises(UserError, match=r"speech: expected filterbanks of shape \[B, T, 80\]"):
+        model.speech_encoder(batch["speech"][..., :40], batch["speech_lengths"])
+
+
+def test_ctc_cannot_read_bare_filterbanks():
+    with pytest.raises(
+        UserError, match=r"model\.ctc\.position: expected shared_encoder for filterbanks without"
+    ):
+        ModelConfig(ctc=CtcConfig("speech_encoder"))
