@@ -87,6 +87,25 @@ def test_ctc_reads_the_states_of_the_speech_encoder(model, batch):
     assert model.ctc_blank == 0
 
 
+def test_passes_may_part_at_the_shared_encoder(model, batch):
+    model.train()
+    rows = []
+    model.speech_encoder.register_forward_hook(
+        lambda module, inputs, output: rows.append(len(output[0]))
+    )
+    model.get_encoder().register_forward_hook(
+        lambda module, inputs, output: rows.append(len(output[0]))
+    )
+    first, second = model.passes(**batch, num_speech=2, num_text=0, share_speech_encoder=True)[0]
+    assert rows == [3, 6]
+    assert torch.equal(first.ctc_logits, second.ctc_logits)
+    assert not torch.allclose(first.encoder_states, second.encoder_states, atol=1e-3)
+    rows.clear()
+    first, second = model.passes(**batch, num_speech=2, num_text=0)[0]
+    assert rows == [6, 6]
+    assert not torch.allclose(first.ctc_logits, second.ctc_logits, atol=1e-3)
+
+
 def test_ctc_on_pieces_has_the_padding_as_its_blank(make_model, batch):
     model = make_model(
         speech_encoder=SECTION, ctc=True, ctc_section=CtcConfig("speech_encoder", "piece")

@@ -79,6 +79,7 @@ def term(report, name):
         ({"mt_weight": 0.0}, Passes(1, 0)),
         ({"mt_weight": 0.0, "consistency_weight": 1.0}, Passes(1, 1)),
         ({"rdrop_weight": 1.0}, Passes(2, 1)),
+        ({"rdrop_weight": 1.0, "rdrop_from": "shared_encoder"}, Passes(2, 1, True)),
         ({"mt_weight": 0.0, "rdrop_weight": 1.0}, Passes(2, 0)),
         ({"mt_rdrop_weight": 1.0}, Passes(1, 2)),
         ({"ctc_weight": 1.0, "mt_weight": 0.0}, Passes(1, 0)),

@@ -164,5 +164,7 @@ def test_dropout_of_a_speech_encoder_makes_passes_over_speech_differ(check, tmp_
             check(*settings)
     else:
         check(*settings)
+        with pytest.raises(UserError, match=re.escape("objective.rdrop_weight: expected 0")):
+            check(*settings, "objective.rdrop_from=shared_encoder")
         with pytest.raises(UserError, match=re.escape("objective.mt_rdrop_weight: expected 0")):
             check(*settings, "objective.mt_rdrop_weight=1")

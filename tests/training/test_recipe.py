@@ -33,6 +33,14 @@ from horizon_st.training.recipe import STAGES, StageConfig, StagesConfig
             "stages.st.average_of=best",
             r"stages\.st\.average: expected at most keep_best.*Set keep_best to 2",
         ),
+        (
+            "objective={rdrop_from: shared_encoder, rdrop_weight: 0}",
+            r"objective\.rdrop_from: expected nothing, .*: rdrop_weight is 0, found shared_encod",
+        ),
+        (
+            "objective={rdrop_from: encoder, rdrop_weight: 1}",
+            r"objective\.rdrop_from: expected speech_encoder \| shared_encoder, found encoder",
+        ),
         ("seed=-1", r"seed: expected a number from 0 to 4294967295, found -1"),
         ("trackers=[tensorbord]", r"trackers: .*found tensorbord\. Did you mean tensorboard\?"),
         (

@@ -120,14 +120,20 @@ class SpeechTranslatorModel(PreTrainedModel, GenerationMixin):
         return embeddings
 
     def encode_speech(
-        self, speech: Tensor, speech_lengths: Int[Tensor, " B"], num_passes: int = 1
+        self,
+        speech: Tensor,
+        speech_lengths: Int[Tensor, " B"],
+        num_passes: int = 1,
+        *,
+        share_speech_encoder: bool = False,
     ) -> Encoded:
         """Encoder states of speech; pass p of utterance b is row p * B + b.
 
-        What contains no dropout (filterbanks, a frozen encoder, the subsampler after them) is
-        computed once and repeated.
+        What contains no dropout (filterbanks, a frozen encoder, the subsampler after them), or is
+        to be shared, is computed once and repeated.
         """
-        encoder_passes = num_passes if self.speech_encoder.is_random else 1
+        is_shared = share_speech_encoder or not self.speech_encoder.is_random
+        encoder_passes = 1 if is_shared else num_passes
         frames, frame_counts = self.speech_encoder(speech, speech_lengths, encoder_passes)
         features, lengths = self.subsampler(frames, frame_counts)
         self._check_length(features.shape[1], "speech", "frames after subsampling")
@@ -201,17 +207,21 @@ class SpeechTranslatorModel(PreTrainedModel, GenerationMixin):
         target: Int[Tensor, "B L"],
         num_speech: int,
         num_text: int,
+        share_speech_encoder: bool = False,
     ) -> tuple[list[PassOutput], list[PassOutput]]:
         """Speech passes and text passes over one batch; they differ by their dropout alone.
 
-        Passes of one modality run as one batch of ``num * B`` rows.
+        Passes of one modality run as one batch of ``num * B`` rows. With `share_speech_encoder`
+        the speech passes differ from the shared encoder on only.
         """
         prefixes = self.shift_right(target)
         speech_passes: list[PassOutput] = []
         if num_speech:
             assert speech is not None
             assert speech_lengths is not None
-            encoded = self.encode_speech(speech, speech_lengths, num_speech)
+            encoded = self.encode_speech(
+                speech, speech_lengths, num_speech, share_speech_encoder=share_speech_encoder
+            )
             speech_passes = self._decode_passes(encoded, prefixes, num_speech, ctc=True)
         text_passes: list[PassOutput] = []
         if num_text:

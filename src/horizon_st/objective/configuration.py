@@ -11,6 +11,7 @@ from horizon_st.errors import UserError, check_choice, refuse_unread
 Tap = Literal["encoder", "decoder", "logits", "softmax"]
 Divergence = Literal["symmetric_kl", "jensen_shannon", "kl_speech_text", "kl_text_speech"]
 StopGradient = Literal["none", "speech", "text"]
+RdropFrom = Literal["speech_encoder", "shared_encoder"]
 
 
 @dataclass
@@ -28,6 +29,13 @@ class ObjectiveConfig:
     rdrop_weight: float = field(
         default=0.0,
         metadata={"help": "Weight of the distance between two speech passes (alpha_rd)."},
+    )
+    rdrop_from: RdropFrom = field(
+        default="speech_encoder",
+        metadata={
+            "help": "Where the two speech passes part: speech_encoder, or shared_encoder, which "
+            "saves the second pass through the speech encoder."
+        },
     )
     mt_rdrop_weight: float = field(
         default=0.0,
@@ -85,6 +93,7 @@ class ObjectiveConfig:
         check_choice("objective.tap", self.tap, get_args(Tap))
         check_choice("objective.divergence", self.divergence, get_args(Divergence))
         check_choice("objective.stop_gradient", self.stop_gradient, get_args(StopGradient))
+        check_choice("objective.rdrop_from", self.rdrop_from, get_args(RdropFrom))
         self._check_combinations()
 
     def _check_combinations(self) -> None:
@@ -99,6 +108,8 @@ class ObjectiveConfig:
         if self.consistency_weight == 0:
             form = ("tap", "divergence", "stop_gradient")
             refuse_unread("objective", self, form, "consistency_weight is 0")
+        if self.rdrop_weight == 0:
+            refuse_unread("objective", self, ("rdrop_from",), "rdrop_weight is 0")
         if self.mt_rdrop_weight > 0 and self.mt_weight == 0 and self.consistency_weight == 0:
             raise UserError(
                 "objective.mt_rdrop_weight",

@@ -46,10 +46,18 @@ class PassOutput(Protocol):
 
 @dataclass(frozen=True)
 class Passes:
-    """Numbers of dropout passes over the speech and over the transcript of a batch."""
+    """Numbers of dropout passes over the speech and over the transcript of a batch.
+
+    Attributes:
+        speech: through the shared encoder and the decoder.
+        text: likewise.
+        share_speech_encoder: whether the speech passes have one pass through the speech encoder in
+            common.
+    """
 
     speech: int
     text: int
+    share_speech_encoder: bool = False
 
 
 def plan_passes(config: ObjectiveConfig) -> Passes:
@@ -58,6 +66,7 @@ def plan_passes(config: ObjectiveConfig) -> Passes:
     return Passes(
         speech=2 if config.rdrop_weight > 0 else 1,
         text=(2 if config.mt_rdrop_weight > 0 else 1) if needs_text else 0,
+        share_speech_encoder=config.rdrop_from == "shared_encoder",
     )
 
 

@@ -115,6 +115,7 @@ def _check_passes_differ(recipe: Recipe, parts: Parts) -> None:
     speech_is_random = translator.speech_encoder.is_random
     translator.train(was_training)
     text_is_random = has_dropout(translator.config.get_text_config())
+    speech_is_random = speech_is_random and objective.rdrop_from == "speech_encoder"
     for name, is_random in (
         ("rdrop_weight", text_is_random or speech_is_random),
         ("mt_rdrop_weight", text_is_random),

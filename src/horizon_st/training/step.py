@@ -96,6 +96,7 @@ class TrainingStep(nn.Module):
             target=batch.target,
             num_speech=plan.speech,
             num_text=plan.text,
+            share_speech_encoder=plan.share_speech_encoder,
         )
         return compute_objective(
             self.objective,
