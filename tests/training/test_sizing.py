@@ -68,8 +68,8 @@ def test_every_recipe_loads(load, tmp_path, hours, num_text_pairs, is_transcribe
     assert recipe.data.text_pairs == (
         str(tmp_path / "a b" / "text_pairs.arrow") if num_text_pairs else None
     )
-    trained = ["mt_external"] * bool(num_text_pairs) + ["mt_in_domain"] * is_transcribed + ["st"]
-    assert recipe.stages.trained == trained
+    of_transcripts = ["mt_in_domain", "asr"] * is_transcribed
+    assert recipe.stages.trained == ["mt_external"] * bool(num_text_pairs) + of_transcripts + ["st"]
     for weight in ("ctc_weight", "consistency_weight", "mt_weight"):
         assert (getattr(recipe.objective, weight) > 0) == is_transcribed
 
@@ -78,6 +78,7 @@ def test_models_and_vocabularies_grow_with_the_corpus(load):
     recipes = [load(of_hours(hours)) for hours in HOURS]
     for of in (
         lambda recipe: recipe.model.text_model.d_model,
+        lambda recipe: recipe.model.speech_encoder.layers,
         lambda recipe: recipe.data.vocab_size,
         lambda recipe: -recipe.model.text_model.dropout,
     ):
@@ -85,12 +86,9 @@ def test_models_and_vocabularies_grow_with_the_corpus(load):
         assert values == sorted(values)
 
 
-def test_fast_speech_gets_more_states(load):
-    kernels = [
-        len(load(of_hours(4, characters_per_s=rate)).model.subsampler.kernel_sizes)
-        for rate in (9.5, 20)
-    ]
-    assert kernels == [3, 2]
+def test_speech_too_fast_for_characters_is_spelt_in_pieces(load):
+    units = [load(of_hours(4, characters_per_s=rate)).model.ctc.unit for rate in (9.5, 20)]
+    assert units == ["character", "piece"]
 
 
 def test_a_batch_has_room_for_long_utterances_but_not_for_an_outlier(load):

@@ -32,11 +32,14 @@ _LONGEST_PER_BATCH = 4
 """A batch holds at least so many of the utterances that only one in a hundred exceeds."""
 _LEAST_TRANSCRIBED = 0.1
 """Share of utterances with a transcript from which on the text terms are worth their pass."""
-_CHARACTERS_PER_PIECE = 2.5
-"""Of transcripts, with a few hundred to a few thousand pieces."""
-_STATES_PER_PIECE = 2.0
-"""CTC needs a state for every piece and one between equal ones, and learns faster with room."""
-_FRAMES_PER_S = 100
+_STATES_PER_CHARACTER = 1.5
+"""CTC needs a state for every character and one between equal ones, and learns faster with room."""
+_STATES_PER_S = 25
+"""Of the speech encoder."""
+_CTC_LINES = """  ctc:
+    position: speech_encoder
+    unit: {unit}	# {characters_per_s:.0f} characters a second
+"""
 _WORDS_PER_PIECE = 80
 """Running words of text that a piece of the vocabulary should have been seen in."""
 _MOST_PIECES = 10_000
@@ -80,6 +83,7 @@ class _Shape(NamedTuple):
     hours: float
     d_model: int
     num_heads: int
+    speech_layers: int
     encoder_layers: int
     decoder_layers: int
     dropout: float
@@ -90,11 +94,11 @@ class _Shape(NamedTuple):
 
 
 _SHAPES = (
-    _Shape(1, 128, 4, 2, 2, 0.3, 2e-3, 50, 1, 80),
-    _Shape(12, 192, 4, 3, 2, 0.3, 1.5e-3, 100, 1, 60),
-    _Shape(60, 256, 4, 6, 3, 0.2, 1e-3, 200, 1, 50),
-    _Shape(200, 384, 6, 8, 4, 0.15, 5e-4, 200, 2, 40),
-    _Shape(math.inf, 512, 8, 12, 6, 0.1, 3e-4, 200, 5, 30),
+    _Shape(1, 128, 4, 4, 2, 2, 0.3, 2e-3, 50, 1, 80),
+    _Shape(12, 192, 4, 6, 3, 2, 0.3, 2e-3, 100, 1, 60),
+    _Shape(60, 256, 4, 8, 4, 3, 0.2, 1e-3, 200, 1, 50),
+    _Shape(200, 384, 6, 10, 6, 4, 0.15, 5e-4, 200, 2, 40),
+    _Shape(math.inf, 512, 8, 12, 6, 6, 0.1, 3e-4, 200, 5, 30),
 )
 
 
@@ -159,11 +163,13 @@ def size_recipe(name: str, folder: Path, size: CorpusSize) -> str:
     max_batch_s = batch_s(size)
     steps_per_epoch = size.hours * _SECONDS_PER_HOUR / (max_batch_s * shape.accumulation)
     steps = _round(max(1500, shape.epochs * steps_per_epoch))
-    text_steps = _round(max(700, steps / 3)) if uses_text and size.dev_is_transcribed else 0
+    has_text_stages = uses_text and size.dev_is_transcribed
+    text_steps = _round(max(1000, steps / 2)) if has_text_stages else 0
+    asr_steps = steps if has_text_stages else 0
     external_steps = 0
     if size.num_text_pairs and size.dev_is_transcribed:
         external_steps = _round(min(50_000, max(700, size.num_text_pairs / 30)))
-    kernels = [5, 5, 5] if _fits(size, num_convolutions=3) else [5, 5]
+    steps = _round(steps / 2) if has_text_stages else steps
     text = _TEMPLATE.read_text(encoding="utf-8").format(
         **(shape._asdict() | vars(size)),
         name=name,
@@ -175,8 +181,7 @@ def size_recipe(name: str, folder: Path, size: CorpusSize) -> str:
         batch_s=max_batch_s,
         ffn_dim=4 * shape.d_model,
         mid_channels=max(256, 2 * shape.d_model),
-        kernels=kernels,
-        states_per_s=_FRAMES_PER_S / 2 ** len(kernels),
+        ctc_lines=_ctc_lines(size) if uses_text else "",
         mt_weight=0.5 if uses_text else 0,
         text_weight=1 if uses_text else 0,
         external_steps=external_steps,
@@ -185,6 +190,10 @@ def size_recipe(name: str, folder: Path, size: CorpusSize) -> str:
         text_steps=text_steps,
         text_warmup=text_steps // 10,
         text_interval=max(1, text_steps // 5),
+        asr_steps=asr_steps,
+        asr_warmup=asr_steps // 10,
+        asr_interval=max(1, asr_steps // 10),
+        st_learning_rate=shape.learning_rate / (2 if has_text_stages else 1),
         steps=steps,
         warmup=steps // 10,
         interval=max(1, steps // 20),
@@ -221,11 +230,11 @@ def _vocab_size(size: CorpusSize) -> int:
     return min(max(200, _round(words / _WORDS_PER_PIECE)), size.most_pieces, _MOST_PIECES)
 
 
-def _fits(size: CorpusSize, *, num_convolutions: int) -> bool:
-    """Whether so many convolutions of stride 2 leave enough states for the pieces of the speech."""
-    states_per_s = _FRAMES_PER_S / (1 << num_convolutions)
-    pieces_per_s = size.characters_per_s / _CHARACTERS_PER_PIECE
-    return states_per_s > _STATES_PER_PIECE * pieces_per_s
+def _ctc_lines(size: CorpusSize) -> str:
+    """Characters, unless the speech is so fast that there is no state for each of them."""
+    is_slow = _STATES_PER_CHARACTER * size.characters_per_s < _STATES_PER_S
+    unit = "character" if is_slow else "piece"
+    return _CTC_LINES.format(unit=unit, characters_per_s=size.characters_per_s)
 
 
 def _round(number: float) -> int:
