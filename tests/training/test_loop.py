@@ -106,7 +106,7 @@ def test_clipping_limits_the_norm(tmp_path, clip_norm, scale):
     loop = make_loop(tmp_path, Slope(2.0), clip_norm=clip_norm, max_steps=1)
     [entry] = loop.run().train_history
     assert entry["gradient_norm"] == pytest.approx(10.0)
-    [state] = loop.optimizer.state_dict()["state"].values()
+    [state] = loop.optimizers[0].state_dict()["state"].values()
     torch.testing.assert_close(state["exp_avg"], 0.1 * scale * torch.tensor([6.0, 8.0]))
 
 

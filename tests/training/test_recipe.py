@@ -41,6 +41,7 @@ from horizon_st.training.recipe import STAGES, StageConfig, StagesConfig
             "objective={rdrop_from: encoder, rdrop_weight: 1}",
             r"objective\.rdrop_from: expected speech_encoder \| shared_encoder, found encoder",
         ),
+        ("stages.st.optimizer=sgd", r"stages\.st\.optimizer: .*found sgd"),
         ("seed=-1", r"seed: expected a number from 0 to 4294967295, found -1"),
         ("trackers=[tensorbord]", r"trackers: .*found tensorbord\. Did you mean tensorboard\?"),
         (
@@ -201,3 +202,11 @@ def test_runs_of_one_process_may_differ_in_precision(make_recipe, tmp_path):
     for asked, resolved in (("fp32", "no"), ("bf16", "bf16")):
         with devices.accelerated(make_recipe(f"precision={asked}"), tmp_path) as accelerator:
             assert accelerator.mixed_precision == resolved
+
+
+def test_loss_scaling_and_muon_are_refused_together(make_recipe):
+    with pytest.raises(
+        UserError, match=r"precision: expected fp32, bf16 or auto with stages\.\*\.optimizer: muon"
+    ):
+        make_recipe("precision=fp16", "stages.st.optimizer=muon")
+    make_recipe("precision=fp16", "stages.st.max_steps=0", "stages.st.optimizer=muon")

@@ -96,6 +96,17 @@ def test_kills_of_a_run_on_shards_and_mapped_pairs(train, corpus, tmp_path):
     assert_same(tmp_path / "killed", undisturbed)
 
 
+def test_kills_of_a_run_with_two_optimisers(train, undisturbed, tmp_path):
+    muon = tuple(f"stages.{name}.optimizer=muon" for name in ("mt_external", "mt_in_domain", "st"))
+    whole = train(tmp_path / "undisturbed", *muon)
+    assert weights_of(whole) != weights_of(undisturbed)
+    for kill in [("mt_external", 3), ("st", 1), ("st", 5)]:
+        with pytest.raises(Killed):
+            train(tmp_path / "killed", *muon, reporter=KillAt(*kill))
+    train(tmp_path / "killed", *muon)
+    assert_same(tmp_path / "killed", whole)
+
+
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_kills_beside_each_rename(train, undisturbed, tmp_path, monkeypatch, moment):
     """Renames end checkpoints, stages and the run: the moments that decide what a restart finds."""

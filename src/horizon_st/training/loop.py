@@ -19,6 +19,7 @@ from horizon_st.data.sampling import BatchStream
 from horizon_st.errors import UserError
 from horizon_st.objective.token_terms import PAIR_TERMS
 from horizon_st.training.checkpoint import Checkpoints, Progress
+from horizon_st.training.optimizers import make_optimizers
 from horizon_st.training.recipe import StageConfig
 from horizon_st.training.step import MicroBatch
 
@@ -102,18 +103,14 @@ class Loop:
         self.reporter = reporter
         self.on_validation = on_validation
         self.first_step = first_step
-        trained = [parameter for parameter in step.parameters() if parameter.requires_grad]
-        optimizer = torch.optim.AdamW(
-            trained,
-            lr=config.learning_rate,
-            betas=(0.9, config.beta2),
-            weight_decay=config.weight_decay,
-            fused=True,
-        )
-        scheduler = get_scheduler(
-            _SCHEDULERS[config.schedule], optimizer, config.warmup_steps, config.max_steps
-        )
-        self.step, self.optimizer, self.scheduler = accelerator.prepare(step, optimizer, scheduler)
+        optimizers = make_optimizers(step, config)
+        schedulers = [
+            get_scheduler(_SCHEDULERS[config.schedule], each, config.warmup_steps, config.max_steps)
+            for each in optimizers
+        ]
+        self.step, *prepared = accelerator.prepare(step, *optimizers, *schedulers)
+        self.optimizers = prepared[: len(optimizers)]
+        self.schedulers = prepared[len(optimizers) :]
         self.progress = Progress()
         self._sums: dict[str, Tensor] = {}
         self._figures: dict[str, float] = {}
@@ -177,11 +174,12 @@ class Loop:
         norm = accelerator.clip_grad_norm_(
             self.step.parameters(), self.config.clip_norm or math.inf
         )
-        learning_rate = self.scheduler.get_last_lr()[0]
-        self.optimizer.step()
-        if not self.optimizer.step_was_skipped:
-            self.scheduler.step()
-        self.optimizer.zero_grad()
+        learning_rate = self.schedulers[0].get_last_lr()[0]
+        for optimizer, scheduler in zip(self.optimizers, self.schedulers, strict=True):
+            optimizer.step()
+            if not optimizer.step_was_skipped:
+                scheduler.step()
+            optimizer.zero_grad()
         self.progress.step += 1
         for name, count in zip(("speech", "text"), counts, strict=True):
             key = f"tokens_{name}"

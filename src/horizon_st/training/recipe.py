@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal, Optional
 
+import torch
+
 from horizon_st.data.configuration import VOCABULARY_KEYS, DataConfig
 from horizon_st.decoding.generate import DecodingConfig
 from horizon_st.errors import UserError, check_choice, refuse_unread
@@ -45,7 +47,14 @@ class StageConfig:
     warmup_steps: int = field(
         default=4000, metadata={"help": "Updates in which the learning rate rises from 0."}
     )
-    weight_decay: float = field(default=1e-4, metadata={"help": "Decoupled weight decay (AdamW)."})
+    optimizer: Literal["adamw", "muon"] = field(
+        default="adamw",
+        metadata={
+            "help": "adamw; or muon for the matrices inside the layers and AdamW for the rest, "
+            "which needs fewer updates to train a fresh model."
+        },
+    )
+    weight_decay: float = field(default=1e-4, metadata={"help": "Decoupled weight decay."})
     beta2: float = field(default=0.98, metadata={"help": "Adam's beta2; beta1 is 0.9."})
     clip_norm: float = field(
         default=10.0,
@@ -106,6 +115,13 @@ class StageConfig:
                 expected="at least 0 and below 1",
                 found=self.beta2,
                 remedy="0.98 is usual.",
+            )
+        if self.optimizer == "muon" and not hasattr(torch.optim, "Muon"):
+            raise UserError(
+                f"{place}.optimizer",
+                expected=f"adamw with PyTorch {torch.__version__}; muon needs 2.9",
+                found=self.optimizer,
+                remedy="Install a newer PyTorch, or remove the key.",
             )
         keeper = "keep_newest" if self.average_of == "last" else "keep_best"
         if self.average > getattr(self, keeper):
@@ -222,6 +238,15 @@ class Recipe:
                 remedy="Remove one of the two.",
             )
         self._check_ctc()
+        uses_muon = any(self.stages.of(s).optimizer == "muon" for s in self.stages.trained)
+        if self.precision == "fp16" and uses_muon:
+            raise UserError(
+                "precision",
+                expected="fp32, bf16 or auto with stages.*.optimizer: muon, since loss scaling "
+                "knows one optimiser only",
+                found=self.precision,
+                remedy="Set precision: bf16.",
+            )
         for tracker in self.trackers:
             check_choice("trackers", tracker, TRACKERS)
         if self.model.text_model.pretrained is not None:
