@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import warnings
@@ -63,9 +64,17 @@ def accelerated(recipe: Recipe, folder: Path) -> Iterator[Accelerator]:
     finally:
         for tracker in accelerator.trackers:
             tracker.finish()
-        # The next run of this process may have another precision. The process group stays: its
-        # processes cannot find each other a second time.
+        # The next run of this process may have another precision. The process group stays until
+        # the end: its processes cannot find each other a second time.
         AcceleratorState._reset_state()
+        atexit.unregister(_leave_process_group)
+        atexit.register(_leave_process_group)
+
+
+def _leave_process_group() -> None:
+    """Ends its threads: a process that exits beside them may abort."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def resolve_precision(precision: str) -> str:
