@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import logging
 import os
 import warnings
@@ -72,9 +73,10 @@ def accelerated(recipe: Recipe, folder: Path) -> Iterator[Accelerator]:
 
 
 def _leave_process_group() -> None:
-    """Ends its threads: a process that exits beside them may abort."""
+    """Waits for its threads, which abort the process when they free tensors as it exits."""
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
+        gc.collect()  # the group ends with the last model that refers to it
 
 
 def resolve_precision(precision: str) -> str:
