@@ -51,6 +51,7 @@ CONTENT = {
     "stages": {
         "mt_external": {"max_steps": 4},
         "mt_in_domain": {"max_steps": 3},
+        "asr": {"max_steps": 0},
         "st": {"max_steps": 7, "metric": "bleu"},
     },
 }

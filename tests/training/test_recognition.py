@@ -25,20 +25,10 @@ MODEL = (
     "model.ctc.unit=character",
 )
 NO_MT = ("stages.mt_external.max_steps=0", "stages.mt_in_domain.max_steps=0")
-STAGE = {
-    "max_steps": 6,
-    "learning_rate": 0.01,
-    "warmup_steps": 1,
-    "validate_every_steps": 2,
-    "log_every_steps": 1,
-    "accumulation": 2,
-    "keep_newest": 2,
-    "average": 2,
-}
 
 
 def asr(**changes):
-    return tuple(f"stages.asr.{key}={value}" for key, value in (STAGE | changes).items())
+    return tuple(f"stages.asr.{key}={value}" for key, value in ({"max_steps": 6} | changes).items())
 
 
 @pytest.fixture(scope="module")
