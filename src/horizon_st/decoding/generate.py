@@ -13,18 +13,17 @@ from dataclasses import dataclass, field
 from typing import Literal, cast
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor
 from transformers import (
     GenerationConfig,
     GenerationMixin,
-    LogitsProcessor,
-    LogitsProcessorList,
     PreTrainedTokenizerBase,
 )
 from transformers.modeling_outputs import BaseModelOutput
 
 from horizon_st.data.collate import Batch
+from horizon_st.decoding.beam_search import FoundSequence, beam_search
 from horizon_st.errors import UserError
 from horizon_st.model.outputs import Encoded
 from horizon_st.model.translator import SpeechTranslatorModel
@@ -147,24 +146,25 @@ def _translate_batch(
 ) -> list[Hypothesis]:
     encoded = _encode(model, batch.to(model.device), modality)
     limits = _token_limits(model, encoded, config)
-    # The model's own `generate` encodes, and scoring needs the encoder states too.
-    search = cast("Callable[..., Tensor]", GenerationMixin.generate)
-    sequences = search(
+    # The model's own `generate` encodes once more.
+    search = cast("Callable[..., list[FoundSequence]]", GenerationMixin.generate)
+    found = search(
         model,
         encoder_outputs=BaseModelOutput(last_hidden_state=encoded.states),
         attention_mask=encoded.mask.long(),
         generation_config=_search_settings(model, config, int(limits.max())),
-        logits_processor=LogitsProcessorList(
-            [_EndAtLimit(limits.repeat_interleave(config.beam_size), tokenizer.eos_token_id)]
-        ),
+        custom_generate=beam_search,
+        limits=limits,
     )
-    hypotheses = []
-    for row, identity in enumerate(batch.ids):
-        tokens = _until_end(sequences[row, 1:], tokenizer.eos_token_id)
-        text = tokenizer.decode(tokens, skip_special_tokens=True)
-        score = _mean_log_probability(model, _row_of(encoded, row), tokens)
-        hypotheses.append(Hypothesis(identity, str(text).strip(), score, len(tokens)))
-    return hypotheses
+    return [
+        Hypothesis(
+            identity,
+            str(tokenizer.decode(sequence.tokens, skip_special_tokens=True)).strip(),
+            sequence.log_probability / len(sequence.tokens),
+            len(sequence.tokens),
+        )
+        for identity, sequence in zip(batch.ids, found, strict=True)
+    ]
 
 
 def _encode(model: SpeechTranslatorModel, batch: Batch, modality: Modality) -> Encoded:
@@ -215,52 +215,6 @@ def _search_settings(
         return_dict_in_generate=False,
     )
     return settings
-
-
-class _EndAtLimit(LogitsProcessor):
-    """Allows only the end token once a row has reached its own limit.
-
-    One limit for the batch would let a translation depend on its neighbours.
-    """
-
-    def __init__(self, limits: Int[Tensor, " B*H"], eos_id: int) -> None:
-        self._limits = limits
-        self._eos_id = eos_id
-
-    def __call__(
-        self, input_ids: Int[Tensor, "B*H L"], scores: Float[Tensor, "B*H V"]
-    ) -> Float[Tensor, "B*H V"]:
-        num_with_next = input_ids.shape[1]  # the start symbol stands in for the next token
-        is_last = self._limits <= num_with_next
-        if not is_last.any():
-            return scores
-        is_other = torch.arange(scores.shape[1], device=scores.device) != self._eos_id
-        return scores.masked_fill(is_last[:, None] & is_other, -torch.inf)
-
-
-def _until_end(tokens: Int[Tensor, " L"], eos_id: int) -> Int[Tensor, " L2"]:
-    is_end = (tokens == eos_id).nonzero()
-    assert len(is_end), "the limit of a row makes it end"
-    return tokens[: int(is_end[0]) + 1]
-
-
-def _row_of(encoded: Encoded, row: int) -> Encoded:
-    num_states = int(encoded.mask[row].sum())
-    return Encoded(
-        encoded.states[row : row + 1, :num_states], encoded.mask[row : row + 1, :num_states]
-    )
-
-
-def _mean_log_probability(
-    model: SpeechTranslatorModel, encoded: Encoded, tokens: Int[Tensor, " L"]
-) -> float:
-    """By one pass over the finished hypothesis: what search leaves out does not distort it.
-
-    Row by row, because logits of a whole batch are large with pretrained vocabularies.
-    """
-    logits = model.decode(encoded, model.shift_right(tokens[None])).logits[0]
-    log_probabilities = logits.float().log_softmax(dim=-1).gather(1, tokens[:, None])
-    return float(log_probabilities.mean())
 
 
 @contextmanager
