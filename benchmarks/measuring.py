@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 _KB = 1024
 _MB = 1e6
@@ -32,6 +35,25 @@ def memory_added_mb(work: Callable[[], object]) -> float:
     before = _memory_kb("VmRSS")
     work()
     return (_memory_kb("VmHWM") - before) * _KB / _MB
+
+
+def matrix_product_peak(dtype: torch.dtype, *, size: int = 2048, seconds: float = 2.0) -> float:
+    """Floating-point operations a second of the fastest product of two square matrices."""
+    left, right = (torch.randn(size, size).to(dtype) for _ in range(2))
+    fastest = math.inf
+    until = time.perf_counter() + seconds
+    while time.perf_counter() < until:
+        started = time.perf_counter()
+        left @ right
+        fastest = min(fastest, time.perf_counter() - started)
+    return 2 * size**3 / fastest
+
+
+def matrix_product_operations(work: Callable[[], object]) -> int:
+    """Floating-point operations of the matrix products, convolutions and attention in some work."""
+    with FlopCounterMode(display=False) as counter:
+        work()
+    return int(counter.get_total_flops())
 
 
 def _memory_kb(name: str) -> int:

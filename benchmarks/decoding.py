@@ -1,0 +1,118 @@
+"""Beam search as `horizon-st evaluate` does it, beside `generate()` in the order of the manifest.
+
+    python benchmarks/decoding.py MODEL MANIFEST [--out FILE.json] [--rounds 3] [--threads 2]
+
+The reference calls transformers' `generate` on batches of 8 utterances in the order of the
+manifest; the project sorts by length, takes larger batches, drops utterances as they end and does
+not copy the keys and values of encoder states. Both search with 5 beams and 32-bit floats, from
+features that are ready. The contenders take turns over all utterances; ratios are medians over the
+rounds. Prints Markdown, and how many translations differ.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from measuring import describe_machine, print_table
+
+from horizon_st.data.audio import Cut
+from horizon_st.data.collate import Collator, FeatureCache
+from horizon_st.data.shar import open_cuts
+from horizon_st.decoding.generate import DecodingConfig, translate
+from horizon_st.decoding.trained import TrainedModel, load_trained_model
+
+CONFIG = DecodingConfig(beam_size=5, max_tokens_per_state=0, max_tokens_base=200)
+REFERENCE_BATCH_SIZE = 8
+BATCH_SIZES = (16, 64)
+
+Decode = Callable[[], dict[str, str]]
+
+
+def main() -> None:
+    """Prints the table, and on demand writes it as JSON."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("model", help="folder or hub id")
+    parser.add_argument("manifest", type=Path)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--out", type=Path, help="JSON file")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    trained = load_trained_model(options.model)
+    contenders = make_contenders(trained, list(open_cuts(options.manifest)))
+    times_s: dict[str, list[float]] = {name: [] for name in contenders}
+    texts: dict[str, dict[str, str]] = {}
+    for _ in range(options.rounds):
+        for name, decode in contenders.items():
+            started = time.perf_counter()
+            texts[name] = decode()
+            times_s[name].append(time.perf_counter() - started)
+    first, *_ = contenders
+    rows = [
+        {
+            "decoding": name,
+            "seconds": statistics.median(times),
+            "times faster": statistics.median(
+                a / b for a, b in zip(times_s[first], times, strict=True)
+            ),
+            "translations that differ": sum(
+                texts[name][key] != text for key, text in texts[first].items()
+            ),
+        }
+        for name, times in times_s.items()
+    ]
+    print_table(rows)
+    if options.out is not None:
+        report = {"machine": describe_machine(), "settings": vars(options), "rows": rows}
+        options.out.write_text(json.dumps(report, indent=1, default=str) + "\n", encoding="utf-8")
+
+
+def make_contenders(trained: TrainedModel, cuts: Sequence[Cut]) -> dict[str, Decode]:
+    """Functions that translate all cuts; the first is the reference."""
+    collate = Collator(FeatureCache(trained.frontend, max_bytes=math.inf), trained.tokenizer)
+    for cut in cuts:
+        collate([cut])  # the features are in the cache from now on
+    by_length = sorted(cuts, key=lambda cut: cut.duration, reverse=True)
+
+    def reference() -> dict[str, str]:
+        texts: dict[str, str] = {}
+        for chosen in _slices(cuts, REFERENCE_BATCH_SIZE):
+            batch = collate(chosen)
+            found = trained.model.generate(
+                speech=batch.speech,
+                speech_lengths=batch.speech_lengths,
+                num_beams=CONFIG.beam_size,
+                length_penalty=CONFIG.length_penalty,
+                max_new_tokens=CONFIG.max_tokens,
+            )
+            decoded = trained.tokenizer.batch_decode(found, skip_special_tokens=True)
+            texts |= {key: text.strip() for key, text in zip(batch.ids, decoded, strict=True)}
+        return texts
+
+    def ours(batch_size: int) -> dict[str, str]:
+        batches = map(collate, _slices(by_length, batch_size))
+        config = replace(CONFIG, batch_size=batch_size)
+        return {h.id: h.text for h in translate(trained.model, trained.tokenizer, batches, config)}
+
+    contenders: dict[str, Decode] = {
+        f"`generate()`, batches of {REFERENCE_BATCH_SIZE} in order": reference
+    }
+    for size in BATCH_SIZES:
+        contenders[f"`evaluate`, batches of {size} by length"] = lambda size=size: ours(size)
+    return contenders
+
+
+def _slices(cuts: Sequence[Cut], size: int) -> list[list[Cut]]:
+    return [list(cuts[start : start + size]) for start in range(0, len(cuts), size)]
+
+
+if __name__ == "__main__":
+    main()
