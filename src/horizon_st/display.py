@@ -20,7 +20,8 @@ from rich.table import Column
 
 _SHOWN = {
     "dev_bleu": "dev BLEU {:.1f}",
-    "dev_unit_error_rate": "dev unit errors {:.0%}",
+    "dev_character_error_rate": "dev CER {:.1%}",
+    "dev_piece_error_rate": "dev piece errors {:.1%}",
     "dev_loss": "dev loss {:.2f}",
     "train_ce_speech": "speech CE {:.2f}",
     "train_ce_pairs": "pairs CE {:.2f}",

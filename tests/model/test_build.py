@@ -17,6 +17,7 @@ from transformers import (
 from horizon_st.errors import UserError
 from horizon_st.model.build import fresh_text_config, initialise, translator_config
 from horizon_st.model.configuration import ModelConfig, TextModelConfig
+from horizon_st.model.passes import run_passes
 from horizon_st.model.speech_encoder import SpeechEncoderConfig
 from horizon_st.model.translator import SpeechTranslatorModel
 
@@ -52,8 +53,14 @@ def test_a_pretrained_text_model_is_taken_over(model_type, make_model, tmp_path,
     reference.save_pretrained(tmp_path / model_type)
     model = make_model(pretrained=str(tmp_path / model_type)).eval()
     source, target = batch["transcript"][:2], batch["target"][:2]
-    found = model.passes(
-        speech=None, speech_lengths=None, transcript=source, target=target, num_speech=0, num_text=1
+    found = run_passes(
+        model,
+        speech=None,
+        speech_lengths=None,
+        transcript=source,
+        target=target,
+        num_speech=0,
+        num_text=1,
     )[1][0]
     prefix = torch.cat([torch.ones(2, 1).long(), target[:, :-1]], dim=1)
     expected = reference(

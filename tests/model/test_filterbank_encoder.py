@@ -7,6 +7,7 @@ from transformers.models.speech_to_text.modeling_speech_to_text import Speech2Te
 from horizon_st.errors import UserError
 from horizon_st.model.configuration import CtcConfig, ModelConfig
 from horizon_st.model.continuation import continue_model
+from horizon_st.model.passes import run_passes
 from horizon_st.model.speech_encoder import SpeechEncoderConfig
 from horizon_st.model.translator import SpeechTranslatorModel
 
@@ -70,7 +71,7 @@ def test_without_dropout_it_is_not_random(make_model):
 def test_ctc_reads_the_states_of_the_speech_encoder(model, batch):
     model.eval()
     lengths = batch["speech_lengths"]
-    speech, text = model.passes(**batch, num_speech=2, num_text=1)
+    speech, text = run_passes(model, **batch, num_speech=2, num_text=1)
     states, counts = model.speech_encoder(batch["speech"], lengths)
     for output in speech:
         assert torch.allclose(output.ctc_logits, model.ctc_head(states), atol=1e-5)
@@ -78,7 +79,7 @@ def test_ctc_reads_the_states_of_the_speech_encoder(model, batch):
         assert output.encoder_mask.sum(dim=1).tolist() == [4, 3, 2]
     assert text[0].ctc_logits is None
     assert text[0].ctc_mask is None
-    alone = model.spell(batch["speech"], lengths)
+    alone = model.ctc_output(batch["speech"], lengths)
     assert torch.allclose(alone.logits, speech[0].ctc_logits, atol=1e-5)
     assert torch.equal(alone.mask, speech[0].ctc_mask)
     assert alone.logits.shape[-1] == 2 + len(CHARACTERS)
@@ -96,12 +97,14 @@ def test_passes_may_part_at_the_shared_encoder(model, batch):
     model.get_encoder().register_forward_hook(
         lambda module, inputs, output: rows.append(len(output[0]))
     )
-    first, second = model.passes(**batch, num_speech=2, num_text=0, share_speech_encoder=True)[0]
+    first, second = run_passes(model, **batch, num_speech=2, num_text=0, share_speech_encoder=True)[
+        0
+    ]
     assert rows == [3, 6]
     assert torch.equal(first.ctc_logits, second.ctc_logits)
     assert not torch.allclose(first.encoder_states, second.encoder_states, atol=1e-3)
     rows.clear()
-    first, second = model.passes(**batch, num_speech=2, num_text=0)[0]
+    first, second = run_passes(model, **batch, num_speech=2, num_text=0)[0]
     assert rows == [6, 6]
     assert not torch.allclose(first.ctc_logits, second.ctc_logits, atol=1e-3)
 
@@ -110,7 +113,7 @@ def test_ctc_on_pieces_has_the_padding_as_its_blank(make_model, batch):
     model = make_model(
         speech_encoder=SECTION, ctc=True, ctc_section=CtcConfig("speech_encoder", "piece")
     )
-    alone = model.spell(batch["speech"], batch["speech_lengths"])
+    alone = model.ctc_output(batch["speech"], batch["speech_lengths"])
     assert alone.logits.shape == (3, 16, 50)
     assert model.ctc_blank == 1
 
@@ -121,7 +124,7 @@ def test_it_is_saved_and_loaded(model, batch, tmp_path):
     assert loaded.config.ctc_characters == CHARACTERS
     assert loaded.config.ctc_position == "speech_encoder"
     before, after = (
-        each.passes(**batch, num_speech=1, num_text=0)[0][0] for each in (model, loaded)
+        run_passes(each, **batch, num_speech=1, num_text=0)[0][0] for each in (model, loaded)
     )
     assert torch.equal(before.logits, after.logits)
     assert torch.equal(before.ctc_logits, after.ctc_logits)
@@ -174,7 +177,7 @@ def test_a_continued_model_takes_the_dropout_of_the_section(model):
 )
 def test_impossible_sections_are_refused(keys, message):
     with pytest.raises(UserError, match=message):
-        SpeechEncoderConfig(**keys)
+        SpeechEncoderConfig(**keys).check_fresh()
 
 
 def test_filterbanks_of_another_width_are_refused(model, batch):
@@ -182,8 +185,17 @@ def test_filterbanks_of_another_width_are_refused(model, batch):
         model.speech_encoder(batch["speech"][..., :40], batch["speech_lengths"])
 
 
-def test_ctc_cannot_read_bare_filterbanks():
-    with pytest.raises(
-        UserError, match=r"model\.ctc\.position: expected shared_encoder for filterbanks without"
-    ):
-        ModelConfig(ctc=CtcConfig("speech_encoder"))
+@pytest.mark.parametrize(
+    ("encoder", "message"),
+    [
+        ({}, r"model\.ctc\.position: expected shared_encoder for filterbanks without"),
+        (
+            {"pretrained": "a", "freeze": True},
+            r"model\.ctc\.position: expected shared_encoder with a frozen speech encoder, .*found sp",
+        ),
+    ],
+)
+def test_ctc_needs_a_speech_encoder_that_learns(encoder, message):
+    section = ModelConfig(SpeechEncoderConfig(**encoder), ctc=CtcConfig("speech_encoder"))
+    with pytest.raises(UserError, match=message):
+        section.check_fresh()

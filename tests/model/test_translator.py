@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from horizon_st.errors import UserError
+from horizon_st.model.passes import run_passes
 from horizon_st.model.translator import SpeechTranslatorModel
 
 ARCHITECTURES = ("bart", "marian", "mbart", "m2m_100", "t5")
@@ -21,7 +22,7 @@ def test_passes_differ_by_dropout_alone(architecture, make_model, batch):
     model = make_model(architecture, ctc=True)
     for training in (True, False):
         model.train(training)
-        speech, text = model.passes(**batch, num_speech=2, num_text=2)
+        speech, text = run_passes(model, **batch, num_speech=2, num_text=2)
         for a, b in (speech, text):
             assert a.logits.shape == (3, 5, 50)
             assert a.decoder_states.shape == (3, 5, 32)
@@ -37,7 +38,7 @@ def test_passes_differ_by_dropout_alone(architecture, make_model, batch):
 @each_architecture
 def test_a_row_without_transcript_keeps_everything_finite(architecture, make_model, batch):
     model = make_model(architecture, ctc=True).train()
-    speech, text = model.passes(**batch, num_speech=2, num_text=1)
+    speech, text = run_passes(model, **batch, num_speech=2, num_text=1)
     outputs = [x.logits for x in (*speech, *text)] + [x.ctc_logits for x in speech]
     sum(x.square().sum() for x in outputs).backward()
     for name, parameter in model.named_parameters():
@@ -53,17 +54,17 @@ def test_passes_that_nobody_asked_for_are_not_computed(make_model, batch):
         part.register_forward_hook(
             lambda module, inputs, output: rows.append((type(module).__name__, len(output[0])))
         )
-    model.passes(**batch, num_speech=1, num_text=0)
+    run_passes(model, **batch, num_speech=1, num_text=0)
     assert rows == [("Conv1dSubsampler", 3), ("BartEncoder", 3), ("BartDecoder", 3)]
     rows.clear()
-    model.passes(**batch, num_speech=2, num_text=1)
+    run_passes(model, **batch, num_speech=2, num_text=1)
     assert rows == [
         ("Conv1dSubsampler", 3),  # no dropout before it: shared by both passes
         *[("BartEncoder", 6), ("BartDecoder", 6), ("BartEncoder", 3), ("BartDecoder", 3)],
     ]
     rows.clear()
     no_speech = batch | {"speech": None, "speech_lengths": None}
-    speech, text = model.passes(**no_speech, num_speech=0, num_text=1)
+    speech, text = run_passes(model, **no_speech, num_speech=0, num_text=1)
     assert rows == [("BartEncoder", 3), ("BartDecoder", 3)]
     assert (len(speech), len(text)) == (0, 1)
 
@@ -72,11 +73,12 @@ def test_passes_that_nobody_asked_for_are_not_computed(make_model, batch):
 def test_results_do_not_depend_on_the_batch(architecture, make_model, batch):
     model = make_model(architecture).eval()
     with torch.no_grad():
-        speech, text = model.passes(**batch, num_speech=1, num_text=1)
+        speech, text = run_passes(model, **batch, num_speech=1, num_text=1)
         for b, n in enumerate(batch["speech_lengths"]):
             source = batch["transcript"][b : b + 1]
             source = source[:, : max(1, int((source != 1).sum()))]
-            alone = model.passes(
+            alone = run_passes(
+                model,
                 speech=batch["speech"][b : b + 1, :n],
                 speech_lengths=n[None],
                 transcript=source,
@@ -166,8 +168,8 @@ def test_a_saved_model_comes_back(architecture, make_model, batch, tmp_path):
     again = SpeechTranslatorModel.from_pretrained(tmp_path)
     assert not again.training
     for kind in range(2):
-        a = model.passes(**batch, num_speech=1, num_text=1)[kind][0]
-        b = again.passes(**batch, num_speech=1, num_text=1)[kind][0]
+        a = run_passes(model, **batch, num_speech=1, num_text=1)[kind][0]
+        b = run_passes(again, **batch, num_speech=1, num_text=1)[kind][0]
         assert torch.equal(a.logits, b.logits)
     embedding, output = again.get_input_embeddings(), again.get_output_embeddings()
     assert output.weight is embedding.weight
@@ -182,7 +184,7 @@ def test_a_saved_model_comes_back(architecture, make_model, batch, tmp_path):
 def test_forward_gives_the_mean_cross_entropy_of_labels(make_model, batch):
     model = make_model().eval()
     target = batch["target"]
-    expected = model.passes(**batch, num_speech=1, num_text=0)[0][0].logits
+    expected = run_passes(model, **batch, num_speech=1, num_text=0)[0][0].logits
     for padding in (1, -100):
         output = model(**speech_of(batch), labels=target.masked_fill(target == 1, padding))
         assert torch.allclose(output.logits, expected, atol=1e-6)
@@ -195,7 +197,7 @@ def test_half_precision_and_checkpointing_give_usable_gradients(make_model, batc
     model.activation_checkpointing_enable()
     assert model.get_encoder().gradient_checkpointing
     with torch.autocast("cpu", torch.bfloat16):
-        speech, text = model.passes(**batch, num_speech=2, num_text=1)
+        speech, text = run_passes(model, **batch, num_speech=2, num_text=1)
     sum(x.logits.float().square().mean() for x in (*speech, *text)).backward()
     assert all(p.grad.isfinite().all() for p in model.parameters() if p.requires_grad)
 

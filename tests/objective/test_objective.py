@@ -63,8 +63,17 @@ def text(num=1):
     return [output(20 + i, 3, [2, 3, 1]) for i in range(num)]
 
 
-def compute(config, speech, text, **spelling):
-    return compute_objective(config, speech, text, TARGET, TRANSCRIPT, pad_id=PAD, **spelling)
+def compute(config, speech, text, ctc_targets=TRANSCRIPT, ctc_blank=PAD):
+    return compute_objective(
+        config,
+        speech,
+        text,
+        TARGET,
+        TRANSCRIPT,
+        pad_id=PAD,
+        ctc_targets=ctc_targets,
+        ctc_blank=ctc_blank,
+    )
 
 
 def term(report, name):
@@ -224,11 +233,11 @@ def test_ctc_is_the_mean_over_speech_passes():
     assert both[1] == 2
 
 
-def test_ctc_spells_what_it_is_given_with_its_own_blank():
+def test_ctc_aligns_what_it_is_given_with_its_own_blank():
     [s] = speech(1, ctc=True)
-    spelling = torch.tensor([[4, 4, 1, 0], [2, 1, 0, 0], [5, 6, 7, 1]])
+    targets = torch.tensor([[4, 4, 1, 0], [2, 1, 0, 0], [5, 6, 7, 1]])
     config = ObjectiveConfig(mt_weight=0.0, ctc_weight=0.3)
-    found, count = compute(config, [s], [], spelling=spelling, blank=0).terms["ctc"]
+    found, count = compute(config, [s], [], targets, 0).terms["ctc"]
     expected = torch.nn.functional.ctc_loss(
         s.ctc_logits.log_softmax(-1).transpose(0, 1),
         torch.tensor([4, 4, 2, 5, 6, 7]),
@@ -273,6 +282,8 @@ def test_micro_batches_add_up_to_the_batch():
             TARGET[b : b + 1],
             TRANSCRIPT[b : b + 1],
             pad_id=PAD,
+            ctc_targets=TRANSCRIPT[b : b + 1],
+            ctc_blank=PAD,
         ).total(9)
         for b in range(3)
     ]

@@ -188,6 +188,8 @@ def test_whole_objective_and_its_gradients(case):
         target,
         torch.full((len(target), 1), case.pad_id + 1),
         pad_id=case.pad_id,
+        ctc_targets=target,
+        ctc_blank=0,
     )
     total = report.total((target != case.pad_id).sum())
     assert total.item() == pytest.approx(case.values["total"], rel=1e-6)

@@ -131,6 +131,71 @@ def test_ctc_is_refused_where_it_could_align_little(check, make_recipe, st_only)
     check("stages.st.max_steps=0", *SHORT)
 
 
+@pytest.mark.parametrize(
+    ("position", "unit", "kernel_sizes", "durations", "remedy"),
+    [
+        (
+            "shared_encoder",
+            "character",
+            [5, 5],
+            1,
+            r"Set model\.ctc\.position to speech_encoder or",
+        ),
+        ("speech_encoder", "piece", [5], 8, r"Raise data\.vocab_size"),
+        ("speech_encoder", "character", [5], 3, r"Set model\.ctc\.unit to piece"),
+    ],
+)
+def test_what_gives_ctc_room_depends_on_what_it_reads(
+    check, corpus, st_only, tmp_path, position, unit, kernel_sizes, durations, remedy
+):
+    """Transcripts so many times as long as they were have no room any more."""
+    with (tmp_path / "train.jsonl").open("w", encoding="utf-8") as file:
+        for line in (corpus / "train.jsonl").read_text(encoding="utf-8").splitlines():
+            cut = json.loads(line)
+            source = cut["recording"]["sources"][0]
+            source["source"] = str(corpus / source["source"])
+            text = cut["supervisions"][0].get("text")
+            if text is not None:
+                cut["supervisions"][0]["text"] = " ".join([text] * durations)
+            file.write(json.dumps(cut) + "\n")
+    settings = (
+        *(
+            f"data.train={tmp_path / 'train.jsonl'}",
+            f"model.subsampler.kernel_sizes={kernel_sizes}",
+        ),
+        *("model.speech_encoder.layers=1", f"model.ctc.position={position}"),
+        f"model.ctc.unit={unit}",
+    )
+    with pytest.raises(UserError, match=rf"^objective\.ctc_weight: .*more {unit}s than.* {remedy}"):
+        check(*st_only, *settings)
+
+
+def test_the_asr_stage_is_checked_too(check, corpus):
+    _, states = longest_states(corpus, "train", 0.5)
+    stages = ("stages.st.max_steps=0", "stages.mt_in_domain.max_steps=0", "stages.asr.max_steps=4")
+    encoder = ("model.speech_encoder.layers=1", "model.ctc.position=speech_encoder")
+    halved = "model.subsampler.kernel_sizes=[5]"  # of 25 states a second
+    settings = (
+        *stages,
+        "stages.mt_external.max_steps=0",
+        *encoder,
+        halved,
+        "data.augment.speeds=[0.5]",
+    )
+    check(*settings, *bart(math.ceil(states / 2)))
+    with pytest.raises(UserError, match=r"^utterance train\d: expected at most \d+ states"):
+        check(*settings, *bart(math.ceil(states / 2) - 1))
+
+
+def test_sharing_a_speech_encoder_without_dropout_is_refused(check, st_only):
+    with pytest.raises(
+        UserError,
+        match=r"^objective\.rdrop_from: expected speech_encoder for a speech encoder without drop"
+        r"out, which runs once anyway, found shared_encoder",
+    ):
+        check(*st_only, "objective.rdrop_from=shared_encoder")
+
+
 def test_a_pass_that_cannot_differ_is_refused(check, train, st_only, tmp_path):
     with pytest.raises(
         UserError,
@@ -164,7 +229,9 @@ def test_dropout_of_a_speech_encoder_makes_passes_over_speech_differ(check, tmp_
             check(*settings)
     else:
         check(*settings)
-        with pytest.raises(UserError, match=re.escape("objective.rdrop_weight: expected 0")):
+        with pytest.raises(
+            UserError, match=r"objective\.rdrop_weight: expected 0.*or rdrop_from to speech_encoder"
+        ):
             check(*settings, "objective.rdrop_from=shared_encoder")
         with pytest.raises(UserError, match=re.escape("objective.mt_rdrop_weight: expected 0")):
             check(*settings, "objective.mt_rdrop_weight=1")

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 
 from horizon_st.errors import UserError
 from horizon_st.training.devices import accelerated
@@ -34,6 +35,19 @@ def test_another_recipe_is_refused_by_its_first_key(open_folder, tmp_path, train
         match=r"a run with stages\.st\.learning_rate 0\.01 instead of 0\.02\. Choose another --out",
     ):
         open_folder(tmp_path, "stages.st.learning_rate=2e-2")
+
+
+def test_a_key_that_the_project_did_not_have_stood_at_its_default(open_folder, tmp_path):
+    open_folder(tmp_path)
+    (tmp_path / "model").mkdir()
+    path = tmp_path / "recipe.yaml"
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    del content["model"]["ctc"], content["objective"]["rdrop_from"]
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    open_folder(tmp_path)
+    message = r"a run with model\.ctc\.unit 'piece' instead of 'character'"
+    with pytest.raises(UserError, match=message):
+        open_folder(tmp_path, "model.ctc.unit=character")
 
 
 REMEDY = r"\. Remove this file if the recipe is still .*; or choose another --out\."

@@ -20,6 +20,13 @@ SETTINGS = (
     "data.max_batch_utterances=4",
     "data.max_batch_tokens=28",
     "stages.mt_in_domain.max_steps=0",
+    *("model.speech_encoder.layers=1", "model.speech_encoder.d_model=16"),
+    *("model.speech_encoder.ffn_dim=16", "model.speech_encoder.num_heads=2"),
+    "model.speech_encoder.dropout=0",
+    "model.ctc.position=speech_encoder",
+    "model.ctc.unit=character",
+    "stages.asr.max_steps=2",
+    "stages.asr.average=1",
     "stages.st.metric=loss",
     "stages.st.clip_norm=1",
 )
@@ -59,7 +66,7 @@ def pair(make_recipe, train, tmp_path_factory):
     runs, arguments = {}, []
     for accumulation in (1, 2):
         of_two, of_one = (
-            [f"stages.{name}.accumulation={number}" for name in ("mt_external", "st")]
+            [f"stages.{name}.accumulation={number}" for name in ("mt_external", "asr", "st")]
             for number in (accumulation, 2 * accumulation)
         )
         runs[1, accumulation] = train(folder / f"one{accumulation}", *SETTINGS, *of_one)
@@ -122,7 +129,7 @@ def test_losses_and_weights_agree(pair, accumulation):
 def test_only_the_main_process_reports(pair):
     _, printed = pair
     counts = [line for line in printed.splitlines() if line.startswith("updates")]
-    assert sorted(counts) == ["updates seen 0"] * 4 + ["updates seen 11"] * 2
+    assert sorted(counts) == ["updates seen 0"] * 4 + ["updates seen 13"] * 2
 
 
 def test_all_processes_raise_the_same_error(pair):

@@ -6,7 +6,9 @@ from torch.profiler import profile
 
 from horizon_st.data.collate import Collator, FeatureCache
 from horizon_st.data.manifest import read_manifest
+from horizon_st.model.passes import run_passes
 from horizon_st.objective.objective import ObjectiveConfig
+from horizon_st.training import step as training_step
 from horizon_st.training.parts import build_parts, read_corpus
 from horizon_st.training.step import MicroBatch, TrainingStep
 
@@ -94,14 +96,13 @@ def test_passes_of_weight_zero_are_not_computed(
     parts, collate, cuts, monkeypatch, weights, expected
 ):
     asked = []
-    whole = parts.translator.passes
     encoded = []
 
-    def spy(**arguments):
+    def spy(*translator, **arguments):
         asked.append((arguments["num_speech"], arguments["num_text"]))
-        return whole(**arguments)
+        return run_passes(*translator, **arguments)
 
-    monkeypatch.setattr(parts.translator, "passes", spy)
+    monkeypatch.setattr(training_step, "run_passes", spy)
     for name in ("encode_speech", "encode_text"):
         monkeypatch.setattr(
             parts.translator, name, _counted(getattr(parts.translator, name), name, encoded)
@@ -138,3 +139,17 @@ def test_dropout_of_a_step_does_not_wait_for_random_numbers(make_recipe, collate
     names = {event.key for event in found.key_averages()}
     assert "aten::random_" in names
     assert not names & {"aten::bernoulli_", "aten::native_dropout"}
+
+
+@pytest.mark.parametrize(("rdrop_from", "rows"), [("speech_encoder", 18), ("shared_encoder", 9)])
+def test_the_speech_encoder_runs_as_often_as_asked(make_recipe, cuts, rdrop_from, rows):
+    recipe = make_recipe("model.speech_encoder.layers=1", f"objective.rdrop_from={rdrop_from}")
+    parts = build_parts(recipe, read_corpus(recipe))
+    seen = []
+    parts.translator.speech_encoder.register_forward_hook(
+        lambda module, inputs, output: seen.append(len(output[0]))
+    )
+    batch = Collator(FeatureCache(parts.frontend, 1e9), parts.tokenizer)(cuts)
+    step = TrainingStep(parts.translator.train(), recipe.objective)
+    step(MicroBatch(batch), torch.tensor(1), torch.tensor(1))
+    assert seen == [rows]

@@ -18,9 +18,9 @@ from transformers import PreTrainedTokenizerBase
 
 from horizon_st.data.audio import Cut, change_speed, load_cut
 from horizon_st.data.augment import AugmentConfig, draw_speed, mask_spectrum, utterance_rng
+from horizon_st.data.characters import CharacterTokenizer
 from horizon_st.data.frontend import Frontend
 from horizon_st.data.manifest import transcript_of, translation_of
-from horizon_st.data.spelling import Speller
 from horizon_st.errors import UserError
 
 
@@ -35,7 +35,7 @@ class Batch:
         transcript: token ids ending in ``</s>``, padded; a row without transcript is all padding.
         target: token ids ending in ``</s>``, padded.
         num_target_tokens: real target tokens, ``</s>`` included.
-        spelling: transcripts letter by letter, as `Speller` gives them, where CTC needs them.
+        characters: of the transcripts, as `CharacterTokenizer` gives them, where CTC needs them.
     """
 
     ids: list[str]
@@ -44,12 +44,12 @@ class Batch:
     transcript: Int[Tensor, "B S"]
     target: Int[Tensor, "B L"]
     num_target_tokens: int
-    spelling: Int[Tensor, "B U"] | None = None
+    characters: Int[Tensor, "B U"] | None = None
 
     @property
-    def spelt(self) -> Int[Tensor, "B U"]:
-        """What CTC spells: the characters, where they are given, or the transcript's tokens."""
-        return self.transcript if self.spelling is None else self.spelling
+    def ctc_targets(self) -> Int[Tensor, "B U"]:
+        """What CTC aligns: the characters, where they are given, or the transcript's tokens."""
+        return self.transcript if self.characters is None else self.characters
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on a device."""
@@ -107,7 +107,7 @@ class Collator:
         tokenizer: encodes both languages.
         augment: variation of training audio; None for evaluation.
         seed: seed of the variation.
-        speller: spells the transcripts for CTC on characters; None where there is none.
+        character_tokenizer: for CTC on characters; None where there is none.
     """
 
     def __init__(
@@ -116,13 +116,13 @@ class Collator:
         tokenizer: PreTrainedTokenizerBase,
         augment: AugmentConfig | None = None,
         seed: int = 0,
-        speller: Speller | None = None,
+        character_tokenizer: CharacterTokenizer | None = None,
     ) -> None:
         self.features = features
         self.tokenizer = tokenizer
         self.augment = augment
         self.seed = seed
-        self.speller = speller
+        self.character_tokenizer = character_tokenizer
 
     def __call__(self, cuts: Iterable[Cut], epoch: int = 0) -> Batch:
         """The batch of these cuts, in their order.
@@ -140,8 +140,8 @@ class Collator:
             [translation_of(cut) for cut in cuts],
             speech,
         )
-        if self.speller is not None:
-            batch.spelling = self.speller(transcripts)
+        if self.character_tokenizer is not None:
+            batch.characters = self.character_tokenizer(transcripts)
         return batch
 
     def _speech_of(self, cut: Cut, epoch: int) -> Tensor:

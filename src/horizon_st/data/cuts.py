@@ -71,6 +71,42 @@ class Cuts(ABC):
             durations_s.append(cut.duration)
             if cut.duration > longest_s:
                 longest_id, longest_s = cut.id, cut.duration
-            num_transcribed += cut.supervisions[0].text is not None
+            num_transcribed += _has_transcript(cut)
         is_whole = self.has_at_most(SURVEY_UTTERANCES)
         return Survey(is_whole, durations_s, longest_id, num_transcribed)
+
+
+class TranscribedCuts(Cuts):
+    """Those of other cuts that have a transcript.
+
+    Args:
+        cuts: of which at least one has.
+    """
+
+    def __init__(self, cuts: Cuts) -> None:
+        self._cuts = cuts
+        self.carry_audio = cuts.carry_audio
+
+    def __iter__(self) -> Iterator[Cut]:
+        """In their order."""
+        return filter(_has_transcript, self._cuts)
+
+    def texts(self) -> Iterator[Cut]:
+        """In their order; their audio may be left out."""
+        return filter(_has_transcript, self._cuts.texts())
+
+    def has_at_most(self, num_cuts: int) -> bool:
+        """Whether there are no more, the others included."""
+        return self._cuts.has_at_most(num_cuts)
+
+    def sample(self, num_cuts: int) -> Iterator[Cut]:
+        """Those of a sample of all."""
+        return filter(_has_transcript, self._cuts.sample(num_cuts))
+
+    def of_epoch(self, seed: int, epoch: int) -> Iterator[Cut]:
+        """Those of the epoch, in its order."""
+        return filter(_has_transcript, self._cuts.of_epoch(seed, epoch))
+
+
+def _has_transcript(cut: Cut) -> bool:
+    return cut.supervisions[0].text is not None

@@ -53,7 +53,7 @@ def build_translator(
         bos_id: begin of sentence, if the tokenizer has one.
         eos_id: end of sentence; a fresh text model starts decoding with it.
         ctc: whether the objective needs a CTC head.
-        ctc_characters: what it spells with; None for the vocabulary.
+        ctc_characters: its units; None for those of the vocabulary.
 
     Raises:
         UserError: pretrained weights cannot be had, or do not fit the tokenizer.

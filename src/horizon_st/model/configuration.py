@@ -115,7 +115,7 @@ class TextModelConfig:
 
 @dataclass
 class CtcConfig:
-    """The linear layer that spells the transcript, if the objective has CTC."""
+    """The linear layer that CTC trains to give the transcript, if the objective has CTC."""
 
     position: CtcPosition = field(
         default="shared_encoder",
@@ -127,7 +127,7 @@ class CtcConfig:
     unit: CtcUnit = field(
         default="piece",
         metadata={
-            "help": "What it spells: piece of the vocabulary, or character, which is learnt from "
+            "help": "What it gives: piece of the vocabulary, or character, which is learnt from "
             "less data but needs a state for each."
         },
     )
@@ -150,10 +150,15 @@ class ModelConfig:
     text_model: TextModelConfig = field(
         default_factory=TextModelConfig, metadata={"help": "Shared encoder-decoder."}
     )
-    ctc: CtcConfig = field(default_factory=CtcConfig, metadata={"help": "Spelling head."})
+    ctc: CtcConfig = field(default_factory=CtcConfig, metadata={"help": "CTC head."})
 
-    def __post_init__(self) -> None:
-        """Refuse a CTC head on filterbanks as they are."""
+    def check_fresh(self) -> None:
+        """Nothing, if a model can be built of it alone; an initial model brings what is left out.
+
+        Raises:
+            UserError: a key is not read, or CTC has no speech encoder to stand on.
+        """
+        self.speech_encoder.check_fresh()
         has_states = self.speech_encoder.pretrained is not None or self.speech_encoder.layers > 0
         if self.ctc.position == "speech_encoder" and not has_states:
             raise UserError(
@@ -161,6 +166,14 @@ class ModelConfig:
                 expected="shared_encoder for filterbanks without layers of their own",
                 found=self.ctc.position,
                 remedy="Set model.speech_encoder.layers above 0, or position: shared_encoder.",
+            )
+        if self.ctc.position == "speech_encoder" and self.speech_encoder.freeze:
+            raise UserError(
+                "model.ctc.position",
+                expected="shared_encoder with a frozen speech encoder, which learns nothing from "
+                "CTC",
+                found=self.ctc.position,
+                remedy="Set model.speech_encoder.freeze to false, or position: shared_encoder.",
             )
 
 
@@ -177,7 +190,7 @@ class SpeechTranslatorConfig(PreTrainedConfig):
         mid_channels: of the subsampler.
         ctc: whether there is a linear CTC head on states of speech.
         ctc_position: whose states it reads, "shared_encoder" or "speech_encoder".
-        ctc_characters: what it spells with; None where that is the vocabulary.
+        ctc_characters: its units; None where they are those of the vocabulary.
         longest_training_s: of the utterances that the model has learnt to translate, in seconds;
             None where that is not known.
     """

@@ -34,19 +34,33 @@ _T5_KEYS = {
 }
 
 
-def continue_model(model: SpeechTranslatorModel, section: ModelConfig) -> SpeechTranslatorModel:
+def continue_model(
+    model: SpeechTranslatorModel, section: ModelConfig, *, uses_ctc: bool = True
+) -> SpeechTranslatorModel:
     """The model to train on: the same weights, with the dropout of the recipe's model section.
 
-    The dropout values that it gives apply; a shape that it gives has to be that of the model. With
-    a pretrained text model in the section, the shape of the text model is left alone.
+    The dropout values that it gives apply. A part of the section that gives a shape has to give
+    that of the model; with a pretrained text model in it, the text model's is left alone.
+
+    Args:
+        model: the initial one.
+        section: of the recipe.
+        uses_ctc: whether the CTC head counts.
 
     Raises:
         UserError: names a key of the section that does not fit the model.
     """
     wanted, default = _shape_of_section(section), _shape_of_section(ModelConfig())
-    if wanted != default:
-        _check_shape(wanted, _shape_of_model(_config_of(model)))
+    given = {_part_of(key) for key, value in wanted.items() if value != default.get(key)}
+    if not uses_ctc:
+        given.discard("ctc")
+    found = _shape_of_model(_config_of(model))
+    _check_shape({key: x for key, x in wanted.items() if _part_of(key) in given}, found)
     return _with_dropout(model, section)
+
+
+def _part_of(key: str) -> str:
+    return key.partition(".")[0]
 
 
 def _shape_of_section(section: ModelConfig) -> dict[str, Any]:
@@ -73,7 +87,7 @@ def _shape_of_model(config: SpeechTranslatorConfig) -> dict[str, Any]:
     keys = _T5_KEYS if text.model_type in ("t5", "mt5") else _TEXT_KEYS
     speech = config.speech_config
     assert not isinstance(speech, dict)
-    is_fresh = speech is not None and speech.model_type not in SPEECH_TYPES
+    is_fresh = _is_fresh(speech)
     fresh = {
         f"speech_encoder.{key}": getattr(speech, name) if is_fresh else None
         for key, name in _SPEECH_KEYS.items()
@@ -89,6 +103,11 @@ def _shape_of_model(config: SpeechTranslatorConfig) -> dict[str, Any]:
         "text_model.architecture": text.model_type,
         **{f"text_model.{key}": getattr(text, name) for key, name in keys.items()},
     }
+
+
+def _is_fresh(speech: PreTrainedConfig | dict[str, Any] | None) -> bool:
+    """Whether it is a Transformer over filterbanks."""
+    return isinstance(speech, PreTrainedConfig) and speech.model_type not in SPEECH_TYPES
 
 
 def _check_shape(wanted: dict[str, Any], found: dict[str, Any]) -> None:
@@ -112,9 +131,17 @@ def _with_dropout(model: SpeechTranslatorModel, section: ModelConfig) -> SpeechT
     text: PreTrainedConfig = config.get_text_config()
     text_has_changed = set_dropout(text, section.text_model)
     speech, dropout = config.speech_config, section.speech_encoder.dropout
-    speech_has_changed = dropout is not None and getattr(speech, "dropout", dropout) != dropout
-    if speech_has_changed:
+    speech_has_changed = False
+    if dropout is not None:
+        if not _is_fresh(speech):
+            raise UserError(
+                "model.speech_encoder.dropout",
+                expected="nothing, since the speech encoder of initial_model has no fresh layers",
+                found=dropout,
+                remedy="Remove it.",
+            )
         assert isinstance(speech, PreTrainedConfig)
+        speech_has_changed = speech.dropout != dropout
         speech.dropout = dropout
     if not text_has_changed and not speech_has_changed:
         return model

@@ -13,7 +13,7 @@ from torch import Tensor
 
 
 @dataclass
-class Spelling:
+class CtcOutput:
     """Scores of the CTC head."""
 
     logits: Float[Tensor, "B T2 U"]

@@ -80,14 +80,11 @@ class SpeechEncoderConfig:
         else:
             reason = "the pretrained encoder brings its own front end and layers"
             refuse_unread(place, self, ("num_mel_bins", "layers"), reason)
-        if self.layers == 0:
-            refuse_unread(place, self, FRESH_KEYS, "layers is 0")
-        else:
-            self._check_fresh(place)
+        self._check_layers(place)
         if self.freeze and self.pretrained is None:
             raise UserError(
                 "model.speech_encoder.freeze",
-                expected="false without a pretrained encoder, since filterbanks have no weights",
+                expected="false without a pretrained encoder, which could not learn anything",
                 found=self.freeze,
                 remedy="Set it to false, or set model.speech_encoder.pretrained.",
             )
@@ -106,7 +103,16 @@ class SpeechEncoderConfig:
                 remedy="Set it to 0, and mask the filterbanks in the data section instead.",
             )
 
-    def _check_fresh(self, place: str) -> None:
+    def check_fresh(self) -> None:
+        """Nothing, if an encoder can be built of it alone.
+
+        Raises:
+            UserError: it has values for layers that there are none of.
+        """
+        if self.layers == 0:
+            refuse_unread("model.speech_encoder", self, FRESH_KEYS, "layers is 0")
+
+    def _check_layers(self, place: str) -> None:
         if self.d_model % (2 * self.num_heads):
             raise UserError(
                 f"{place}.d_model",

@@ -19,10 +19,10 @@ from transformers import AutoModelForSeq2SeqLM, GenerationMixin, PreTrainedConfi
 from transformers import initialization as init
 from transformers.modeling_outputs import BaseModelOutput, Seq2SeqLMOutput
 
-from horizon_st.data.spelling import BLANK, num_character_units
+from horizon_st.data.characters import BLANK, num_character_units
 from horizon_st.errors import UserError
 from horizon_st.model.configuration import SpeechTranslatorConfig
-from horizon_st.model.outputs import Decoded, Encoded, PassOutput, Spelling
+from horizon_st.model.outputs import CtcOutput, Decoded, Encoded
 from horizon_st.model.pretrained_encoder import make_speech_encoder
 from horizon_st.model.speech_encoder import SpeechEncoder
 from horizon_st.model.subsampler import Conv1dSubsampler, length_mask
@@ -91,9 +91,9 @@ class SpeechTranslatorModel(PreTrainedModel, GenerationMixin):
 
     @property
     def ctc_blank(self) -> int:
-        """The unit of CTC that stands for nothing: the padding of what it spells."""
-        spells_pieces = self.config.ctc_characters is None
-        return self.config.pad_token_id if spells_pieces else BLANK
+        """The unit of CTC that stands for nothing: the padding of its targets."""
+        has_pieces = self.config.ctc_characters is None
+        return self.config.pad_token_id if has_pieces else BLANK
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -146,12 +146,12 @@ class SpeechTranslatorModel(PreTrainedModel, GenerationMixin):
         frame_mask = length_mask(frame_counts, frames.shape[1])
         return Encoded(states, mask, frames.repeat(repeats, 1, 1), frame_mask.repeat(repeats, 1))
 
-    def spell(self, speech: Tensor, speech_lengths: Int[Tensor, " B"]) -> Spelling:
+    def ctc_output(self, speech: Tensor, speech_lengths: Int[Tensor, " B"]) -> CtcOutput:
         """Scores of the CTC head on the speech encoder, without the rest of the model."""
         assert self.ctc_head is not None
         assert self.config.ctc_position == "speech_encoder"
         frames, lengths = self.speech_encoder(speech, speech_lengths)
-        return Spelling(self.ctc_head(frames), length_mask(lengths, frames.shape[1]))
+        return CtcOutput(self.ctc_head(frames), length_mask(lengths, frames.shape[1]))
 
     def num_states(self, speech_lengths: Int[Tensor, " B"]) -> Int[Tensor, " B"]:
         """How many encoder states speech of these lengths has."""
@@ -197,50 +197,6 @@ class SpeechTranslatorModel(PreTrainedModel, GenerationMixin):
             output_hidden_states=True,
         )
         return Decoded(output.logits, output.decoder_hidden_states[-1])
-
-    def passes(
-        self,
-        *,
-        speech: Tensor | None,
-        speech_lengths: Int[Tensor, " B"] | None,
-        transcript: Int[Tensor, "B S"],
-        target: Int[Tensor, "B L"],
-        num_speech: int,
-        num_text: int,
-        share_speech_encoder: bool = False,
-    ) -> tuple[list[PassOutput], list[PassOutput]]:
-        """Speech passes and text passes over one batch; they differ by their dropout alone.
-
-        Passes of one modality run as one batch of ``num * B`` rows. With `share_speech_encoder`
-        the speech passes differ from the shared encoder on only.
-        """
-        prefixes = self.shift_right(target)
-        speech_passes: list[PassOutput] = []
-        if num_speech:
-            assert speech is not None
-            assert speech_lengths is not None
-            encoded = self.encode_speech(
-                speech, speech_lengths, num_speech, share_speech_encoder=share_speech_encoder
-            )
-            speech_passes = self._decode_passes(encoded, prefixes, num_speech, ctc=True)
-        text_passes: list[PassOutput] = []
-        if num_text:
-            encoded = self.encode_text(transcript, num_passes=num_text)
-            text_passes = self._decode_passes(encoded, prefixes, num_text, ctc=False)
-        return speech_passes, text_passes
-
-    def _decode_passes(
-        self, encoded: Encoded, prefixes: Int[Tensor, "B L"], num_passes: int, *, ctc: bool
-    ) -> list[PassOutput]:
-        decoded = self.decode(encoded, prefixes.repeat(num_passes, 1))
-        spelling: tuple[Tensor | None, Tensor | None] = (None, None)
-        if ctc and self.ctc_head is not None:
-            spelling = (self.ctc_head(encoded.ctc_states), encoded.ctc_mask)
-        parts = (decoded.logits, decoded.states, encoded.states, encoded.mask, *spelling)
-        by_pass = zip(
-            *([None] * num_passes if x is None else x.chunk(num_passes) for x in parts), strict=True
-        )
-        return [PassOutput(*outputs) for outputs in by_pass]
 
     def shift_right(self, target: Int[Tensor, "B L"]) -> Int[Tensor, "B L"]:
         """What the decoder reads to predict ``target``: the start symbol, then all but the last."""

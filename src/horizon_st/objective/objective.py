@@ -3,7 +3,7 @@
     L = CE_s + mt_weight * CE_x + consistency_weight * CR + rdrop_weight * RD
         + mt_rdrop_weight * RD_x + ctc_weight * CTC
 
-Legend: B utterances, S transcript tokens, U units that CTC spells, L target tokens.
+Legend: B utterances, S transcript tokens, U units of CTC, L target tokens.
 """
 
 from __future__ import annotations
@@ -56,16 +56,16 @@ def compute_objective(
     transcript: Int[Tensor, "B S"],
     *,
     pad_id: int,
-    spelling: Int[Tensor, "B U"] | None = None,
-    blank: int | None = None,
+    ctc_targets: Int[Tensor, "B U"],
+    ctc_blank: int,
 ) -> LossReport:
     """Report of all terms of non-zero weight for the passes that ``plan_passes`` asked for.
 
     Cross-entropies are means over their passes; the consistency term is the mean over all pairs
     of a speech and a text pass. Rows whose transcript is all padding count in no text term. The
     tap, the divergence and the stop-gradient shape the consistency term alone; R-drop is always
-    the symmetric KL at the softmax. CTC spells the transcript, or `spelling`, which is padded with
-    `blank`. Source: Jung and Lee 2025 (arXiv 2509.09701), section 3.
+    the symmetric KL at the softmax. CTC aligns `ctc_targets`, which `ctc_blank` pads. Source: Jung
+    and Lee 2025 (arXiv 2509.09701), section 3.
     """
     assert speech, "a batch of text pairs goes to external_objective"
     is_target = target != pad_id
@@ -81,9 +81,7 @@ def compute_objective(
             [_state_consistency(config, s, t, is_text_target) for s, t in pairs]
         )
     if config.ctc_weight > 0:
-        units, padding = (transcript, pad_id) if spelling is None else (spelling, blank)
-        assert padding is not None
-        found["ctc"] = _mean_over_passes([_ctc(p, units, padding) for p in speech])
+        found["ctc"] = _mean_over_passes([_ctc(p, ctc_targets, ctc_blank) for p in speech])
     return LossReport(found, {name: _weight_of(config, name) for name in found})
 
 

@@ -134,15 +134,15 @@ def connectionist_temporal(
 
 
 def ctc_states_needed(transcript: Int[Tensor, "B S"], *, blank: int) -> Int[Tensor, " B"]:
-    """The fewest encoder states that can spell each transcript in CTC, 0 where there is none.
+    """The fewest encoder states that CTC needs for each transcript, 0 where there is none.
 
     One for each token, and a blank between equal neighbours; rows are those of
     `connectionist_temporal`.
     """
-    is_spelt = torch.zeros_like(transcript, dtype=torch.bool)
-    is_spelt[:, :-1] = transcript[:, 1:] != blank  # all but eos
-    is_repeat = (transcript[:, 1:] == transcript[:, :-1]) & is_spelt[:, 1:]
-    return is_spelt.sum(dim=1) + is_repeat.sum(dim=1)
+    is_unit = torch.zeros_like(transcript, dtype=torch.bool)
+    is_unit[:, :-1] = transcript[:, 1:] != blank  # all but eos
+    is_repeat = (transcript[:, 1:] == transcript[:, :-1]) & is_unit[:, 1:]
+    return is_unit.sum(dim=1) + is_repeat.sum(dim=1)
 
 
 def log_probabilities(logits: Float[Tensor, "*N V"]) -> Float[Tensor, "*N V"]:

@@ -94,7 +94,8 @@ def _keep_recipe(recipe: Recipe, folder: Path) -> None:
         with whole_file(path) as file:
             file.write(text)
         return
-    difference = _first_difference(_read_recipe(path), parse_yaml(text, str(path)))
+    defaults = parse_yaml(dump_config(Recipe()), "the defaults")
+    difference = _first_difference(_read_recipe(path), parse_yaml(text, str(path)), defaults)
     if difference is not None:
         raise UserError(
             str(folder),
@@ -125,11 +126,14 @@ def _read_recipe(path: Path) -> dict[str, Any]:
     return content
 
 
-def _first_difference(then: object, now: object, path: str = "") -> str | None:
+def _first_difference(then: object, now: object, default: object, path: str = "") -> str | None:
+    """What differs; a key that the project did not have then stood at its default."""
     if isinstance(then, dict) and isinstance(now, dict):
+        defaults = default if isinstance(default, dict) else {}
         for key in [*then, *now]:
             inner = f"{path}.{key}" if path else str(key)
-            found = _first_difference(then.get(key), now.get(key), inner)
+            usual = defaults.get(key)
+            found = _first_difference(then.get(key, usual), now.get(key), usual, inner)
             if found is not None:
                 return found
         return None

@@ -10,12 +10,12 @@ from pathlib import Path
 from transformers import AutoFeatureExtractor, PreTrainedTokenizerBase
 
 from horizon_st.data.audio import Cut
+from horizon_st.data.characters import CharacterTokenizer, characters_of
 from horizon_st.data.configuration import DataConfig
 from horizon_st.data.cuts import Cuts
 from horizon_st.data.frontend import FilterbankFrontend, Frontend, PretrainedFrontend
 from horizon_st.data.manifest import transcript_of, translation_of
 from horizon_st.data.shar import files_to_fingerprint, is_shar, open_cuts
-from horizon_st.data.spelling import Speller, characters_of
 from horizon_st.data.text import (
     load_tokenizer,
     set_languages,
@@ -97,10 +97,10 @@ class Parts:
     translator: SpeechTranslatorModel
 
     @property
-    def speller(self) -> Speller | None:
-        """What CTC on characters spells with, in a model that has it."""
+    def character_tokenizer(self) -> CharacterTokenizer | None:
+        """Of the CTC head, where it gives characters."""
         characters = self.translator.config.ctc_characters
-        return None if characters is None else Speller(characters)
+        return None if characters is None else CharacterTokenizer(characters)
 
 
 def read_corpus(recipe: Recipe) -> Corpus:
@@ -193,7 +193,17 @@ def _initial_parts(recipe: Recipe, source: str, corpus: Corpus) -> Parts:
             found=recipe.objective.ctc_weight,
             remedy="Set ctc_weight to 0, or train the initial model with ctc_weight above 0.",
         )
-    translator = continue_model(initial.model, recipe.model)
+    if "asr" in recipe.stages.trained and initial.model.config.ctc_position != "speech_encoder":
+        raise UserError(
+            "stages.asr.max_steps",
+            expected=f"0, since {source} was trained without CTC on its speech encoder",
+            found=recipe.stages.asr.max_steps,
+            remedy="Set it to 0, or train the initial model with model.ctc.position: "
+            "speech_encoder.",
+        )
+    translator = continue_model(
+        initial.model, recipe.model, uses_ctc=recipe.objective.ctc_weight > 0
+    )
     data = recipe.data
     _check_brought_along(data, initial)
     if data.source_language is not None:

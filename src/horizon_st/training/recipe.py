@@ -237,7 +237,7 @@ class Recipe:
                 found=self.data.tokenizer,
                 remedy="Remove one of the two.",
             )
-        self._check_ctc()
+        self._check_model()
         uses_muon = any(self.stages.of(s).optimizer == "muon" for s in self.stages.trained)
         if self.precision == "fp16" and uses_muon:
             raise UserError(
@@ -257,15 +257,19 @@ class Recipe:
             reason = "model.speech_encoder.pretrained brings its own front end"
             refuse_unread("data", self.data, ("high_hz",), reason)
 
-    def _check_ctc(self) -> None:
-        if self.objective.ctc_weight == 0:
-            refuse_unread(
-                "model.ctc", self.model.ctc, ("position", "unit"), "objective.ctc_weight is 0"
-            )
+    def _check_model(self) -> None:
+        if self.initial_model is None:
+            self.model.check_fresh()
+            if self.objective.ctc_weight == 0:
+                reason = "objective.ctc_weight is 0"
+                refuse_unread("model.ctc", self.model.ctc, ("position", "unit"), reason)
         asr = self.stages.asr
         if asr.max_steps == 0:
             return
-        if self.objective.ctc_weight == 0 or self.model.ctc.position != "speech_encoder":
+        is_fresh_elsewhere = (
+            self.initial_model is None and self.model.ctc.position != "speech_encoder"
+        )
+        if self.objective.ctc_weight == 0 or is_fresh_elsewhere:
             raise UserError(
                 "stages.asr.max_steps",
                 expected="0 without CTC on the speech encoder, which is what this stage trains",

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from horizon_st.data.collate import Batch, Collator, FeatureCache
 from horizon_st.data.manifest import transcript_of
 from horizon_st.model.limits import check_batch
-from horizon_st.model.outputs import Spelling
+from horizon_st.model.outputs import CtcOutput
 from horizon_st.model.translator import SpeechTranslatorModel
-from horizon_st.objective.terms import connectionist_temporal
+from horizon_st.objective.terms import connectionist_temporal, ctc_states_needed
 from horizon_st.training.dropout import FastDropout
 from horizon_st.training.parts import Parts
 from horizon_st.training.recipe import Recipe
@@ -43,14 +43,14 @@ class RecognitionStep(nn.Module):
         """The loss, and the figures of CTC, as `TrainingStep` gives them."""
         assert micro.speech is not None
         with FastDropout():
-            spelling = _spell(self.translator, micro.speech)
-        nll, num_aligned = _ctc(self.translator, spelling, micro.speech)
+            output = _ctc_output(self.translator, micro.speech)
+        nll, num_aligned = _ctc(self.translator, output, micro.speech)
         counts = alignment_counts(self.translator, micro.speech, num_aligned)
         return nll / num_speech_tokens, {"ctc": nll.detach(), **counts}
 
 
 class RecognitionValidation:
-    """Measures how well the speech encoder spells the dev set; each process takes its share.
+    """Measures how well the speech encoder recognises the dev set; each process takes its share.
 
     Args:
         parts: the model, in whatever mode, which is put back, and what belongs to it.
@@ -72,62 +72,82 @@ class RecognitionValidation:
         by_length = sorted(usable, key=lambda cut: cut.duration)
         self._cuts = by_length[accelerator.process_index :: accelerator.num_processes]
         self._translator = parts.translator
-        self._collate = Collator(features, parts.tokenizer, speller=parts.speller)
+        self._characters = parts.character_tokenizer
+        self._collate = Collator(
+            features, parts.tokenizer, character_tokenizer=parts.character_tokenizer
+        )
         self._batch_size = recipe.decoding.batch_size
         self._accelerator = accelerator
 
     @torch.no_grad()
     def __call__(self) -> dict[str, float]:
-        """`loss`, CTC per unit that is spelt, and the `unit_error_rate` of the best path.
+        """`loss` and `character_error_rate`, or `piece_error_rate`, of the most likely path.
 
-        The rate is that of edits to the units, characters or pieces, as in a character error rate.
+        The loss is CTC per character or piece of the transcripts that are short enough to be
+        aligned. The rate is that of edits to the characters or pieces of all transcripts; a
+        character that the model does not know is an error.
         """
         was_training = self._translator.training
         self._translator.eval()
         device = self._accelerator.device
-        totals = torch.zeros(3, dtype=torch.float64, device=device)
-        for batch in self._batches():
-            on_device = batch.to(device)
+        totals = torch.zeros(4, dtype=torch.float64, device=device)
+        for cuts in self._slices():
+            batch = self._collate(cuts).to(device)
             with self._accelerator.autocast():
-                spelling = _spell(self._translator, on_device)
-            nll, _ = _ctc(self._translator, spelling, on_device)
-            num_edits, num_units = self._edits(spelling, batch)
-            totals += torch.tensor([float(nll), num_edits, num_units], device=device)
+                output = _ctc_output(self._translator, batch)
+            nll, _ = _ctc(self._translator, output, batch)
+            num_edits, num_units = self._edits(output, batch, cuts)
+            num_aligned = self._num_aligned_units(output, batch)
+            totals += torch.tensor([float(nll), num_aligned, num_edits, num_units], device=device)
         self._translator.train(was_training)
-        nll, num_edits, num_units = self._accelerator.reduce(totals, "sum").tolist()
-        return {"loss": nll / num_units, "unit_error_rate": num_edits / num_units}
+        nll, num_aligned, num_edits, num_units = self._accelerator.reduce(totals, "sum").tolist()
+        unit = "piece" if self._characters is None else "character"
+        return {"loss": nll / num_aligned, f"{unit}_error_rate": num_edits / num_units}
 
-    def _edits(self, spelling: Spelling, batch: Batch) -> tuple[int, int]:
+    def _num_aligned_units(self, output: CtcOutput, batch: Batch) -> int:
+        blank = self._translator.ctc_blank
+        needed = ctc_states_needed(batch.ctc_targets, blank=blank)
+        is_aligned = (needed > 0) & (needed <= output.mask.sum(dim=1))
+        num_units = (batch.ctc_targets != blank).sum(dim=1) - 1  # without the end
+        return int(num_units[is_aligned].sum())
+
+    def _edits(self, output: CtcOutput, batch: Batch, cuts: list[MonoCut]) -> tuple[int, int]:
         """Insertions, deletions and substitutions in the batch, and its units."""
         blank = self._translator.ctc_blank
         num_edits = num_units = 0
-        best = spelling.logits.argmax(dim=-1).cpu()
-        for path, length, units in zip(
-            best, spelling.mask.sum(dim=1).tolist(), batch.spelt, strict=True
+        best = output.logits.argmax(dim=-1).cpu()
+        references = self._references(batch, cuts)
+        for path, length, expected in zip(
+            best, output.mask.sum(dim=1).tolist(), references, strict=True
         ):
             found = [u for u in torch.unique_consecutive(path[:length]).tolist() if u != blank]
-            expected = units[units != blank].tolist()[:-1]  # without the end, which has no state
             num_edits += Levenshtein.distance(found, expected)
             num_units += len(expected)
         return num_edits, num_units
 
-    def _batches(self) -> Iterator[Batch]:
+    def _references(self, batch: Batch, cuts: list[MonoCut]) -> list[list[int]]:
+        if self._characters is not None:
+            return [self._characters.encode(transcript_of(cut) or "") for cut in cuts]
+        blank = self._translator.ctc_blank
+        return [row[row != blank].tolist()[:-1] for row in batch.transcript.cpu()]
+
+    def _slices(self) -> Iterator[list[MonoCut]]:
         for start in range(0, len(self._cuts), self._batch_size):
-            yield self._collate(self._cuts[start : start + self._batch_size])
+            yield self._cuts[start : start + self._batch_size]
 
 
-def _spell(translator: SpeechTranslatorModel, batch: Batch) -> Spelling:
+def _ctc_output(translator: SpeechTranslatorModel, batch: Batch) -> CtcOutput:
     assert batch.speech is not None
     assert batch.speech_lengths is not None
     check_batch(translator, batch, num_speech=1, num_text=0)
-    return translator.spell(batch.speech, batch.speech_lengths)
+    return translator.ctc_output(batch.speech, batch.speech_lengths)
 
 
 def _ctc(
-    translator: SpeechTranslatorModel, spelling: Spelling, batch: Batch
+    translator: SpeechTranslatorModel, output: CtcOutput, batch: Batch
 ) -> tuple[Tensor, Tensor]:
     """Negative log-likelihoods, summed over the transcripts that could be aligned; their number."""
     nll, count = connectionist_temporal(
-        spelling.logits, spelling.mask, batch.spelt, blank=translator.ctc_blank
+        output.logits, output.mask, batch.ctc_targets, blank=translator.ctc_blank
     )
     return nll, torch.as_tensor(count)

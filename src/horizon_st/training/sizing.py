@@ -58,6 +58,7 @@ class CorpusSize:
         longest_s: of the longest training utterance.
         num_utterances: of the training part.
         num_transcribed: those with a transcript.
+        transcribed_hours: of their speech.
         dev_is_transcribed: whether some dev utterance has a transcript.
         characters_per_s: of the transcripts.
         num_words: running words of transcripts and translations.
@@ -70,6 +71,7 @@ class CorpusSize:
     longest_s: float
     num_utterances: int
     num_transcribed: int
+    transcribed_hours: float
     dev_is_transcribed: bool
     characters_per_s: float
     num_words: int
@@ -142,6 +144,7 @@ def measure_corpus(folder: Path) -> CorpusSize:
         longest_s=max(durations),
         num_utterances=len(durations),
         num_transcribed=num_transcribed,
+        transcribed_hours=transcribed_s / _SECONDS_PER_HOUR,
         dev_is_transcribed=any(map(transcript_of, read_manifest(folder / "dev.jsonl"))),
         characters_per_s=num_characters / transcribed_s if transcribed_s else 0.0,
         num_words=num_words,
@@ -165,7 +168,8 @@ def size_recipe(name: str, folder: Path, size: CorpusSize) -> str:
     steps = _round(max(1500, shape.epochs * steps_per_epoch))
     has_text_stages = uses_text and size.dev_is_transcribed
     text_steps = _round(max(1000, steps / 2)) if has_text_stages else 0
-    asr_steps = steps if has_text_stages else 0
+    asr_epochs = shape.epochs * size.transcribed_hours / size.hours
+    asr_steps = _round(max(1500, asr_epochs * steps_per_epoch)) if has_text_stages else 0
     external_steps = 0
     if size.num_text_pairs and size.dev_is_transcribed:
         external_steps = _round(min(50_000, max(700, size.num_text_pairs / 30)))

@@ -19,6 +19,7 @@ from torch import Tensor
 from transformers.utils import logging as transformers_logging
 
 from horizon_st.data.collate import Collator, FeatureCache
+from horizon_st.data.cuts import TranscribedCuts
 from horizon_st.data.files import partial_of
 from horizon_st.data.sampling import speech_stream, text_stream
 from horizon_st.errors import UserError
@@ -184,9 +185,12 @@ class Run:
         }
         speech, pairs = None, None
         if name in ("asr", "st"):
-            augment, speller = recipe.data.augment, self.parts.speller
-            collate = Collator(self.features, tokenizer, augment, recipe.seed, speller)
-            speech = speech_stream(corpus.train, collate, recipe.data, **share)
+            characters = self.parts.character_tokenizer
+            collate = Collator(
+                self.features, tokenizer, recipe.data.augment, recipe.seed, characters
+            )
+            cuts = TranscribedCuts(corpus.train) if name == "asr" else corpus.train
+            speech = speech_stream(cuts, collate, recipe.data, **share)
         if name == "mt_in_domain":
             pairs = corpus.in_domain_pairs
         elif name == "mt_external" or (name == "st" and recipe.objective.external_mt_weight > 0):

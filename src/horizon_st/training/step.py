@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from horizon_st.data.collate import Batch
 from horizon_st.model.limits import check_batch
+from horizon_st.model.passes import run_passes
 from horizon_st.model.translator import SpeechTranslatorModel
 from horizon_st.objective.objective import (
     LossReport,
@@ -89,7 +90,8 @@ class TrainingStep(nn.Module):
     def _speech_report(self, batch: Batch) -> LossReport:
         plan = plan_passes(self.objective)
         check_batch(self.translator, batch, num_speech=plan.speech, num_text=plan.text)
-        speech, text = self.translator.passes(
+        speech, text = run_passes(
+            self.translator,
             speech=batch.speech,
             speech_lengths=batch.speech_lengths,
             transcript=batch.transcript,
@@ -105,14 +107,15 @@ class TrainingStep(nn.Module):
             batch.target,
             batch.transcript,
             pad_id=self.translator.config.pad_token_id,
-            spelling=batch.spelt,
-            blank=self.translator.ctc_blank,
+            ctc_targets=batch.ctc_targets,
+            ctc_blank=self.translator.ctc_blank,
         )
 
     def _text_report(self, batch: Batch) -> LossReport:
         plan = plan_external_passes(self.objective)
         check_batch(self.translator, batch, num_speech=plan.speech, num_text=plan.text)
-        _, text = self.translator.passes(
+        _, text = run_passes(
+            self.translator,
             speech=None,
             speech_lengths=None,
             transcript=batch.transcript,
@@ -129,5 +132,5 @@ def alignment_counts(
     translator: SpeechTranslatorModel, batch: Batch, num_aligned: Tensor | int
 ) -> dict[str, Tensor]:
     """The transcripts of a batch, and those of them that CTC could align."""
-    needed = ctc_states_needed(batch.spelt, blank=translator.ctc_blank)
+    needed = ctc_states_needed(batch.ctc_targets, blank=translator.ctc_blank)
     return {"ctc_transcripts": (needed > 0).sum(), "ctc_aligned": torch.as_tensor(num_aligned)}

@@ -15,6 +15,7 @@ from horizon_st.data.manifest import transcript_of, translation_of
 from horizon_st.decoding.generate import DecodingConfig, Modality, translate
 from horizon_st.decoding.scoring import score
 from horizon_st.model.limits import check_batch
+from horizon_st.model.passes import run_passes
 from horizon_st.model.translator import SpeechTranslatorModel
 from horizon_st.objective.objective import validation_loss
 
@@ -74,7 +75,8 @@ class Validation:
             check_batch(self._translator, batch, num_speech=num_speech, num_text=1 - num_speech)
             on_device = batch.to(self._accelerator.device)
             with self._accelerator.autocast():
-                speech, text = self._translator.passes(
+                speech, text = run_passes(
+                    self._translator,
                     speech=on_device.speech,
                     speech_lengths=on_device.speech_lengths,
                     transcript=on_device.transcript,

@@ -14,6 +14,7 @@ from torch import Tensor
 
 BLANK, _END = 0, 1
 """Ids of what stands for nothing and pads, and of the end; characters follow."""
+UNKNOWN = -1
 _FIRST = 2
 
 
@@ -27,8 +28,8 @@ def characters_of(transcripts: Iterable[str]) -> str:
     return "".join(sorted({char for text in transcripts for char in _normalized(text)}))
 
 
-class Speller:
-    """Spells transcripts with a given set of characters; others are left out.
+class CharacterTokenizer:
+    """Transcripts to ids of their characters; characters that it does not know are left out.
 
     Args:
         characters: without repetition; the id of a character is 2 more than its place.
@@ -36,20 +37,18 @@ class Speller:
 
     def __init__(self, characters: str) -> None:
         self._ids = {char: _FIRST + i for i, char in enumerate(characters)}
-        self._characters = characters
 
     def __call__(self, transcripts: Sequence[str | None]) -> Int[Tensor, "B U"]:
         """Ids that end in 1 and are padded with 0; of a missing transcript all are 0."""
-        rows = [torch.tensor([BLANK] if t is None else self._spell(t)) for t in transcripts]
+        rows = [torch.tensor([BLANK] if t is None else self._target(t)) for t in transcripts]
         return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=BLANK)
 
-    def _spell(self, transcript: str) -> list[int]:
-        found = (self._ids.get(char) for char in _normalized(transcript))
-        return [*(i for i in found if i is not None), _END]
+    def encode(self, transcript: str) -> list[int]:
+        """Ids without the end, -1 for a character that is not known."""
+        return [self._ids.get(char, UNKNOWN) for char in _normalized(transcript)]
 
-    def text(self, ids: Iterable[int]) -> str:
-        """What ids without repetition of states spell."""
-        return "".join(self._characters[i - _FIRST] for i in ids if i >= _FIRST)
+    def _target(self, transcript: str) -> list[int]:
+        return [*(i for i in self.encode(transcript) if i != UNKNOWN), _END]
 
 
 def _normalized(text: str) -> str:

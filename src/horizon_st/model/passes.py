@@ -1,0 +1,63 @@
+"""Several passes of both modalities over one batch, as the objective asks for them.
+
+Legend: B utterances, S transcript tokens, L target tokens.
+"""
+
+from __future__ import annotations
+
+from jaxtyping import Int
+from torch import Tensor
+
+from horizon_st.model.outputs import Encoded, PassOutput
+from horizon_st.model.translator import SpeechTranslatorModel
+
+
+def run_passes(
+    translator: SpeechTranslatorModel,
+    *,
+    speech: Tensor | None,
+    speech_lengths: Int[Tensor, " B"] | None,
+    transcript: Int[Tensor, "B S"],
+    target: Int[Tensor, "B L"],
+    num_speech: int,
+    num_text: int,
+    share_speech_encoder: bool = False,
+) -> tuple[list[PassOutput], list[PassOutput]]:
+    """Speech passes and text passes over one batch; they differ by their dropout alone.
+
+    Passes of one modality run as one batch of ``num * B`` rows. With `share_speech_encoder`
+    the speech passes differ from the shared encoder on only.
+    """
+    prefixes = translator.shift_right(target)
+    speech_passes: list[PassOutput] = []
+    if num_speech:
+        assert speech is not None
+        assert speech_lengths is not None
+        encoded = translator.encode_speech(
+            speech, speech_lengths, num_speech, share_speech_encoder=share_speech_encoder
+        )
+        speech_passes = _decode_passes(translator, encoded, prefixes, num_speech, ctc=True)
+    text_passes: list[PassOutput] = []
+    if num_text:
+        encoded = translator.encode_text(transcript, num_passes=num_text)
+        text_passes = _decode_passes(translator, encoded, prefixes, num_text, ctc=False)
+    return speech_passes, text_passes
+
+
+def _decode_passes(
+    translator: SpeechTranslatorModel,
+    encoded: Encoded,
+    prefixes: Int[Tensor, "B L"],
+    num_passes: int,
+    *,
+    ctc: bool,
+) -> list[PassOutput]:
+    decoded = translator.decode(encoded, prefixes.repeat(num_passes, 1))
+    scores: tuple[Tensor | None, Tensor | None] = (None, None)
+    if ctc and translator.ctc_head is not None:
+        scores = (translator.ctc_head(encoded.ctc_states), encoded.ctc_mask)
+    parts = (decoded.logits, decoded.states, encoded.states, encoded.mask, *scores)
+    by_pass = zip(
+        *([None] * num_passes if x is None else x.chunk(num_passes) for x in parts), strict=True
+    )
+    return [PassOutput(*outputs) for outputs in by_pass]
