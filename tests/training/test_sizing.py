@@ -21,6 +21,7 @@ MBOSHI = CorpusSize(
     longest_s=9.8,
     num_utterances=4616,
     num_transcribed=4616,
+    transcribed_hours=4.02,
     dev_is_transcribed=True,
     characters_per_s=9.5,
     num_words=66_406,
@@ -38,6 +39,7 @@ def of_hours(hours, **changes):
         "hours": hours,
         "num_utterances": num_utterances,
         "num_transcribed": num_utterances,
+        "transcribed_hours": hours,
         "num_words": math.ceil(MBOSHI.num_words * factor),
     }
     return dataclasses.replace(MBOSHI, **(scaled | changes))
@@ -61,7 +63,7 @@ def load(tmp_path):
 def test_every_recipe_loads(load, tmp_path, hours, num_text_pairs, is_transcribed):
     size = of_hours(hours, num_text_pairs=num_text_pairs)
     if not is_transcribed:
-        size = dataclasses.replace(size, num_transcribed=1, characters_per_s=0.0)
+        size = dataclasses.replace(size, num_transcribed=1, transcribed_hours=0, characters_per_s=0)
     recipe = load(size)
     assert recipe.name == "my corpus: 1"
     assert recipe.data.train == str(tmp_path / "a b" / "train.jsonl")
@@ -72,6 +74,12 @@ def test_every_recipe_loads(load, tmp_path, hours, num_text_pairs, is_transcribe
     assert recipe.stages.trained == ["mt_external"] * bool(num_text_pairs) + of_transcripts + ["st"]
     for weight in ("ctc_weight", "consistency_weight", "mt_weight"):
         assert (getattr(recipe.objective, weight) > 0) == is_transcribed
+
+
+def test_asr_is_as_long_as_its_speech(load):
+    whole, half = (load(of_hours(40, transcribed_hours=hours)).stages for hours in (40, 20))
+    assert half.asr.max_steps == pytest.approx(whole.asr.max_steps / 2, rel=0.05)
+    assert half.st.max_steps == whole.st.max_steps
 
 
 def test_models_and_vocabularies_grow_with_the_corpus(load):
@@ -123,6 +131,8 @@ def test_a_corpus_is_measured(corpus):
     assert size.long_s == pytest.approx(np.quantile([cut.duration for cut in cuts], 0.99))
     assert size.num_utterances == len(cuts)
     assert size.num_transcribed == sum(transcript_of(cut) is not None for cut in cuts)
+    transcribed_s = sum(cut.duration for cut in cuts if transcript_of(cut) is not None)
+    assert size.transcribed_hours == pytest.approx(transcribed_s / 3600)
     assert size.num_words == len(" ".join(texts).split())
     assert size.dev_is_transcribed
     assert size.num_text_pairs == 3
