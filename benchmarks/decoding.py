@@ -12,7 +12,6 @@ rounds. Prints Markdown, and how many translations differ.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import statistics
 import time
@@ -21,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from measuring import describe_machine, print_table
+from measuring import print_table, write_report
 
 from horizon_st.data.audio import Cut
 from horizon_st.data.collate import Collator, FeatureCache
@@ -71,8 +70,7 @@ def main() -> None:
     ]
     print_table(rows)
     if options.out is not None:
-        report = {"machine": describe_machine(), "settings": vars(options), "rows": rows}
-        options.out.write_text(json.dumps(report, indent=1, default=str) + "\n", encoding="utf-8")
+        write_report(options.out, vars(options), rows)
 
 
 def make_contenders(trained: TrainedModel, cuts: Sequence[Cut]) -> dict[str, Decode]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
-import os
 import platform
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,27 +13,42 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from horizon_st.training.record import describe_hardware
+
 _KB = 1024
 _MB = 1e6
 
 
 def describe_machine() -> dict[str, Any]:
-    """Processor, cores and versions."""
+    """Processor, cores, accelerator and versions."""
     return {
-        "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count(),
+        **describe_hardware(),
         "bf16": bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()),
         "python": platform.python_version(),
         "torch": torch.__version__,
     }
 
 
+def write_report(path: Path, settings: dict[str, Any], rows: Sequence[dict[str, Any]]) -> None:
+    """The machine, the settings and the rows of a table as JSON."""
+    report = {"machine": describe_machine(), "settings": settings, "rows": rows}
+    path.write_text(json.dumps(report, indent=1, default=str) + "\n", encoding="utf-8")
+
+
 def memory_added_mb(work: Callable[[], object]) -> float:
     """What this process's memory rises by at its peak during some work (Linux only)."""
     Path("/proc/self/clear_refs").write_text("5")  # forgets the peak until now
-    before = _memory_kb("VmRSS")
+    before = memory_mb("VmRSS")
     work()
-    return (_memory_kb("VmHWM") - before) * _KB / _MB
+    return memory_mb("VmHWM") - before
+
+
+def memory_mb(name: str) -> float:
+    """What the system says of this process's memory, by its name for it (Linux only)."""
+    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+        if line.startswith(f"{name}:"):
+            return int(line.split()[1]) * _KB / _MB
+    raise RuntimeError(f"no {name} in /proc/self/status")
 
 
 def matrix_product_peak(dtype: torch.dtype, *, size: int = 2048, seconds: float = 2.0) -> float:
@@ -56,13 +70,6 @@ def matrix_product_operations(work: Callable[[], object]) -> int:
     return int(counter.get_total_flops())
 
 
-def _memory_kb(name: str) -> int:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(f"{name}:"):
-            return int(line.split()[1])
-    raise RuntimeError(f"no {name} in /proc/self/status")
-
-
 def print_table(rows: Sequence[dict[str, Any]]) -> None:
     """Rows of equal keys as a table in Markdown."""
     print("| " + " | ".join(rows[0]) + " |")
@@ -75,12 +82,3 @@ def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2f}"
     return str(value)
-
-
-def _processor() -> str:
-    path = Path("/proc/cpuinfo")
-    if path.exists():
-        for line in path.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

@@ -14,8 +14,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -25,6 +23,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from measuring import memory_mb, print_table, write_report
 
 _BYTES_PER_UTTERANCE = 600
 _BYTES_PER_PAIR = 300
@@ -76,11 +76,28 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="horizon-st-scale-") as folder:
             rows.append(measure_corpus(kind, number, Path(folder)))
         print(f"{kind} {number}: done", file=sys.stderr)
-    print(table(rows))
+    print_table(
+        [
+            {
+                "": row.kind,
+                "number": f"{row.number:,}",
+                "file (MB)": row.file_mb,
+                "open (s)": row.open_s,
+                "first batch (s)": row.first_batch_s,
+                "own memory (MB)": f"+{row.anonymous_mb:.0f}",
+                "resident (MB)": f"+{row.resident_mb:.0f}",
+            }
+            for row in rows
+        ]
+    )
+    base = sum(row.before_mb for row in rows) / len(rows)
+    print(
+        f"\nMemory after {_NUM_BATCHES} batches, above the {base:.0f} MB of Python, PyTorch and "
+        "transformers. Resident memory counts mapped pages of files too, which the system takes "
+        "back at need; own memory does not."
+    )
     if arguments.out is not None:
-        machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors"
-        content = {"machine": machine, "rows": [asdict(row) for row in rows]}
-        arguments.out.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        write_report(arguments.out, vars(arguments), [asdict(row) for row in rows])
 
 
 def measure_corpus(kind: str, number: int, folder: Path) -> Measurement:
@@ -158,7 +175,7 @@ def measure(kind: str, folder: Path) -> dict[str, float]:
         nothing = torch.zeros(len(cuts), 1, dtype=torch.int64)
         return Batch([cut.id for cut in cuts], None, None, nothing, nothing, 0)
 
-    before = memory_mb()
+    before = {name: memory_mb(name) for name in ("RssAnon", "VmRSS")}
     start = time.perf_counter()
     corpus = read_corpus(recipe)
     open_s = time.perf_counter() - start
@@ -172,42 +189,13 @@ def measure(kind: str, folder: Path) -> dict[str, float]:
     first_batch_s = time.perf_counter() - start
     for _ in itertools.islice(batches, _NUM_BATCHES - 1):
         pass
-    after = memory_mb()
     return {
         "open_s": open_s,
         "first_batch_s": first_batch_s,
-        "anonymous_mb": after["RssAnon"] - before["RssAnon"],
-        "resident_mb": after["VmRSS"] - before["VmRSS"],
+        "anonymous_mb": memory_mb("RssAnon") - before["RssAnon"],
+        "resident_mb": memory_mb("VmRSS") - before["VmRSS"],
         "before_mb": before["RssAnon"],
     }
-
-
-def memory_mb() -> dict[str, float]:
-    """What the system says of this process's memory, by its names for it."""
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    fields = dict(line.split(":", 1) for line in lines)
-    return {name: int(fields[name].split()[0]) * 1024 / _MB for name in ("RssAnon", "VmRSS")}
-
-
-def table(rows: list[Measurement]) -> str:
-    """The rows in Markdown."""
-    lines = [
-        "| | number | file (MB) | open (s) | first batch (s) | own memory (MB) | resident (MB) |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        lines.append(
-            f"| {row.kind} | {row.number:,} | {row.file_mb:,.1f} | {row.open_s:.2f} "
-            f"| {row.first_batch_s:.2f} | +{row.anonymous_mb:.0f} | +{row.resident_mb:.0f} |"
-        )
-    base = sum(row.before_mb for row in rows) / len(rows)
-    lines += [
-        "",
-        f"Memory after {_NUM_BATCHES} batches, above the {base:.0f} MB of Python, PyTorch and "
-        "transformers. Resident memory counts mapped pages of files too, which the system takes "
-        "back at need; own memory does not.",
-    ]
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

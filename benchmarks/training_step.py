@@ -12,7 +12,6 @@ before its first step to its peak. Prints Markdown.
 from __future__ import annotations
 
 import argparse
-import json
 import multiprocessing
 import statistics
 import tempfile
@@ -23,7 +22,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from measuring import describe_machine, memory_added_mb, print_table
+from measuring import memory_added_mb, print_table, write_report
 from plain_schedule import PlainSchedule
 from torch import Tensor
 from transformers import HubertConfig, HubertModel
@@ -129,8 +128,7 @@ def main() -> None:
     ]
     print_table(rows)
     if options.out is not None:
-        report = {"machine": describe_machine(), "settings": vars(options), "rows": rows}
-        options.out.write_text(json.dumps(report, indent=1, default=str) + "\n", encoding="utf-8")
+        write_report(options.out, vars(options), rows)
 
 
 def time_steps(size: str, rounds: int, threads: int) -> dict[str, list[float]]:

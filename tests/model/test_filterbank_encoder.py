@@ -191,7 +191,7 @@ def test_filterbanks_of_another_width_are_refused(model, batch):
         ({}, r"model\.ctc\.position: expected shared_encoder for filterbanks without"),
         (
             {"pretrained": "a", "freeze": True},
-            r"model\.ctc\.position: expected shared_encoder with a frozen speech encoder, .*found sp",
+            r"model\.ctc\.position: expected shared_encoder with a frozen speech encoder",
         ),
     ],
 )
