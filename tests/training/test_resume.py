@@ -46,7 +46,8 @@ def untimed(folder):
     for key in ("wall_s", "peak_memory_mb", "run_id"):
         assert record.pop(key)
     for stage in record["stages"]:
-        assert stage.pop("wall_s") > 0
+        wall_s, data_wait_s = stage.pop("wall_s"), stage.pop("data_wait_s")
+        assert 0 < data_wait_s < wall_s
     return record
 
 

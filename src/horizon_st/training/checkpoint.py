@@ -49,6 +49,7 @@ class Progress:
         text: position in the stream of text pairs.
         num_without_gain: validations since the best one.
         wall_s: seconds spent training so far, over all interruptions.
+        data_wait_s: those of them in which the main process waited for batches.
         train_history: one dictionary of training figures per logged step.
         dev_history: one dictionary of dev figures per validation.
     """
@@ -58,6 +59,7 @@ class Progress:
     text: Position = field(default_factory=Position)
     num_without_gain: int = 0
     wall_s: float = 0.0
+    data_wait_s: float = 0.0
     train_history: list[dict[str, float]] = field(default_factory=list)
     dev_history: list[dict[str, float]] = field(default_factory=list)
 

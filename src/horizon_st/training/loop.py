@@ -138,13 +138,24 @@ class Loop:
         self._started = time.monotonic() - self.progress.wall_s
         self.step.train()
         while not self._is_finished():
-            for micros in self.streams.steps_of_epoch(self.config.accumulation):
+            for micros in self._steps_of_epoch():
                 self._update(micros)
                 if self._is_due(self.config.validate_every_steps):
                     self._validate_and_save()
                 if self._is_finished():
                     break
         return self.progress
+
+    def _steps_of_epoch(self) -> Iterator[list[MicroBatch]]:
+        """Those of the streams; how long they let the loop wait goes into the progress."""
+        steps = self.streams.steps_of_epoch(self.config.accumulation)
+        while True:
+            started = time.monotonic()
+            micros = next(steps, None)
+            self.progress.data_wait_s += time.monotonic() - started
+            if micros is None:
+                return
+            yield micros
 
     def _is_finished(self) -> bool:
         return self.progress.step >= self.config.max_steps or self._has_lost_patience()

@@ -36,6 +36,7 @@ class StageRecord:
         dev_history: per validation, dev loss per target token and, if asked for, dev BLEU.
         final: the dev figures of the averaged weights; None until the stage has ended.
         averaged_steps: of the checkpoints behind these weights; None until then.
+        data_wait_s: seconds of `wall_s` in which the main process waited for batches.
     """
 
     name: str
@@ -46,6 +47,7 @@ class StageRecord:
     dev_history: list[dict[str, float]]
     final: dict[str, float] | None = None
     averaged_steps: list[int] | None = None
+    data_wait_s: float = 0.0
 
 
 @dataclass

@@ -253,6 +253,7 @@ class Run:
                 name=name,
                 steps=progress.step,
                 wall_s=progress.wall_s + final_wall_s,
+                data_wait_s=progress.data_wait_s,
                 stopped_early=loop.stopped_early,
                 train_history=progress.train_history,
                 dev_history=progress.dev_history,
