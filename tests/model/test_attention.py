@@ -5,12 +5,13 @@ import torch
 from transformers import HubertConfig, HubertModel, PreTrainedModel
 
 from horizon_st.model.attention import use_float32_attention
+from horizon_st.model.passes import run_passes
 from horizon_st.model.speech_encoder import SpeechEncoderConfig
 
 
 def logits_of(model, batch, *, precision):
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
-        speech, text = model.eval().passes(**batch, num_speech=1, num_text=1)
+        speech, text = run_passes(model.eval(), **batch, num_speech=1, num_text=1)
     return torch.cat([speech[0].logits, text[0].logits]).float()
 
 

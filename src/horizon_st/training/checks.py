@@ -44,7 +44,7 @@ def check_before_training(recipe: Recipe, corpus: Corpus, parts: Parts) -> None:
     Raises:
         UserError: R-drop would compare equal passes, an utterance of the dev set or of the sample
             is too long for the model, or, where that is not rare, too short for CTC or in
-            characters that CTC does not know.
+            characters that CTC of the initial model does not know.
     """
     _check_passes_differ(recipe, parts)
     check = _Check(recipe, parts)
@@ -68,8 +68,9 @@ def check_before_training(recipe: Recipe, corpus: Corpus, parts: Parts) -> None:
     if characters is None:
         check.alignment(sample, transcripts)
         return
-    for name, cuts in (("train", sample), ("dev", dev_cuts)):
-        check.characters(f"data.{name}", cuts, characters)
+    if recipe.initial_model is not None:  # else they are those of the training data
+        for name, cuts in (("train", sample), ("dev", dev_cuts)):
+            check.characters(f"data.{name}", cuts, characters)
     check.alignment(sample, characters([*map(transcript_of, sample)]))
 
 
