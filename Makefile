@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo setup test check format lint types imports clean
+.PHONY: demo setup test bench check format lint types imports clean
 
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
@@ -38,6 +38,9 @@ imports: setup
 
 test: check  ## lint, types, import contract and all tests
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
+
+bench: setup  ## all benchmarks: tables in docs/performance.md, half an hour
+	$(BIN)/python benchmarks/all.py $(if $(MODEL),--decode $(MODEL) $(MANIFEST))
 
 format: setup  ## rewrite in the project's style
 	$(BIN)/ruff check --fix src tests scripts benchmarks

@@ -16,7 +16,6 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -28,7 +27,8 @@ from horizon_st.data.shar import open_cuts
 from horizon_st.decoding.generate import DecodingConfig, translate
 from horizon_st.decoding.trained import TrainedModel, load_trained_model
 
-CONFIG = DecodingConfig(beam_size=5, max_tokens_per_state=0, max_tokens_base=200)
+BEAM_SIZE = 5
+MAX_TOKENS = 200
 REFERENCE_BATCH_SIZE = 8
 BATCH_SIZES = (16, 64)
 
@@ -78,6 +78,7 @@ def make_contenders(trained: TrainedModel, cuts: Sequence[Cut]) -> dict[str, Dec
     collate = Collator(FeatureCache(trained.frontend, max_bytes=math.inf), trained.tokenizer)
     for cut in cuts:
         collate([cut])  # the features are in the cache from now on
+    max_tokens = min(MAX_TOKENS, trained.model.max_positions or MAX_TOKENS)
     by_length = sorted(cuts, key=lambda cut: cut.duration, reverse=True)
 
     def reference() -> dict[str, str]:
@@ -87,9 +88,9 @@ def make_contenders(trained: TrainedModel, cuts: Sequence[Cut]) -> dict[str, Dec
             found = trained.model.generate(
                 speech=batch.speech,
                 speech_lengths=batch.speech_lengths,
-                num_beams=CONFIG.beam_size,
-                length_penalty=CONFIG.length_penalty,
-                max_new_tokens=CONFIG.max_tokens,
+                num_beams=BEAM_SIZE,
+                length_penalty=1.0,
+                max_new_tokens=max_tokens,
             )
             decoded = trained.tokenizer.batch_decode(found, skip_special_tokens=True)
             texts |= {key: text.strip() for key, text in zip(batch.ids, decoded, strict=True)}
@@ -97,7 +98,13 @@ def make_contenders(trained: TrainedModel, cuts: Sequence[Cut]) -> dict[str, Dec
 
     def ours(batch_size: int) -> dict[str, str]:
         batches = map(collate, _slices(by_length, batch_size))
-        config = replace(CONFIG, batch_size=batch_size)
+        config = DecodingConfig(
+            beam_size=BEAM_SIZE,
+            length_penalty=1.0,
+            max_tokens=max_tokens,
+            max_tokens_base=max_tokens,
+            max_tokens_per_state=0,
+        )
         return {h.id: h.text for h in translate(trained.model, trained.tokenizer, batches, config)}
 
     contenders: dict[str, Decode] = {

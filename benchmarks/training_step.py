@@ -2,11 +2,14 @@
 
     python benchmarks/training_step.py SIZE [--out FILE.json] [--rounds 7] [--threads 2]
 
-SIZE is small (the model of the recipe mboshi_fr) or paper (HuBERT-base and the paper's text model,
-random weights). A step is the forward and backward passes and the update over one made-up batch.
-The contenders take turns on the same batch, so that a machine that slows down slows all of them;
-ratios are medians over the rounds. Memory is what a process that runs one contender alone adds from
-before its first step to its peak. Prints Markdown.
+SIZE is small (the model of the recipe mboshi_fr), paper (HuBERT-base and the paper's text model,
+random weights) or tiny (a second of speech, to see that it runs). A step is the forward and
+backward passes and the update over one made-up batch. The contenders take turns on the same batch,
+so that a machine that slows down slows all of them; ratios are medians over the rounds. Memory is
+what a process that runs one contender alone adds from before its first step to its peak. The share
+of the peak is that of the operations of matrix products, convolutions and attention in a step, per
+second, in those of the fastest product of two large matrices in the same precision (PyTorch does
+not count its attention on CPUs, so the share is a lower bound). Prints Markdown.
 """
 
 from __future__ import annotations
@@ -22,7 +25,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from measuring import memory_added_mb, print_table, write_report
+from measuring import (
+    matrix_product_operations,
+    matrix_product_peak,
+    memory_added_mb,
+    print_table,
+    write_report,
+)
 from plain_schedule import PlainSchedule
 from torch import Tensor
 from transformers import HubertConfig, HubertModel
@@ -89,6 +98,14 @@ SIZES = {
             Contender("ST + MT, bf16", ST_MT),
         ),
     ),
+    "tiny": Size(
+        40,
+        (0.6, 0.4),
+        (
+            Contender("plain three passes, fp32", ALL_ON, "fp32", plain=True),
+            Contender("all terms, bf16", ALL_ON),
+        ),
+    ),
     "paper": Size(
         10_000,
         (9.0, 8.5, 8.0, 7.5),
@@ -111,6 +128,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="JSON file")
     options = parser.parse_args()
     times_s = time_steps(options.size, options.rounds, options.threads)
+    shares = shares_of_peak(options.size, times_s)
     memory_mb = memory_of_steps(options.size, options.threads)
     contenders = SIZES[options.size].contenders
     first = times_s[contenders[0].name]
@@ -121,6 +139,7 @@ def main() -> None:
             "times faster": statistics.median(
                 a / b for a, b in zip(first, times_s[contender.name], strict=True)
             ),
+            "of the peak": f"{shares[contender.name]:.0%}",
             "memory (MB)": memory_mb[contender.name],
             "of its memory": memory_mb[contender.name] / memory_mb[contenders[0].name],
         }
@@ -142,6 +161,21 @@ def time_steps(size: str, rounds: int, threads: int) -> dict[str, list[float]]:
             step()
             times_s[name].append(time.perf_counter() - started)
     return {name: times[1:] for name, times in times_s.items()}
+
+
+def shares_of_peak(size: str, times_s: dict[str, list[float]]) -> dict[str, float]:
+    """What share of the fastest matrix product's speed each step reaches."""
+    peaks = {
+        "fp32": matrix_product_peak(torch.float32),
+        "bf16": matrix_product_peak(torch.bfloat16),
+    }
+    steps = make_steps(size)
+    return {
+        c.name: matrix_product_operations(steps[c.name])
+        / statistics.median(times_s[c.name])
+        / peaks[c.precision]
+        for c in SIZES[size].contenders
+    }
 
 
 def memory_of_steps(size: str, threads: int) -> dict[str, float]:
@@ -207,7 +241,7 @@ def build_model(size: str, *, fast_attention: bool) -> SpeechTranslatorModel:
     """The model of a size, the same weights every time."""
     torch.manual_seed(0)
     section = ModelConfig()
-    if size == "small":
+    if size != "paper":
         section = load_config(Recipe, FOLDER / "mboshi_fr.yaml").model
         section.ctc = ModelConfig().ctc
     with tempfile.TemporaryDirectory() as folder:

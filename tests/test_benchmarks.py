@@ -1,9 +1,6 @@
 """What the benchmarks compare with: the same values and gradients, at another cost."""
 
 import dataclasses
-import importlib.util
-import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -14,23 +11,7 @@ from horizon_st.model.speech_encoder import SpeechEncoderConfig
 from horizon_st.objective.configuration import ObjectiveConfig
 from horizon_st.training.step import MicroBatch, TrainingStep
 
-FOLDER = Path(__file__).parent.parent / "benchmarks"
 ALL_ON = ObjectiveConfig(mt_weight=0.5, consistency_weight=1.0, rdrop_weight=3.0)
-
-
-@pytest.fixture
-def benchmark(monkeypatch):
-    """A function: name -> the module of that benchmark."""
-    monkeypatch.syspath_prepend(str(FOLDER))
-
-    def load(name):
-        spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
-        module = importlib.util.module_from_spec(spec)
-        monkeypatch.setitem(sys.modules, name, module)
-        spec.loader.exec_module(module)
-        return module
-
-    return load
 
 
 @pytest.fixture
@@ -74,3 +55,30 @@ def test_the_plain_schedule_has_the_values_and_gradients_of_the_step(benchmark, 
     assert found["plain"][1].keys() == found["own"][1].keys()
     for name, gradient in found["plain"][1].items():
         assert torch.allclose(gradient, found["own"][1][name], atol=1e-5), name
+
+
+def test_steps_are_timed_side_by_side(run_main):
+    plain, own = run_main("training_step", "tiny", "--rounds", 1, "--threads", 1)
+    assert plain["times faster"] == 1.0
+    assert own["times faster"] == pytest.approx(plain["seconds"] / own["seconds"])
+    assert all(row["memory (MB)"] > 0 for row in (plain, own))
+    assert all(0 < float(row["of the peak"].rstrip("%")) < 100 for row in (plain, own))
+
+
+def test_epochs_are_timed(run_main):
+    [row] = run_main("growth", "--minutes", 1, "--threads", 1)
+    assert row["epoch (s)"] == pytest.approx(row["per minute of audio (s)"])
+    assert 0 <= float(row["waiting for data"].rstrip("%")) < 100
+
+
+def test_a_table_takes_its_place_in_the_page(benchmark, tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("a\n<!-- one -->\nold\n<!-- end -->\nb\n<!-- two -->\n<!-- end -->\n")
+    put_table = benchmark("all").put_table
+    put_table(page, "one", "| new |\n")
+    put_table(page, "two", "| other |\n")
+    assert page.read_text() == (
+        "a\n<!-- one -->\n| new |\n<!-- end -->\nb\n<!-- two -->\n| other |\n<!-- end -->\n"
+    )
+    with pytest.raises(SystemExit, match="no place for three"):
+        put_table(page, "three", "")

@@ -69,7 +69,7 @@ def test_a_wide_beam_finds_the_best_of_all_sequences(make_model, tokenizer, make
         max_tokens=num_tokens,
         max_tokens_base=num_tokens,
         max_tokens_per_state=0,
-        length_penalty=0,
+        length_penalty=0.0,
     )
     candidates = [
         [*prefix, eos]

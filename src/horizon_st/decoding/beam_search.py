@@ -4,7 +4,8 @@ The loop of `transformers`' ``generate`` (passed to it as ``custom_generate``), 
 there, finished utterances are computed on until the last of the batch ends, and every beam keeps
 its own copy of the keys and values of the encoder states, reordered at every token.
 
-Legend: B utterances still searched, H beams, T encoder states, L target tokens, V vocabulary.
+Legend: B utterances still searched, H beams, BH their product, K twice as many candidates as beams,
+L target tokens, V vocabulary.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class FoundSequence:
 
 def beam_search(
     model: SpeechTranslatorModel,
-    input_ids: Int[Tensor, "B*H 1"],
+    input_ids: Int[Tensor, "BH 1"],
     logits_processor: LogitsProcessorList,
     generation_config: GenerationConfig,
     *,
@@ -104,7 +105,7 @@ class _Search:
 
     def __init__(
         self,
-        input_ids: Int[Tensor, "B*H 1"],
+        input_ids: Int[Tensor, "BH 1"],
         limits: Int[Tensor, " B"],
         num_beams: int,
         length_penalty: float,
@@ -128,7 +129,7 @@ class _Search:
         """Which utterances of the batch are not done."""
 
     @property
-    def prefixes(self) -> Int[Tensor, "B*H L"]:
+    def prefixes(self) -> Int[Tensor, "BH L"]:
         """What every beam holds, from the start symbol on."""
         prefixes: Tensor = self._sequences.flatten(0, 1)
         return prefixes
@@ -145,7 +146,7 @@ class _Search:
         return [found for found in self._found if found is not None]
 
     def advance(
-        self, log_probabilities: Float[Tensor, "B*H V"], scores: Float[Tensor, "B*H V"]
+        self, log_probabilities: Float[Tensor, "BH V"], scores: Float[Tensor, "BH V"]
     ) -> Int[Tensor, "B H"]:
         """Makes every beam one token longer; returns the row that each came from."""
         num_tokens, num_beams = self.num_tokens + 1, self._num_beams
@@ -183,8 +184,8 @@ class _Search:
     def _keep_best(
         self,
         normalised: Float[Tensor, "B H"],
-        candidates: Int[Tensor, "B 2*H L"],
-        log_probabilities: Float[Tensor, "B 2*H"],
+        candidates: Int[Tensor, "B K L"],
+        log_probabilities: Float[Tensor, "B K"],
     ) -> None:
         top, beams = normalised.max(dim=1)
         for row in (top > self._finished[:, 0]).nonzero().flatten().tolist():

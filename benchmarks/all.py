@@ -1,0 +1,62 @@
+"""All benchmarks one after the other -> their tables in docs/performance.md, and JSON beside it.
+
+    python benchmarks/all.py [--decode MODEL MANIFEST] [--only NAME ...]
+
+NAME is one of small, paper, growth, scale, decoding. A machine that does nothing else takes about
+half an hour. Each table replaces what stands between `<!-- NAME -->` and `<!-- end -->` in the
+page, and the JSON goes to benchmarks/results/NAME.json. Decoding needs a trained model and a
+manifest to decode, and is left as it was without them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+PAGE = FOLDER.parent / "docs" / "performance.md"
+COMMANDS = {
+    "small": ["training_step.py", "small"],
+    "paper": ["training_step.py", "paper", "--rounds", "3"],
+    "growth": ["growth.py"],
+    "scale": ["scale.py", "--largest", "6"],
+    "decoding": ["decoding.py"],
+}
+
+
+def main() -> None:
+    """Runs the chosen benchmarks and writes what they print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--decode", nargs=2, metavar=("MODEL", "MANIFEST"))
+    parser.add_argument("--only", nargs="+", choices=COMMANDS, default=list(COMMANDS))
+    options = parser.parse_args()
+    for name in options.only:
+        script, *arguments = COMMANDS[name]
+        if name == "decoding":
+            if options.decode is None:
+                print("decoding: needs --decode MODEL MANIFEST", file=sys.stderr)
+                continue
+            arguments += options.decode
+        print(f"{name} ...", file=sys.stderr)
+        out = FOLDER / "results" / f"{name}.json"
+        out.parent.mkdir(exist_ok=True)
+        command = [sys.executable, str(FOLDER / script), *arguments, "--out", str(out)]
+        result = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        put_table(PAGE, name, result.stdout)
+
+
+def put_table(page: Path, name: str, table: str) -> None:
+    """Replaces the table of that name in the page."""
+    text = page.read_text(encoding="utf-8")
+    marked = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
+    if not marked.search(text):
+        sys.exit(f"{page}: no place for {name}")
+    new = marked.sub(lambda found: f"{found[1]}{table}{found[2]}", text)
+    page.write_text(new, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
