@@ -34,6 +34,10 @@ from horizon_st.training.recipe import STAGES, StageConfig, StagesConfig
             r"stages\.st\.average: expected at most keep_best.*Set keep_best to 2",
         ),
         (
+            "stages.asr.freeze_speech_encoder_steps=2",
+            r"stages\.asr\.freeze_speech_encoder_steps: expected nothing, .*only stage st can.*found 2",
+        ),
+        (
             "objective={rdrop_from: shared_encoder, rdrop_weight: 0}",
             r"objective\.rdrop_from: expected nothing, .*: rdrop_weight is 0, found shared_encod",
         ),

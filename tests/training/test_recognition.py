@@ -345,3 +345,18 @@ def test_an_initial_model_without_what_is_asked_for_is_refused(train, make_recip
         recipe = make_recipe(*NO_MT, initial, *overrides)
         with pytest.raises(UserError, match=message):
             build_parts(recipe, read_corpus(recipe))
+
+
+def test_a_frozen_speech_encoder_stays_as_it_was(run, train, tmp_path):
+    initial = f"initial_model={run / 'stages/asr/model'}"
+    settings = (*MODEL, *NO_MT, initial, "stages.st.log_every_steps=1")
+    folder = train(tmp_path, *settings, "stages.st.freeze_speech_encoder_steps=4")
+    [stage] = json.loads((folder / "record.json").read_text())["stages"]
+    assert ["ctc" in entry for entry in stage["train_history"]] == [False] * 4 + [True] * 3
+    before = load_file(run / "stages/asr/model/model.safetensors")
+    for step, is_frozen in ((4, True), (6, False)):
+        after = load_file(folder / f"stages/st/checkpoints/step-{step:08}/model.safetensors")
+        own = {name: after[f"translator.{name}"] for name in before if name[:6] == "speech"}
+        assert len(own) > 4
+        for name, value in own.items():
+            assert torch.equal(value, before[name]) == is_frozen, name

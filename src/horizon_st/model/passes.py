@@ -22,11 +22,13 @@ def run_passes(
     num_speech: int,
     num_text: int,
     share_speech_encoder: bool = False,
+    train_speech_encoder: bool = True,
 ) -> tuple[list[PassOutput], list[PassOutput]]:
     """Speech passes and text passes over one batch; they differ by their dropout alone.
 
     Passes of one modality run as one batch of ``num * B`` rows. With `share_speech_encoder`
-    the speech passes differ from the shared encoder on only.
+    the speech passes differ from the shared encoder on only; without `train_speech_encoder` no
+    gradient reaches the speech encoder.
     """
     prefixes = translator.shift_right(target)
     speech_passes: list[PassOutput] = []
@@ -34,7 +36,11 @@ def run_passes(
         assert speech is not None
         assert speech_lengths is not None
         encoded = translator.encode_speech(
-            speech, speech_lengths, num_speech, share_speech_encoder=share_speech_encoder
+            speech,
+            speech_lengths,
+            num_speech,
+            share_speech_encoder=share_speech_encoder,
+            train_speech_encoder=train_speech_encoder,
         )
         speech_passes = _decode_passes(translator, encoded, prefixes, num_speech, ctc=True)
     text_passes: list[PassOutput] = []

@@ -126,15 +126,18 @@ class SpeechTranslatorModel(PreTrainedModel, GenerationMixin):
         num_passes: int = 1,
         *,
         share_speech_encoder: bool = False,
+        train_speech_encoder: bool = True,
     ) -> Encoded:
         """Encoder states of speech; pass p of utterance b is row p * B + b.
 
         What contains no dropout (filterbanks, a frozen encoder, the subsampler after them), or is
-        to be shared, is computed once and repeated.
+        to be shared, is computed once and repeated. Without `train_speech_encoder` no gradient
+        reaches it.
         """
         is_shared = share_speech_encoder or not self.speech_encoder.is_random
         encoder_passes = 1 if is_shared else num_passes
-        frames, frame_counts = self.speech_encoder(speech, speech_lengths, encoder_passes)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and train_speech_encoder):
+            frames, frame_counts = self.speech_encoder(speech, speech_lengths, encoder_passes)
         features, lengths = self.subsampler(frames, frame_counts)
         self._check_length(features.shape[1], "speech", "frames after subsampling")
         repeats = num_passes // encoder_passes

@@ -27,6 +27,7 @@ _LOWEST = {
     "keep_newest": 1,
     "keep_best": 0,
     "average": 1,
+    "freeze_speech_encoder_steps": 0,
     "log_every_steps": 1,
 }
 
@@ -79,6 +80,13 @@ class StageConfig:
     )
     average_of: Literal["last", "best"] = field(
         default="last", metadata={"help": "Whether the last or the best checkpoints are averaged."}
+    )
+    freeze_speech_encoder_steps: int = field(
+        default=0,
+        metadata={
+            "help": "Of stage st: so many of the first updates leave the speech encoder as it is, "
+            "and CTC on it out, while the rest of the model learns to read it."
+        },
     )
     log_every_steps: int = field(
         default=50, metadata={"help": "Updates between records of the training figures."}
@@ -167,6 +175,10 @@ class StagesConfig:
     def __post_init__(self) -> None:
         for name in STAGES:
             self.of(name).check(f"stages.{name}")
+            if name != "st":
+                reason = "only stage st can leave the speech encoder as it is"
+                key = "freeze_speech_encoder_steps"
+                refuse_unread(f"stages.{name}", self.of(name), (key,), reason)
         if not self.trained:
             raise UserError(
                 "stages",

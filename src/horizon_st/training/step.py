@@ -6,7 +6,7 @@ the objective asks for.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -63,7 +63,12 @@ class TrainingStep(nn.Module):
         self.objective = objective
 
     def forward(
-        self, micro: MicroBatch, num_speech_tokens: Tensor, num_text_tokens: Tensor
+        self,
+        micro: MicroBatch,
+        num_speech_tokens: Tensor,
+        num_text_tokens: Tensor,
+        *,
+        train_speech_encoder: bool = True,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss, and each term's detached sum over its tokens.
 
@@ -74,11 +79,13 @@ class TrainingStep(nn.Module):
             num_speech_tokens: target tokens of all speech batches of the step, over micro-batches
                 and processes; the denominator of every term of the objective.
             num_text_tokens: the same for the text pairs, the denominator of their cross-entropy.
+            train_speech_encoder: whether gradients reach it; if not, CTC on it is left out.
         """
         reports: list[tuple[LossReport, Tensor]] = []
         with FastDropout():
             if micro.speech is not None:
-                reports.append((self._speech_report(micro.speech), num_speech_tokens))
+                report = self._speech_report(micro.speech, train_speech_encoder)
+                reports.append((report, num_speech_tokens))
             if micro.text is not None:
                 reports.append((self._text_report(micro.text), num_text_tokens))
         loss = torch.stack([report.total(count) for report, count in reports]).sum()
@@ -87,8 +94,12 @@ class TrainingStep(nn.Module):
             sums |= alignment_counts(self.translator, micro.speech, reports[0][0].terms["ctc"][1])
         return loss, sums
 
-    def _speech_report(self, batch: Batch) -> LossReport:
-        plan = plan_passes(self.objective)
+    def _speech_report(self, batch: Batch, train_speech_encoder: bool) -> LossReport:
+        objective = self.objective
+        has_own_ctc = self.translator.config.ctc_position == "speech_encoder"
+        if has_own_ctc and not train_speech_encoder:
+            objective = replace(objective, ctc_weight=0.0)
+        plan = plan_passes(objective)
         check_batch(self.translator, batch, num_speech=plan.speech, num_text=plan.text)
         speech, text = run_passes(
             self.translator,
@@ -99,9 +110,10 @@ class TrainingStep(nn.Module):
             num_speech=plan.speech,
             num_text=plan.text,
             share_speech_encoder=plan.share_speech_encoder,
+            train_speech_encoder=train_speech_encoder,
         )
         return compute_objective(
-            self.objective,
+            objective,
             speech,
             text,
             batch.target,
