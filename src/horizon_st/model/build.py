@@ -3,21 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import nn
-from transformers import (
-    AutoConfig,
-    AutoModel,
-    AutoModelForSeq2SeqLM,
-    GenerationConfig,
-    PreTrainedConfig,
-    PreTrainedModel,
-)
+from transformers import AutoConfig, GenerationConfig, PreTrainedConfig, PreTrainedModel
 
-from horizon_st.errors import UserError
 from horizon_st.model.configuration import (
     FRESH_DROPOUTS,
     ModelConfig,
@@ -25,13 +15,13 @@ from horizon_st.model.configuration import (
     TextModelConfig,
 )
 from horizon_st.model.filterbank_encoder import FilterbankTransformer, fresh_speech_config
-from horizon_st.model.pretrained_encoder import SPEECH_TYPES, make_speech_encoder
-from horizon_st.model.speech_encoder import SpeechEncoderConfig
-from horizon_st.model.text_dropout import set_dropout
-from horizon_st.model.translator import TEXT_TYPES, SpeechTranslatorModel
-
-_MAY_BE_NEW = ("masked_spec_embed", "final_logits_bias")
-"""Weights that published models may lack: a learnt mask, and a bias that is then 0."""
+from horizon_st.model.pretrained_encoder import make_speech_encoder
+from horizon_st.model.pretrained_parts import (
+    check_vocabulary,
+    pretrained_speech_model,
+    pretrained_text_model,
+)
+from horizon_st.model.translator import SpeechTranslatorModel
 
 
 def build_translator(
@@ -58,7 +48,7 @@ def build_translator(
     Raises:
         UserError: pretrained weights cannot be had, or do not fit the tokenizer.
     """
-    speech_model = _pretrained_speech_model(config.speech_encoder)
+    speech_model = pretrained_speech_model(config.speech_encoder)
     speech_config = None if speech_model is None else speech_model.config
     if config.speech_encoder.layers > 0:
         speech_config = fresh_speech_config(config.speech_encoder)
@@ -68,9 +58,9 @@ def build_translator(
             config.text_model, vocab_size=vocab_size, pad_id=pad_id, bos_id=bos_id, eos_id=eos_id
         )
     else:
-        text_model = _pretrained_text_model(config.text_model.pretrained, config.text_model)
+        text_model = pretrained_text_model(config.text_model.pretrained, config.text_model)
         text_config = text_model.config
-        _check_vocabulary(config.text_model.pretrained, text_config, vocab_size, pad_id, eos_id)
+        check_vocabulary(config.text_model.pretrained, text_config, vocab_size, pad_id, eos_id)
     model = SpeechTranslatorModel(
         translator_config(
             config, text_config, speech_config, ctc=ctc, ctc_characters=ctc_characters
@@ -88,12 +78,8 @@ def build_translator(
         )
     if text_model is None:
         initialise(model.text_model)
-        model.generation_config = GenerationConfig(
-            decoder_start_token_id=eos_id,
-            bos_token_id=bos_id,
-            eos_token_id=eos_id,
-            pad_token_id=pad_id,
-        )
+        special = {"bos_token_id": bos_id, "eos_token_id": eos_id, "pad_token_id": pad_id}
+        model.generation_config = GenerationConfig(decoder_start_token_id=eos_id, **special)
     else:
         model.text_model = text_model
         model.generation_config = text_model.generation_config
@@ -192,112 +178,3 @@ def initialise(model: PreTrainedModel) -> None:
             nn.init.normal_(module.weight, std=1 / math.sqrt(module.embedding_dim))
             if module.padding_idx is not None:
                 module.weight[module.padding_idx].zero_()
-
-
-def _pretrained_speech_model(config: SpeechEncoderConfig) -> PreTrainedModel | None:
-    if config.pretrained is None:
-        return None
-    place = "model.speech_encoder.pretrained"
-    hf_config = _load_config(config.pretrained, place, SPEECH_TYPES)
-    if hf_config.model_type == "whisper":
-        if config.mask_time_prob > 0:
-            raise UserError(
-                "model.speech_encoder.mask_time_prob",
-                expected="0 with Whisper, whose encoder does not mask",
-                found=config.mask_time_prob,
-                remedy="Set it to 0.",
-            )
-        hf_config.encoder_layerdrop = 0.0
-    else:
-        hf_config.layerdrop = 0.0
-        hf_config.apply_spec_augment = config.mask_time_prob > 0
-        hf_config.mask_time_prob = config.mask_time_prob
-        hf_config.mask_time_length = config.mask_time_length_frames
-        hf_config.mask_feature_prob = 0.0
-    # Of Whisper only the encoder is used; a mask embedding that no one has trained yet may be new.
-    used = "encoder." if hf_config.model_type == "whisper" else ""
-    return _load_weights(AutoModel, config.pretrained, place, used, config=hf_config)
-
-
-def _pretrained_text_model(source: str, section: TextModelConfig) -> PreTrainedModel:
-    place = "model.text_model.pretrained"
-    hf_config = _load_config(source, place, TEXT_TYPES)
-    set_dropout(hf_config, section)
-    return _load_weights(AutoModelForSeq2SeqLM, source, place, config=hf_config)
-
-
-def _load_config(source: str, place: str, known_types: tuple[str, ...]) -> PreTrainedConfig:
-    try:
-        config: PreTrainedConfig = AutoConfig.from_pretrained(source)
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise _unavailable(source, place, error) from error
-    if config.model_type not in known_types:
-        raise UserError(
-            place,
-            expected="a model of type " + ", ".join(known_types),
-            found=f"{source} of type {config.model_type}",
-            remedy="Choose a model of one of these types.",
-        )
-    return config
-
-
-def _load_weights(
-    auto: Any, source: str, place: str, used: str = "", **options: Any
-) -> PreTrainedModel:
-    """The model with all weights whose names start with `used` from its files."""
-    model: PreTrainedModel
-    try:
-        model, report = auto.from_pretrained(
-            source, dtype=torch.float32, output_loading_info=True, **options
-        )
-    except OSError as error:
-        raise _unavailable(source, place, error) from error
-    except (SafetensorError, RuntimeError, ValueError) as error:
-        raise UserError(
-            place,
-            expected="weights that fit config.json",
-            found=f"{source} ({type(error).__name__}: {_one_line(error)})",
-            remedy="Fetch it again: a file is truncated or from another model.",
-        ) from error
-    missing = sorted(
-        name
-        for name in report["missing_keys"]
-        if name.startswith(used) and not name.endswith(_MAY_BE_NEW)
-    )
-    if missing:
-        raise UserError(
-            place,
-            expected="all weights that config.json describes",
-            found=f"{source} without {len(missing)} of them, the first is {missing[0]}",
-            remedy="Fetch it again, or choose a complete model.",
-        )
-    return model
-
-
-def _unavailable(source: str, place: str, error: Exception) -> UserError:
-    return UserError(
-        place,
-        expected="a folder with a saved model, or the id of a model on the Hugging Face hub that "
-        "can be reached or is in the cache (HF_HOME)",
-        found=f"{source} ({_one_line(error)})",
-        remedy=f"On a connected machine run `hf download {source} --local-dir DIR`, copy DIR here "
-        f"and set {place} to it; or copy the cache and set HF_HOME.",
-    )
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
-
-
-def _check_vocabulary(
-    source: str, config: PreTrainedConfig, vocab_size: int, pad_id: int, eos_id: int
-) -> None:
-    found = {"pad": pad_id, "eos": eos_id}
-    expected = {"pad": config.pad_token_id, "eos": config.eos_token_id}
-    if vocab_size > config.vocab_size or found != expected:
-        raise UserError(
-            "tokenizer",
-            expected=f"the vocabulary of {source} ({config.vocab_size} symbols, {expected})",
-            found=f"{vocab_size} symbols, {found}",
-            remedy="Use the tokenizer that belongs to model.text_model.pretrained.",
-        )
