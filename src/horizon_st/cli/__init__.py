@@ -12,6 +12,7 @@ from rich.markup import escape
 from typer.core import TyperGroup
 
 from horizon_st.cli.corpora import new, shard, validate
+from horizon_st.cli.memory import keep_freed_memory
 from horizon_st.cli.models import compare, demo, evaluate, keys, train, translate
 from horizon_st.cli.prepare import prepare
 from horizon_st.cli.terminal import is_main
@@ -62,6 +63,7 @@ app.command()(translate)
 
 def main() -> None:
     """Runs the command line; mistakes of the user end with status 2 and one message."""
+    keep_freed_memory()
     try:
         app()
     except UserError as error:
