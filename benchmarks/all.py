@@ -33,12 +33,14 @@ def main() -> None:
     parser.add_argument("--decode", nargs=2, metavar=("MODEL", "MANIFEST"))
     parser.add_argument("--only", nargs="+", choices=COMMANDS, default=list(COMMANDS))
     options = parser.parse_args()
-    for name in options.only:
-        script, *arguments = COMMANDS[name]
+    chosen = {name: COMMANDS[name] for name in options.only}
+    if "decoding" in chosen and options.decode is None:
+        print("decoding: needs --decode MODEL MANIFEST", file=sys.stderr)
+        del chosen["decoding"]
+    for name in chosen:
+        find_place(PAGE, name)
+    for name, (script, *arguments) in chosen.items():
         if name == "decoding":
-            if options.decode is None:
-                print("decoding: needs --decode MODEL MANIFEST", file=sys.stderr)
-                continue
             arguments += options.decode
         print(f"{name} ...", file=sys.stderr)
         out = FOLDER / "results" / f"{name}.json"
@@ -50,12 +52,18 @@ def main() -> None:
 
 def put_table(page: Path, name: str, table: str) -> None:
     """Replaces the table of that name in the page."""
+    start, end = find_place(page, name)
     text = page.read_text(encoding="utf-8")
-    marked = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
-    if not marked.search(text):
-        sys.exit(f"{page}: no place for {name}")
-    new = marked.sub(lambda found: f"{found[1]}{table}{found[2]}", text)
-    page.write_text(new, encoding="utf-8")
+    page.write_text(text[:start] + table + text[end:], encoding="utf-8")
+
+
+def find_place(page: Path, name: str) -> tuple[int, int]:
+    """Where in the page the table of that name starts and ends; ends the program if nowhere."""
+    text = page.read_text(encoding="utf-8")
+    found = re.search(rf"<!-- {name} -->\n((?:(?!<!--).)*)<!-- end -->", text, re.DOTALL)
+    if found is None:
+        sys.exit(f"{page}: no place for {name}, <!-- {name} --> and below it <!-- end -->")
+    return found.span(1)
 
 
 if __name__ == "__main__":

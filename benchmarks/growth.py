@@ -3,32 +3,39 @@
     python benchmarks/growth.py [--out FILE.json] [--minutes 5 10 20 40] [--threads 2]
 
 Corpora are noise of so many minutes in utterances of 2 to 6 s, made in a temporary folder. One
-epoch of the regularised objective runs over each, with a model smaller than that of the recipe
-mboshi_fr, from audio files on disk, in a process of its own. Prints Markdown.
+whole epoch of the regularised objective runs over each, with a model smaller than that of the
+recipe mboshi_fr, from audio files on disk, in a process of its own. The time is that of the
+updates and of waiting for their batches, without validation and checkpoint; memory is the most that
+the process and the one that loads its audio hold together. Prints Markdown.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import soundfile
 import torch
-from measuring import memory_mb, print_table, write_report
+from accelerate.utils import set_seed
+from measuring import WORDS, made_up_cut, print_table, run_and_watch, write_report
+from transformers.utils import logging as transformers_logging
 
 from horizon_st.config import build_config
+from horizon_st.data.sampling import SpeechBatches
+from horizon_st.data.shar import open_cuts
+from horizon_st.training.devices import accelerated
+from horizon_st.training.folder import run_folder
 from horizon_st.training.recipe import Recipe
-from horizon_st.training.stages import run_recipe
+from horizon_st.training.stages import Run
 
 RATE = 16_000
 BATCH_S = 50
-_WORDS = [f"{a}{b}{c}" for a in "bdfgklmnprst" for b in "aeiou" for c in ("n", "la", "ro", "si")]
 
 
 def main() -> None:
@@ -37,40 +44,54 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="JSON file")
     parser.add_argument("--minutes", type=int, nargs="+", default=[5, 10, 20, 40])
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--measure", nargs=2, metavar=("MINUTES", "FOLDER"), help=argparse.SUPPRESS)
+    parser.add_argument("--measure", metavar="FOLDER", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     if options.measure:
-        minutes, folder = options.measure
-        print(json.dumps(measure(int(minutes), Path(folder))))
+        print(json.dumps(measure(options.measure)))
         return
     rows = []
     for minutes in options.minutes:
         with tempfile.TemporaryDirectory(prefix="horizon-st-growth-") as folder:
             make_corpus(Path(folder), minutes)
             own = [sys.executable, __file__, "--threads", str(options.threads)]
-            command = [*own, "--measure", str(minutes), folder]
-            result = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-        rows.append(json.loads(result.stdout.splitlines()[-1]))
+            printed, peak_mb = run_and_watch([*own, "--measure", folder])
+        rows.append(json.loads(printed.splitlines()[-1]) | {"memory (MB)": peak_mb})
         print(f"{minutes} minutes: done", file=sys.stderr)
     print_table(rows)
     if options.out is not None:
         write_report(options.out, vars(options), rows)
 
 
-def measure(minutes: int, folder: Path) -> dict[str, Any]:
-    """A row of the table: one epoch over the corpus of so many minutes in a folder."""
-    num_steps = minutes * 60 // BATCH_S
-    recipe = build_config(Recipe, _content(folder, num_steps), (), place="growth")
-    run_recipe(recipe, folder / "run", _Silent())
-    [stage] = json.loads((folder / "run" / "record.json").read_text(encoding="utf-8"))["stages"]
+def measure(folder: Path) -> dict[str, Any]:
+    """A row of the table but for memory: one epoch over the corpus in a folder."""
+    num_batches, audio_s = size_of_epoch(_recipe(folder))
+    recipe, clock = _recipe(folder, num_batches), _Clock()
+    transformers_logging.disable_progress_bar()
+    with (
+        accelerated(recipe, folder / "run") as accelerator,
+        run_folder(folder / "run", recipe, accelerator),
+    ):
+        set_seed(recipe.seed)
+        run = Run(recipe, folder / "run", accelerator, clock)
+        started_s = time.monotonic()
+        run.train()
+    epoch_s = clock.last_update_s - started_s
+    [stage] = run.record.stages
     return {
-        "audio (minutes)": minutes,
-        "epoch (s)": stage["wall_s"],
-        "per minute of audio (s)": stage["wall_s"] / minutes,
-        "waiting for data": f"{stage['data_wait_s'] / stage['wall_s']:.1%}",
-        "memory (MB)": memory_mb("VmHWM"),
+        "audio (minutes)": audio_s / 60,
+        "updates": stage.steps,
+        "epoch (s)": epoch_s,
+        "per minute of audio (s)": epoch_s / (audio_s / 60),
+        "waiting for data": f"{stage.data_wait_s / epoch_s:.1%}",
     }
+
+
+def size_of_epoch(recipe: Recipe) -> tuple[int, float]:
+    """Batches of the first epoch as training draws them, and seconds of audio in them."""
+    drawn = SpeechBatches(open_cuts(Path(recipe.data.train)), recipe.data, recipe.seed)
+    durations_s = [[cut.duration for cut in batch] for batch in drawn.batches(epoch=0)]
+    return len(durations_s), sum(map(sum, durations_s))
 
 
 def make_corpus(folder: Path, minutes: int) -> None:
@@ -92,20 +113,13 @@ def _write_utterance(
 ) -> dict[str, Any]:
     samples = rng.normal(0, 0.1, int(length_s * RATE)).astype(np.float32)
     soundfile.write(folder / f"{name}.wav", samples, RATE)
-    source, target = (" ".join(rng.choice(_WORDS, size=int(3 * length_s))) for _ in range(2))
-    duration = len(samples) / RATE
-    supervision = {
-        **{"id": name, "recording_id": name, "start": 0.0, "duration": duration, "channel": 0},
-        **{"text": source, "custom": {"translated_text": target}},
-    }
-    recording = {
-        **{"id": name, "sampling_rate": RATE, "num_samples": len(samples), "duration": duration},
-        "sources": [{"type": "file", "channels": [0], "source": f"{name}.wav"}],
-    }
-    return {
-        **{"id": name, "type": "MonoCut", "start": 0.0, "duration": duration, "channel": 0},
-        **{"supervisions": [supervision], "recording": recording},
-    }
+    source, target = (" ".join(rng.choice(WORDS, size=int(3 * length_s))) for _ in range(2))
+    duration_s = len(samples) / RATE
+    return made_up_cut(name, duration_s, audio=f"{name}.wav", source=source, target=target)
+
+
+def _recipe(folder: Path, num_steps: int = 1) -> Recipe:
+    return build_config(Recipe, _content(folder, num_steps), (), place="growth")
 
 
 def _content(folder: Path, num_steps: int) -> dict[str, Any]:
@@ -133,11 +147,14 @@ def _content(folder: Path, num_steps: int) -> dict[str, Any]:
     }
 
 
-class _Silent:
-    """A reporter that shows nothing."""
+class _Clock:
+    """A reporter that shows nothing and knows when the last update was done."""
+
+    last_update_s: float
 
     def update(self, stage: str, step: int, max_steps: int, figures: dict[str, float]) -> None:
-        """Nothing."""
+        """Reads the clock."""
+        self.last_update_s = time.monotonic()
 
 
 if __name__ == "__main__":

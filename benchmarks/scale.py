@@ -24,12 +24,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from measuring import memory_mb, print_table, write_report
+from measuring import WORDS, memory_mb, print_table, write_report
 
 _BYTES_PER_UTTERANCE = 600
 _BYTES_PER_PAIR = 300
 _NUM_BATCHES = 100
-_WORDS = [f"{a}{b}{c}" for a in "bdfgklmnprst" for b in "aeiou" for c in ("n", "la", "ro", "si")]
 _MB = 1e6
 
 
@@ -147,9 +146,9 @@ def write_manifest(path: Path, number: int) -> None:
 
 def pairs(number: int) -> Iterator[tuple[str, str]]:
     """Sentences of 3 to 22 words, without meaning; the number is in each."""
-    words = _WORDS * 2
+    words = WORDS * 2
     for index in range(number):
-        start, length = index * 7919 % len(_WORDS), 3 + index * 31 % 20
+        start, length = index * 7919 % len(WORDS), 3 + index * 31 % 20
         sentence = " ".join(words[start : start + length])
         yield f"{sentence} {index}", f"{index} {sentence}"
 

@@ -1,14 +1,26 @@
-"""What the benchmarks compare with: the same values and gradients, at another cost."""
+"""What the benchmarks compare with has the same values; what they measure is what they say."""
 
 import dataclasses
+import json
+import subprocess
+import sys
+from itertools import chain
 
 import pytest
 import torch
 
+from horizon_st.config import build_config
+from horizon_st.data.collate import Collator, FeatureCache
+from horizon_st.data.frontend import FilterbankFrontend
+from horizon_st.data.sampling import speech_stream
+from horizon_st.data.shar import open_cuts
+from horizon_st.data.text import train_tokenizer
 from horizon_st.model.build import build_translator
 from horizon_st.model.configuration import ModelConfig, TextModelConfig
 from horizon_st.model.speech_encoder import SpeechEncoderConfig
 from horizon_st.objective.configuration import ObjectiveConfig
+from horizon_st.training.parts import Corpus
+from horizon_st.training.recipe import Recipe
 from horizon_st.training.step import MicroBatch, TrainingStep
 
 ALL_ON = ObjectiveConfig(mt_weight=0.5, consistency_weight=1.0, rdrop_weight=3.0)
@@ -65,10 +77,109 @@ def test_steps_are_timed_side_by_side(run_main):
     assert all(0 < float(row["of the peak"].rstrip("%")) < 100 for row in (plain, own))
 
 
-def test_epochs_are_timed(run_main):
+def test_a_whole_epoch_is_timed(benchmark, monkeypatch, tmp_path):
+    growth = benchmark("growth")
+    trained_on = []
+    forward = TrainingStep.forward
+
+    def spy(self, micro, *counts, **options):
+        trained_on.extend(micro.speech.ids)
+        return forward(self, micro, *counts, **options)
+
+    monkeypatch.setattr(TrainingStep, "forward", spy)
+    growth.make_corpus(tmp_path, 1)
+    row = growth.measure(tmp_path)
+    lines = (tmp_path / "train.jsonl").read_text().splitlines()
+    cuts = [json.loads(line) for line in lines]
+    assert sorted(trained_on) == sorted(cut["id"] for cut in cuts)
+    assert row["audio (minutes)"] == pytest.approx(sum(cut["duration"] for cut in cuts) / 60)
+    assert row["audio (minutes)"] > 1
+    assert row["updates"] > 60 // growth.BATCH_S
+
+
+def test_epochs_are_timed_in_a_process_of_their_own(run_main):
     [row] = run_main("growth", "--minutes", 1, "--threads", 1)
-    assert row["epoch (s)"] == pytest.approx(row["per minute of audio (s)"])
+    assert row["epoch (s)"] == pytest.approx(
+        row["per minute of audio (s)"] * row["audio (minutes)"]
+    )
     assert 0 <= float(row["waiting for data"].rstrip("%")) < 100
+    assert row["memory (MB)"] > 100
+
+
+def test_memory_of_children_counts_and_shared_pages_count_once(benchmark):
+    share = """
+import mmap, os, time
+own = bytearray(os.urandom(1)) * 100_000_000
+shared = mmap.mmap(-1, 50_000_000)
+shared.write(b"x" * 50_000_000)
+if os.fork():
+    time.sleep(1.5)
+    os.wait()
+else:
+    more = bytearray(os.urandom(1)) * 80_000_000
+    shared.seek(0), shared.read()
+    time.sleep(1.5)
+    os._exit(0)
+print("done")
+"""
+    watch = benchmark("measuring").run_and_watch
+    base_printed, base_mb = watch([sys.executable, "-c", "import time; time.sleep(1); print(1)"])
+    printed, peak_mb = watch([sys.executable, "-c", share])
+    assert (base_printed, printed) == ("1\n", "done\n")
+    assert peak_mb - base_mb == pytest.approx(230, abs=15)
+    with pytest.raises(subprocess.CalledProcessError):
+        watch([sys.executable, "-c", "raise SystemExit(3)"])
+
+
+def test_padding_is_what_a_padded_batch_holds_beside_its_examples(benchmark):
+    padding = benchmark("padding")
+    batches = [[(3, 2, 4), (1, 2, 1)], [(5, 1, 7)]]
+    rows = [3 + 3, 2 + 2, 4 + 4], [5, 1, 7]
+    held = [sum(column) for column in zip(*rows, strict=True)]
+    assert padding.padding_shares(batches) == pytest.approx([2 / held[0], 0 / held[1], 3 / held[2]])
+    shuffled = padding.shuffled(batches, seed=1)
+    assert [len(batch) for batch in shuffled] == [2, 1]
+    assert sorted(chain(*shuffled)) == sorted(chain(*batches))
+
+
+def test_padding_is_that_of_the_batches_of_training(benchmark, monkeypatch, tmp_path):
+    """The frames of the table are those of the features that the collator makes of audio."""
+    padding, growth = benchmark("padding"), benchmark("growth")
+    growth.make_corpus(tmp_path, 1)
+    content = growth._content(tmp_path, 1)
+    content["data"] |= {"augment": {"speeds": [0.9, 1.0, 1.1]}, "num_workers": 0}
+    recipe = build_config(Recipe, content, (), place="test")
+    cuts = open_cuts(tmp_path / "train.jsonl")
+    features = FeatureCache(FilterbankFrontend(), max_bytes=0)
+    tokenizer = train_tokenizer(Corpus(cuts, [], None, {}).sentences(10_000), 100)
+    collate = Collator(features, tokenizer, recipe.data.augment, recipe.seed)
+    stream = speech_stream(cuts, collate, recipe.data, seed=recipe.seed)
+    expected = [
+        list(
+            zip(
+                batch.speech_lengths.tolist(),
+                (batch.transcript != 1).sum(1).tolist(),
+                (batch.target != 1).sum(1).tolist(),
+                strict=True,
+            )
+        )
+        for batch in stream.rest_of_epoch()
+    ]
+    found = padding.epochs(Corpus(cuts, [], None, {}), recipe)["utterances"]
+    assert found == expected
+
+
+def test_padding_by_length_is_less(run_main, tmp_path, benchmark):
+    manifest = benchmark("padding").make_manifest(tmp_path, 200)
+    small = ["data.max_batch_s=60", "data.max_batch_tokens=400", "data.vocab_size=100"]
+    arguments = ["--utterances", 400, "--manifest", manifest, *small]
+    rows = run_main("padding", *arguments)
+    assert [row["corpus"] for row in rows] == ["made up"] * 4 + [tmp_path.name] * 4
+    for ours, shuffled in zip(rows[::2], rows[1::2], strict=True):
+        assert ours["number"] == shuffled["number"] > 20
+        for name in ("padding of frames", "of source tokens"):
+            if ours[name]:
+                assert float(ours[name].rstrip("%")) < float(shuffled[name].rstrip("%"))
 
 
 def test_a_table_takes_its_place_in_the_page(benchmark, tmp_path):
@@ -82,3 +193,23 @@ def test_a_table_takes_its_place_in_the_page(benchmark, tmp_path):
     )
     with pytest.raises(SystemExit, match="no place for three"):
         put_table(page, "three", "")
+
+
+def test_every_benchmark_has_its_place_in_the_page(benchmark):
+    all_ = benchmark("all")
+    places = [all_.find_place(all_.PAGE, name) for name in all_.COMMANDS]
+    assert len(set(places)) == len(all_.COMMANDS)
+
+
+@pytest.mark.parametrize("text", ["", "<!-- scale -->\n<!-- small -->\n<!-- end -->\n"])
+def test_a_missing_place_is_found_before_anything_is_measured(
+    benchmark, monkeypatch, tmp_path, text
+):
+    all_ = benchmark("all")
+    page = tmp_path / "page.md"
+    page.write_text("<!-- growth -->\n<!-- end -->\n" + text)
+    monkeypatch.setattr(all_, "PAGE", page)
+    monkeypatch.setattr(all_.subprocess, "run", lambda *_, **__: pytest.fail("measured"))
+    monkeypatch.setattr(sys, "argv", ["all", "--only", "growth", "scale"])
+    with pytest.raises(SystemExit, match="no place for scale"):
+        all_.main()

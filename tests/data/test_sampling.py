@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lhotse import MonoCut, SupervisionSegment
 
-from horizon_st.data.augment import AugmentConfig
+from horizon_st.data.augment import AugmentConfig, draw_speed, utterance_rng
 from horizon_st.data.collate import Batch, Collator, FeatureCache
 from horizon_st.data.cuts import Cuts
 from horizon_st.data.frontend import FilterbankFrontend
@@ -86,10 +86,29 @@ def test_batches_are_of_similar_length_and_not_needlessly_small():
     assert len(batches) <= padded_s / 40 + 2 * 5
 
 
-def test_the_slowest_speed_still_fits():
-    config = DataConfig(max_batch_s=40.0, augment=AugmentConfig(speeds=[0.8, 1.0]))
-    for batch in stream_of(config=config).rest_of_epoch():
-        assert len(batch.ids) * float(batch.speech_lengths.max()) / 0.8 <= 40.0
+def test_batches_are_of_utterances_alike_in_length_at_the_speed_that_is_heard():
+    augment = AugmentConfig(speeds=[0.8, 1.0, 1.25])
+    stream = stream_of(config=DataConfig(max_batch_s=40.0, augment=augment))
+    for epoch in (0, 1):
+        padded_s = heard_s = 0.0
+        for batch in stream.rest_of_epoch():
+            speeds = [
+                draw_speed(augment, utterance_rng(1, epoch, name.split("@")[0]))
+                for name in batch.ids
+            ]
+            lengths = batch.speech_lengths / torch.tensor(speeds)
+            assert len(lengths) * float(lengths.max()) <= 40.0
+            padded_s += len(lengths) * float(lengths.max())
+            heard_s += float(lengths.sum())
+        assert heard_s / padded_s > 0.9
+
+
+def test_an_utterance_that_fits_only_as_recorded_is_refused():
+    config = DataConfig(max_batch_s=10.0, augment=AugmentConfig(speeds=[0.8, 1.0]))
+    with pytest.raises(
+        UserError, match=r"data\.max_batch_s: expected room .* 9 s in utterance utt1"
+    ):
+        stream_of([2.0, 9.0], config)
 
 
 def test_utterances_are_counted_too():

@@ -69,7 +69,7 @@ class DataConfig:
         metadata={"help": "Source tokens with padding, per micro-batch of text pairs."},
     )
     num_buckets: int = field(
-        default=8, metadata={"help": "Buckets of similar length that batches are drawn from."}
+        default=16, metadata={"help": "Buckets of similar length that batches are drawn from."}
     )
     shar_buffer: int = field(
         default=2000,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -12,6 +13,7 @@ from lhotse.dataset.sampling.dynamic_bucketing import FixedBucketBatchSizeConstr
 from transformers import PreTrainedTokenizerBase
 
 from horizon_st.data.audio import Cut
+from horizon_st.data.augment import draw_speed, utterance_rng
 from horizon_st.data.buckets import BatchLimit, bucket_bounds
 from horizon_st.data.collate import Batch, make_batch
 from horizon_st.data.configuration import DataConfig
@@ -84,16 +86,15 @@ class SpeechBatches:
     """
 
     def __init__(self, cuts: Cuts, config: DataConfig, seed: int) -> None:
-        slowest = min(1.0, *config.augment.speeds)  # makes utterances longer than they were
-        limit = BatchLimit(
-            "data.max_batch_s", config.max_batch_s * slowest, "s", config.max_batch_utterances
-        )
-        bounds = _speech_bounds(cuts, limit, config.num_buckets)
+        limit = BatchLimit("data.max_batch_s", config.max_batch_s, "s", config.max_batch_utterances)
+        bounds = _speech_bounds(cuts, limit, config)
         self.part_sizes: list[int] = []
-        self._order = _EpochOrder(cuts, limit, seed)
+        self._order = _EpochOrder(cuts, config, seed)
         self._sampler = DynamicBucketingSampler(
             CutSet(self._order),
-            constraint=FixedBucketBatchSizeConstraint(bounds, [*map(limit.size_within, bounds)]),
+            constraint=_HeardLengths(
+                bounds, [*map(limit.size_within, bounds)], heard_s=self._order.heard_s
+            ),
             duration_bins=bounds,
             shuffle=True,
             drop_last=False,
@@ -114,13 +115,24 @@ class SpeechBatches:
         return islice(iter(self._sampler), skip, None)
 
 
+@dataclass(eq=False)
+class _HeardLengths(FixedBucketBatchSizeConstraint):
+    """Batches of utterances that are alike in length once augmentation has changed their speed."""
+
+    heard_s: Callable[[Cut], float] = lambda cut: cut.duration
+
+    def measure_length(self, example: Cut) -> float:
+        return self.heard_s(example)
+
+
 class _EpochOrder:
     """The cuts in the order of the epoch that is set, none longer than a batch may be."""
 
-    def __init__(self, cuts: Cuts, limit: BatchLimit, seed: int) -> None:
+    def __init__(self, cuts: Cuts, config: DataConfig, seed: int) -> None:
         self.epoch = 0
         self._cuts = cuts
-        self._limit = limit
+        self._augment = config.augment
+        self._limit = _longest_utterance(config)
         self._seed = seed
 
     def __iter__(self) -> Iterator[Cut]:
@@ -128,8 +140,20 @@ class _EpochOrder:
             self._limit.check(cut.duration, f"utterance {cut.id}")
             yield cut
 
+    def heard_s(self, cut: Cut) -> float:
+        """Its duration at the speed that the `Collator` draws for it in this epoch."""
+        rng = utterance_rng(self._seed, self.epoch, cut.id)
+        duration_s: float = cut.duration
+        return duration_s / draw_speed(self._augment, rng)
 
-def _speech_bounds(cuts: Cuts, limit: BatchLimit, num_buckets: int) -> list[float]:
+
+def _longest_utterance(config: DataConfig) -> BatchLimit:
+    """What an utterance may last, as recorded, to fit a batch at the slowest speed."""
+    slowest = min(1.0, *config.augment.speeds)
+    return BatchLimit("data.max_batch_s", config.max_batch_s * slowest, "s")
+
+
+def _speech_bounds(cuts: Cuts, limit: BatchLimit, config: DataConfig) -> list[float]:
     """The bounds of the buckets; what exceeds all of a survey in part, gets a bucket of its own.
 
     Raises:
@@ -143,6 +167,7 @@ def _speech_bounds(cuts: Cuts, limit: BatchLimit, num_buckets: int) -> list[floa
             found="none",
             remedy="Check that the manifest is not empty.",
         )
-    limit.check(max(survey.durations_s), f"utterance {survey.longest_id}")
-    bounds = bucket_bounds(survey.durations_s, num_buckets)
+    _longest_utterance(config).check(max(survey.durations_s), f"utterance {survey.longest_id}")
+    heard_s = [s / speed for s in survey.durations_s for speed in config.augment.speeds]
+    bounds = bucket_bounds(heard_s, config.num_buckets)
     return bounds if survey.is_whole else sorted({*bounds, limit.length})
