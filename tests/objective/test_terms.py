@@ -15,6 +15,7 @@ from horizon_st.objective.terms import (
     connectionist_temporal,
     cross_entropy,
     ctc_states_needed,
+    is_alignable,
     jensen_shannon,
     kl_divergence,
     mean_squared_error,
@@ -156,6 +157,24 @@ def test_ctc_aligns_with_just_the_states_that_are_needed():
         mask = torch.arange(8)[None] < (needed - missing)[:, None]
         _, count = connectionist_temporal(torch.zeros(6, 8, 5), mask, transcript, blank=PAD)
         assert count == expected
+        fits = is_alignable(transcript, mask.sum(dim=1), blank=PAD)
+        assert fits.tolist() == [expected > 0] * 4 + [False] * 2
+
+
+def test_ctc_counts_by_length_and_not_by_loss():
+    """A certain transcript has no loss but counts, and so does one whose scores are not numbers."""
+    transcript = torch.tensor([[3, 2], [4, 2], [3, 3]]).where(
+        torch.tensor([[1], [1], [0]]) > 0, PAD
+    )
+    mask = torch.ones(3, 1, dtype=torch.bool)
+    scores = torch.full((3, 1, 5), -1e4)
+    scores[0, 0, 3] = scores[1, 0, 4] = 0.0
+    total, count = connectionist_temporal(scores, mask, transcript, blank=PAD)
+    assert (total.item(), count.item()) == (0.0, 2)
+    scores[1] = math.nan
+    total, count = connectionist_temporal(scores, mask, transcript, blank=PAD)
+    assert math.isnan(total)
+    assert count == 2
 
 
 def test_ctc_agrees_with_enumeration():

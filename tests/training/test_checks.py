@@ -131,43 +131,222 @@ def test_ctc_is_refused_where_it_could_align_little(check, make_recipe, st_only)
     check("stages.st.max_steps=0", *SHORT)
 
 
+@pytest.fixture
+def rewritten(corpus, tmp_path):
+    """A function: (split, text -> text) -> the override that takes this split with these texts."""
+
+    def rewrite(split, change):
+        with (tmp_path / f"{split}.jsonl").open("w", encoding="utf-8") as file:
+            for line in (corpus / f"{split}.jsonl").read_text(encoding="utf-8").splitlines():
+                cut = json.loads(line)
+                source = cut["recording"]["sources"][0]
+                source["source"] = str(corpus / source["source"])
+                [supervision] = cut["supervisions"]
+                if "text" in supervision:
+                    supervision["text"] = change(supervision["text"])
+                file.write(json.dumps(cut) + "\n")
+        return f"data.{split}={tmp_path / f'{split}.jsonl'}"
+
+    return rewrite
+
+
+@pytest.fixture
+def save_hubert(tmp_path):
+    """A function: () -> the folder of a small HuBERT."""
+
+    def save():
+        HubertModel(
+            HubertConfig(
+                hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,
+                conv_dim=(8, 8), conv_kernel=(10, 8), conv_stride=(5, 8), num_feat_extract_layers=2,
+                num_conv_pos_embeddings=4, num_conv_pos_embedding_groups=2,
+            )
+        ).save_pretrained(tmp_path / "hubert")  # fmt: skip
+        Wav2Vec2FeatureExtractor().save_pretrained(tmp_path / "hubert")
+        return tmp_path / "hubert"
+
+    return save
+
+
+ENCODER = "model.speech_encoder.layers=1"
+PIECES = ("model.ctc.position=speech_encoder", "model.ctc.unit=piece")
+CHARACTERS = ("model.ctc.position=speech_encoder", "model.ctc.unit=character")
+ASR = ("stages.asr.max_steps=4",)
+ASR_ONLY = (*ASR, "stages.st.max_steps=0")
+FOLLOWED = {
+    "set model.ctc.position to speech_encoder": ("model.ctc.position=speech_encoder",),
+    "remove a kernel from model.subsampler.kernel_sizes": ("model.subsampler.kernel_sizes=[5]",),
+    "set model.ctc.unit to piece": ("model.ctc.unit=piece",),
+    "raise data.vocab_size": ("data.vocab_size=32",),
+    "leave these utterances out of data.train": (),
+    "train without CTC": (
+        *("objective.ctc_weight=0", "stages.asr.max_steps=0"),
+        *("model.ctc.position=shared_encoder", "model.ctc.unit=piece"),
+    ),
+}
+"""What a remedy asks for, and the overrides that do so."""
+POSITION, KERNEL, PIECE, SIZE, LEAVE_OUT, WITHOUT = FOLLOWED
+
+
+def offered(error):
+    """The remedies of an error, in their order, all of which must be known."""
+    told = re.sub(r" \(.*?\)", "", error.remedy[0].lower() + error.remedy[1:-1])
+    return [
+        next(name for name in FOLLOWED if remedy.startswith(name))
+        for remedy in re.split(", or |, ", told)
+    ]
+
+
+@pytest.fixture
+def check_remedies(check, make_recipe, rewritten):
+    """A function: (how often each transcript, overrides, remedies) -> None, after all were seen.
+
+    Transcripts that often have no room any more, and following any remedy gives a recipe.
+    """
+
+    def run(times, settings, remedies):
+        settings = (*settings, rewritten("train", lambda text: " ".join([text] * times)))
+        unit = "character" if CHARACTERS[1] in settings else "piece"
+        with pytest.raises(
+            UserError, match=rf"^objective\.ctc_weight: expected .* each {unit} .*more {unit}s than"
+        ) as caught:
+            check(*settings)
+        assert offered(caught.value) == [*remedies]
+        for remedy in remedies:
+            make_recipe(*settings, *FOLLOWED[remedy])
+        if WITHOUT in remedies:
+            check(*settings, *FOLLOWED[WITHOUT])
+
+    return run
+
+
 @pytest.mark.parametrize(
-    ("position", "unit", "kernel_sizes", "durations", "remedy"),
+    ("times", "settings", "remedies"),
     [
+        (4, (), (KERNEL, SIZE, LEAVE_OUT, WITHOUT)),
+        (8, (ENCODER,), (POSITION, KERNEL, SIZE, LEAVE_OUT, WITHOUT)),
         (
-            "shared_encoder",
-            "character",
-            [5, 5],
             1,
-            r"Set model\.ctc\.position to speech_encoder or",
+            (ENCODER, "model.ctc.unit=character"),
+            (POSITION, KERNEL, PIECE, LEAVE_OUT, WITHOUT),
         ),
-        ("speech_encoder", "piece", [5], 8, r"Raise data\.vocab_size"),
-        ("speech_encoder", "character", [5], 3, r"Set model\.ctc\.unit to piece"),
+        (
+            2,
+            (ENCODER, "model.ctc.unit=character", "model.subsampler.kernel_sizes=[5]"),
+            (POSITION, PIECE, LEAVE_OUT, WITHOUT),
+        ),
+        (8, (ENCODER, *PIECES), (SIZE, LEAVE_OUT, WITHOUT)),
+        (3, (ENCODER, *CHARACTERS, *ASR), (PIECE, LEAVE_OUT, WITHOUT)),
+        (3, (ENCODER, *CHARACTERS, *ASR_ONLY), (PIECE, LEAVE_OUT)),
     ],
 )
-def test_what_gives_ctc_room_depends_on_what_it_reads(
-    check, corpus, st_only, tmp_path, position, unit, kernel_sizes, durations, remedy
+def test_what_gives_ctc_room_fits_the_recipe(check_remedies, st_only, times, settings, remedies):
+    check_remedies(times, (*st_only, *settings), remedies)
+
+
+@pytest.fixture
+def saved(make_recipe, tmp_path):
+    """A function: overrides -> the folder of their model, its text model alone within it."""
+
+    def save(*overrides):
+        recipe = make_recipe(*overrides)
+        parts = build_parts(recipe, read_corpus(recipe))
+        folder = tmp_path / "saved"
+        for part in (parts.translator, parts.tokenizer, parts.frontend):
+            part.save_pretrained(folder)
+        for part in (parts.translator.text_model, parts.tokenizer):
+            part.save_pretrained(folder / "text")
+        return folder
+
+    return save
+
+
+@pytest.mark.parametrize("key", ["model.text_model.pretrained", "data.tokenizer"])
+def test_a_vocabulary_that_is_given_is_not_to_be_made_larger(check_remedies, st_only, saved, key):
+    given = (f"{key}={saved() / 'text'}", "data.vocab_size=1000", ENCODER)
+    check_remedies(8, (*st_only, *given, *PIECES), (LEAVE_OUT, WITHOUT))
+    check_remedies(8, (*st_only, *given), (POSITION, KERNEL, LEAVE_OUT, WITHOUT))
+    check_remedies(8, (*st_only, *given, *PIECES, *ASR_ONLY), (LEAVE_OUT,))
+
+
+@pytest.mark.parametrize("unit", [PIECES, CHARACTERS])
+def test_an_initial_model_is_not_to_get_another_shape(
+    check, check_remedies, st_only, saved, rewritten, unit
 ):
-    """Transcripts so many times as long as they were have no room any more."""
-    with (tmp_path / "train.jsonl").open("w", encoding="utf-8") as file:
-        for line in (corpus / "train.jsonl").read_text(encoding="utf-8").splitlines():
-            cut = json.loads(line)
-            source = cut["recording"]["sources"][0]
-            source["source"] = str(corpus / source["source"])
-            text = cut["supervisions"][0].get("text")
-            if text is not None:
-                cut["supervisions"][0]["text"] = " ".join([text] * durations)
-            file.write(json.dumps(cut) + "\n")
-    settings = (
-        *(
-            f"data.train={tmp_path / 'train.jsonl'}",
-            f"model.subsampler.kernel_sizes={kernel_sizes}",
-        ),
-        *("model.speech_encoder.layers=1", f"model.ctc.position={position}"),
-        f"model.ctc.unit={unit}",
+    settings = (*st_only, ENCODER, *unit)
+    initial = f"initial_model={saved(*settings)}"
+    check_remedies(9, (*settings, initial), (LEAVE_OUT, WITHOUT))
+    check_remedies(9, (*settings, initial, *ASR_ONLY), (LEAVE_OUT,))
+
+
+def test_a_pretrained_encoder_that_is_frozen_is_not_to_get_ctc(
+    check_remedies, st_only, save_hubert
+):
+    frozen = f"model.speech_encoder={{pretrained: {save_hubert()}, num_mel_bins: 80, freeze: true}}"
+    masks = ("data.augment.num_frequency_masks=0", "data.augment.num_time_masks=0")
+    settings = (*st_only, *masks, frozen, "model.subsampler.kernel_sizes=[5,5,5,5,5,5,5,5,5,5]")
+    check_remedies(1, settings, (KERNEL, SIZE, LEAVE_OUT, WITHOUT))
+
+
+@pytest.mark.parametrize(
+    ("speeds", "kept"),
+    [([0.9, 1.0, 1.9, 2.0], [0.9, 1.0]), ([0.9, 1.1, 2.0], [0.9, 1.1]), ([2.0], [1.0])],
+)
+def test_where_fast_speech_alone_lacks_room_it_is_to_be_left_out(
+    check, st_only, saved, rewritten, speeds, kept
+):
+    often = rewritten("train", lambda text: f"{text} {text}")
+    settings = (*st_only, ENCODER, *PIECES, often)
+    slower = rf"^objective\.ctc_weight: .*\. Set data\.augment\.speeds to {re.escape(str(kept))}"
+    for given, then in (
+        (settings, "raise data.vocab_size for fewer tokens, leave"),
+        ((*settings, f"initial_model={saved(*settings)}"), "leave"),
+    ):
+        with pytest.raises(UserError, match=f"{slower}, {then} these"):
+            check(*given, f"data.augment.speeds={speeds}")
+        check(*given, f"data.augment.speeds={kept}")
+
+
+RECOGNISED = (ENCODER, *CHARACTERS, *ASR)
+
+
+def test_a_dev_set_in_other_characters_than_the_training_data_is_refused(check, st_only, rewritten):
+    settings = (*st_only, *RECOGNISED, rewritten("dev", str.upper))
+    message = (
+        r"^data\.dev: expected transcripts in the characters that CTC .*: ' adefimors', found "
+        r"\d\d% of the characters unknown to it\. Write .* \(upper and lower case differ\)"
     )
-    with pytest.raises(UserError, match=rf"^objective\.ctc_weight: .*more {unit}s than.* {remedy}"):
-        check(*st_only, *settings)
+    with pytest.raises(UserError, match=rf"{message}, or set stages\.asr\.max_steps to 0\.$"):
+        check(*settings)
+    with pytest.raises(UserError, match=rf"{message}\.$"):
+        check(*settings, *ASR_ONLY)
+    check(*settings, "stages.asr.max_steps=0")
+
+
+def test_a_dev_set_with_a_rare_other_character_is_not_refused(check, st_only, rewritten):
+    """It is one of thirty."""
+    check(*st_only, *RECOGNISED, rewritten("dev", lambda text: text.replace("do mi", "do mI")))
+
+
+@pytest.mark.parametrize(("unit", "times"), [("piece", 4), ("character", 2)])
+def test_a_dev_set_of_which_nothing_can_be_aligned_is_refused(
+    train, check, st_only, rewritten, tmp_path, unit, times
+):
+    """Whatever training makes of the speed: dev figures are taken at the natural one."""
+    more = "raise data.vocab_size for fewer tokens" if unit == "piece" else "set model.ctc.unit to"
+    settings = (*st_only, *RECOGNISED, f"model.ctc.unit={unit}", "data.augment.speeds=[0.5]")
+    dev = rewritten("dev", lambda text: " ".join([text] * times))
+    message = (
+        rf"^data\.dev: expected transcripts that CTC can align.*one {unit} for each.* found none .*"
+        rf"Check that the transcripts of \S*dev\.jsonl belong to its speech, {more}.*, or set "
+        r"stages\.asr\.max_steps to 0\.$"
+    )
+    with pytest.raises(UserError, match=message):
+        train(tmp_path / "run", *settings, dev)
+    assert not [*tmp_path.rglob("step-*")]
+    with pytest.raises(UserError, match=message):
+        check(*settings, dev)
+    check(*settings, dev, "stages.asr.max_steps=0")
 
 
 def test_the_asr_stage_is_checked_too(check, corpus):
@@ -213,16 +392,8 @@ def test_a_pass_that_cannot_differ_is_refused(check, train, st_only, tmp_path):
 
 
 @pytest.mark.parametrize("freeze", [False, True])
-def test_dropout_of_a_speech_encoder_makes_passes_over_speech_differ(check, tmp_path, freeze):
-    HubertModel(
-        HubertConfig(
-            hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,
-            conv_dim=(8, 8), conv_kernel=(10, 8), conv_stride=(5, 8), num_feat_extract_layers=2,
-            num_conv_pos_embeddings=4, num_conv_pos_embedding_groups=2,
-        )
-    ).save_pretrained(tmp_path)  # fmt: skip
-    Wav2Vec2FeatureExtractor().save_pretrained(tmp_path)
-    encoder = f"{{pretrained: {tmp_path}, num_mel_bins: 80, freeze: {str(freeze).lower()}}}"
+def test_dropout_of_a_speech_encoder_makes_passes_over_speech_differ(check, save_hubert, freeze):
+    encoder = f"{{pretrained: {save_hubert()}, num_mel_bins: 80, freeze: {str(freeze).lower()}}}"
     settings = (f"model.speech_encoder={encoder}", "model.text_model.dropout=0")
     if freeze:
         with pytest.raises(UserError, match=re.escape("objective.rdrop_weight: expected 0")):

@@ -1,6 +1,7 @@
 """The ASR stage: CTC alone on the speech encoder, and its dev figures."""
 
 import json
+import math
 
 import pytest
 import torch
@@ -107,6 +108,17 @@ def test_transcripts_that_cannot_be_aligned_do_not_lower_the_loss(run, make_reci
     together = figures([first, *others])
     assert together["loss"] == pytest.approx(alone["loss"], rel=1e-5)
     assert together["character_error_rate"] > 0.9
+
+
+def test_a_model_that_has_diverged_has_no_finite_loss(make_recipe):
+    recipe = make_recipe(*MODEL, *asr(), *NO_MT)
+    corpus = read_corpus(recipe)
+    parts = build_parts(recipe, corpus)
+    for parameter in parts.translator.parameters():
+        parameter.data.fill_(math.nan)
+    features = FeatureCache(parts.frontend, 1e9)
+    found = RecognitionValidation(parts, corpus.dev_cuts, features, recipe, Accelerator(cpu=True))()
+    assert math.isnan(found["loss"])
 
 
 def test_an_unknown_character_is_an_error(run, make_recipe):

@@ -1,6 +1,8 @@
 """Dev figures: plain cross-entropy of one deterministic pass, whatever the objective's weights."""
 
 import json
+import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,6 +12,8 @@ from horizon_st.data.collate import Collator, FeatureCache
 from horizon_st.data.manifest import transcript_of, translation_of
 from horizon_st.decoding.generate import DecodingConfig, translate
 from horizon_st.decoding.scoring import score
+from horizon_st.errors import UserError
+from horizon_st.training.dev_batches import DevBatches, measuring
 from horizon_st.training.parts import build_parts, read_corpus
 from horizon_st.training.validation import Validation
 
@@ -88,3 +92,59 @@ def test_the_objective_does_not_change_the_dev_loss(train, st_only, tmp_path):
         record = json.loads((folder / "record.json").read_text())
         found.append(record["stages"][-1]["dev_history"][-1]["loss"])
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_model_that_has_diverged_is_not_decoded_with(built, value):
+    corpus, parts = built
+    parts.translator.train()
+    for parameter in parts.translator.parameters():
+        parameter.data.fill_(value)
+    found = validation_of(corpus, parts, "speech", with_bleu=True)()
+    assert found.keys() == {"loss"}
+    assert not math.isfinite(found["loss"])
+    assert parts.translator.training
+
+
+def test_a_run_that_diverges_ends_for_its_loss(train, st_only, tmp_path):
+    """The first update makes weights so large that the dev loss overflows."""
+    stage = {"max_steps": 1, "average": 1, "warmup_steps": 0, "learning_rate": 1e36}
+    settings = [f"stages.st.{key}={value}" for key, value in stage.items()]
+    with pytest.raises(UserError, match=r"stage st, step 1: expected a finite loss, found loss na"):
+        train(tmp_path, *st_only, *settings)
+
+
+def test_processes_share_the_dev_set(built):
+    """Each takes a part of it, in batches of similar length; no utterance is left over or twice."""
+    corpus, parts = built
+    cuts = [*corpus.dev_cuts, *corpus.train]
+    collate = Collator(FeatureCache(parts.frontend, 1e9), parts.tokenizer)
+    for needs_transcript, num in ((False, 12), (True, 11)):
+        seen = []
+        for rank in range(5):
+            share = SimpleNamespace(process_index=rank, num_processes=5)
+            batches = [*DevBatches(cuts, collate, 2, share, needs_transcript=needs_transcript)]
+            assert [[cut.id for cut in cuts] for cuts, _ in batches] == [b.ids for _, b in batches]
+            assert [len(batch.ids) for _, batch in batches[:-1]] == [2] * (len(batches) - 1)
+            durations = [cut.duration for cuts, _ in batches for cut in cuts]
+            assert durations == sorted(durations)
+            assert num // 5 <= len(durations) <= math.ceil(num / 5)
+            seen += [cut for cuts, _ in batches for cut in cuts]
+        assert len({cut.id for cut in seen}) == len(seen) == num
+        assert not needs_transcript or None not in map(transcript_of, seen)
+
+
+@pytest.mark.parametrize("is_training", [False, True])
+def test_the_mode_is_put_back_whatever_happens(is_training):
+    model = torch.nn.Linear(1, 1).train(is_training)
+
+    def fail():
+        with measuring(model):
+            assert not model.training
+            assert not model(torch.ones(1)).requires_grad
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert model.training == is_training
+    assert torch.is_grad_enabled()

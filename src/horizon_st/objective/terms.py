@@ -116,21 +116,30 @@ def connectionist_temporal(
     """CTC negative log-likelihoods of the transcripts, summed over utterances, and their number.
 
     ``transcript`` rows end in eos, which CTC does not emit, and are padded with ``blank`` (the
-    padding id serves as the blank). Rows without transcript, and rows with fewer frames than CTC
-    needs for their tokens, contribute 0 and are not counted. Source: Graves et al. 2006, eq. 8.
+    padding id serves as the blank). Rows that are not `is_alignable` contribute 0 and are not
+    counted. Source: Graves et al. 2006, eq. 8.
     """
     num_tokens = (transcript != blank).sum(dim=1) - 1
+    num_states = frame_mask.sum(dim=1)
     nll = torch.nn.functional.ctc_loss(
         log_probabilities(logits).transpose(0, 1),
         transcript,
-        frame_mask.sum(dim=1),
+        num_states,
         num_tokens.clamp(min=0),
         blank=blank,
         reduction="none",
         zero_infinity=True,
     )
-    counts = (num_tokens > 0) & (nll.detach() > 0)
+    counts = is_alignable(transcript, num_states, blank=blank)
     return torch.where(counts, nll, 0.0).sum(), counts.sum()
+
+
+def is_alignable(
+    transcript: Int[Tensor, "B S"], num_states: Int[Tensor, " B"], *, blank: int
+) -> Bool[Tensor, " B"]:
+    """Whether there is a transcript, and CTC has the encoder states that it needs for it."""
+    needed = ctc_states_needed(transcript, blank=blank)
+    return (needed > 0) & (needed <= num_states)
 
 
 def ctc_states_needed(transcript: Int[Tensor, "B S"], *, blank: int) -> Int[Tensor, " B"]:

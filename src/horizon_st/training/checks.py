@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -15,7 +17,7 @@ from horizon_st.errors import UserError
 from horizon_st.model.limits import check_batch, check_speech
 from horizon_st.model.text_dropout import has_dropout
 from horizon_st.objective.passes import plan_passes
-from horizon_st.objective.terms import ctc_states_needed
+from horizon_st.objective.terms import ctc_states_needed, is_alignable
 from horizon_st.training.parts import Corpus, Parts
 from horizon_st.training.recipe import Recipe
 
@@ -26,16 +28,6 @@ _MOST_UNALIGNED = 0.05
 
 _MOST_UNKNOWN = 0.05
 """The share of characters that CTC may not know: rare ones, not another script."""
-_WITHOUT_CTC = "train without CTC (objective.ctc_weight 0, no section model.ctc, no stage asr)."
-_MORE_ROOM = {
-    ("shared_encoder", "piece"): "Remove a kernel from model.subsampler.kernel_sizes, which "
-    "doubles the states, raise data.vocab_size for fewer tokens",
-    ("shared_encoder", "character"): "Set model.ctc.position to speech_encoder or model.ctc.unit "
-    "to piece, or remove a kernel from model.subsampler.kernel_sizes, which doubles the states",
-    ("speech_encoder", "piece"): "Raise data.vocab_size for fewer tokens",
-    ("speech_encoder", "character"): "Set model.ctc.unit to piece",
-}
-"""What helps, by what CTC reads and what it gives."""
 
 
 def check_before_training(recipe: Recipe, corpus: Corpus, parts: Parts) -> None:
@@ -44,7 +36,8 @@ def check_before_training(recipe: Recipe, corpus: Corpus, parts: Parts) -> None:
     Raises:
         UserError: R-drop would compare equal passes, an utterance of the dev set or of the sample
             is too long for the model, or, where that is not rare, too short for CTC or in
-            characters that CTC of the initial model does not know.
+            characters that CTC does not know, or CTC cannot align anything of a dev set that it is
+            to be measured on.
     """
     _check_passes_differ(recipe, parts)
     check = _Check(recipe, parts)
@@ -56,7 +49,7 @@ def check_before_training(recipe: Recipe, corpus: Corpus, parts: Parts) -> None:
         longest = check.lengths([max(survey.durations_s)], min(recipe.data.augment.speeds))
         check_speech(parts.translator, [survey.longest_id], longest)
     has_text_stage = any(name.startswith("mt") for name in recipe.stages.trained)
-    check.texts(dev_cuts, num_text=int(has_text_stage))
+    dev_transcripts = check.texts(dev_cuts, num_text=int(has_text_stage))
     if not trains_speech:
         return
     sample = [*corpus.train.sample(_NUM_SAMPLED)]
@@ -64,14 +57,19 @@ def check_before_training(recipe: Recipe, corpus: Corpus, parts: Parts) -> None:
     transcripts = check.texts(sample, num_text=num_text)
     if recipe.objective.ctc_weight == 0:
         return
-    characters = parts.character_tokenizer
-    if characters is None:
-        check.alignment(sample, transcripts)
-        return
-    if recipe.initial_model is not None:  # else they are those of the training data
-        for name, cuts in (("train", sample), ("dev", dev_cuts)):
-            check.characters(f"data.{name}", cuts, characters)
-    check.alignment(sample, characters([*map(transcript_of, sample)]))
+    is_measured = "asr" in recipe.stages.trained  # the figures of the other stages are without CTC
+    known = parts.character_tokenizer
+    if known is not None:
+        if recipe.initial_model is not None:  # else they are those of the training data
+            check.characters("data.train", sample, known, _without_ctc(recipe))
+        if is_measured:
+            check.characters("data.dev", dev_cuts, known, _without_stage(recipe))
+        transcripts, dev_transcripts = (
+            known([*map(transcript_of, cuts)]) for cuts in (sample, dev_cuts)
+        )
+    check.alignment(sample, transcripts)
+    if is_measured:
+        check.dev_alignment(dev_cuts, dev_transcripts)
 
 
 class _Check:
@@ -97,8 +95,10 @@ class _Check:
         check_batch(self._parts.translator, batch, num_speech=0, num_text=num_text)
         return batch.transcript
 
-    def characters(self, place: str, cuts: Sequence[Cut], known: CharacterTokenizer) -> None:
-        """Refuses transcripts in characters that an initial model has not learnt."""
+    def characters(
+        self, place: str, cuts: Sequence[Cut], known: CharacterTokenizer, otherwise: list[str]
+    ) -> None:
+        """Refuses transcripts in characters that CTC of the model does not give."""
         ids = [i for cut in cuts for i in known.encode(transcript_of(cut) or "")]
         share = ids.count(UNKNOWN) / max(1, len(ids))
         if share > _MOST_UNKNOWN:
@@ -107,27 +107,118 @@ class _Check:
                 expected="transcripts in the characters that CTC of the model knows: "
                 f"{self._parts.translator.config.ctc_characters!r}",
                 found=f"{share:.0%} of the characters unknown to it",
-                remedy=f"Write the transcripts in this script, or {_WITHOUT_CTC}",
+                remedy=_any_of(
+                    [
+                        "write the transcripts in these characters (upper and lower case differ)",
+                        *otherwise,
+                    ]
+                ),
             )
 
     def alignment(self, cuts: Sequence[Cut], targets: Tensor) -> None:
         """Refuses a model whose speech has too few states for many transcripts."""
-        translator, speeds = self._parts.translator, self._recipe.data.augment.speeds
-        needed = ctc_states_needed(targets, blank=translator.ctc_blank)
-        states = torch.stack(
-            [translator.num_ctc_states(self.lengths(_durations_s(cuts), speed)) for speed in speeds]
-        )
-        share = float((states < needed).sum() / ((needed > 0).sum() * len(speeds)).clamp_min(1))
+        speeds = self._recipe.data.augment.speeds
+        share = self._unaligned_share(cuts, targets, speeds)
         if share > _MOST_UNALIGNED:
-            config = translator.config
-            unit = "piece" if config.ctc_characters is None else "character"
+            slower = [
+                f"set data.augment.speeds to {kept}"
+                for kept in _without_fastest(speeds)
+                if self._unaligned_share(cuts, targets, kept) <= _MOST_UNALIGNED
+            ]
             raise UserError(
                 "objective.ctc_weight",
-                expected=f"0, or a model whose speech has a state for each {unit} of the "
+                expected=f"0, or a model whose speech has a state for each {self._unit} of the "
                 "transcript and one between equal ones, as CTC needs",
-                found=f"{share:.0%} of the sampled transcripts with more {unit}s than that",
-                remedy=f"{_MORE_ROOM[config.ctc_position, unit]}, or {_WITHOUT_CTC}",
+                found=f"{share:.0%} of the sampled transcripts with more {self._unit}s than that",
+                remedy=_any_of(
+                    [
+                        *slower[:1],
+                        *_more_room(self._recipe),
+                        "leave these utterances out of data.train",
+                        *_without_ctc(self._recipe),
+                    ]
+                ),
             )
+
+    def dev_alignment(self, cuts: Sequence[Cut], targets: Tensor) -> None:
+        """Refuses a dev set on which CTC has no loss."""
+        if not self._is_alignable(cuts, targets, 1.0).any():
+            raise UserError(
+                "data.dev",
+                expected="transcripts that CTC can align, for the loss of stage asr: at most one "
+                f"{self._unit} for each state of the speech, and a state between equal ones",
+                found="none that is not empty and has so few",
+                remedy=_any_of(
+                    [
+                        f"check that the transcripts of {self._recipe.data.dev} belong to its "
+                        "speech",
+                        *_more_room(self._recipe),
+                        *_without_stage(self._recipe),
+                    ]
+                ),
+            )
+
+    @property
+    def _unit(self) -> str:
+        return "piece" if self._parts.translator.config.ctc_characters is None else "character"
+
+    def _unaligned_share(
+        self, cuts: Sequence[Cut], targets: Tensor, speeds: Sequence[float]
+    ) -> float:
+        """Of the transcripts at all speeds."""
+        needed = ctc_states_needed(targets, blank=self._parts.translator.ctc_blank)
+        num = int((needed > 0).sum()) * len(speeds)
+        num_aligned = sum(int(self._is_alignable(cuts, targets, s).sum()) for s in speeds)
+        return (num - num_aligned) / max(1, num)
+
+    def _is_alignable(self, cuts: Sequence[Cut], targets: Tensor, speed: float) -> Tensor:
+        translator = self._parts.translator
+        num_states = translator.num_ctc_states(self.lengths(_durations_s(cuts), speed))
+        return is_alignable(targets, num_states, blank=translator.ctc_blank)
+
+
+def _without_fastest(speeds: Sequence[float]) -> list[list[float]]:
+    """The speeds without the fastest, without the two fastest, ..., down to the natural one."""
+    limits = sorted({1.0, *(speed for speed in speeds if speed > 1)}, reverse=True)[1:]
+    return [[speed for speed in speeds if speed <= limit] or [1.0] for limit in limits]
+
+
+def _more_room(recipe: Recipe) -> list[str]:
+    """What gives CTC more states or fewer units, and does not contradict the recipe."""
+    if recipe.initial_model is not None:  # has its shape and its vocabulary
+        return []
+    model, ctc = recipe.model, recipe.model.ctc
+    found = []
+    if ctc.position == "shared_encoder":
+        with suppress(UserError):
+            replace(model, ctc=replace(ctc, position="speech_encoder")).check_fresh()
+            found.append("set model.ctc.position to speech_encoder")
+        if len(model.subsampler.kernel_sizes) > 1:
+            found.append("remove a kernel from model.subsampler.kernel_sizes (twice the states)")
+    if ctc.unit == "character":
+        found.append("set model.ctc.unit to piece")
+    elif recipe.data.tokenizer is None and model.text_model.pretrained is None:
+        found.append("raise data.vocab_size for fewer tokens")
+    return found
+
+
+def _without_ctc(recipe: Recipe) -> list[str]:
+    """How to train all the same, if anything is left to train then."""
+    if recipe.stages.trained == ["asr"]:
+        return []
+    return ["train without CTC (objective.ctc_weight 0, no section model.ctc, no stage asr)"]
+
+
+def _without_stage(recipe: Recipe) -> list[str]:
+    """How to have no dev figures of CTC, if anything is left to train then."""
+    return [] if recipe.stages.trained == ["asr"] else ["set stages.asr.max_steps to 0"]
+
+
+def _any_of(remedies: Sequence[str]) -> str:
+    """A sentence that offers them all."""
+    *others, last = remedies
+    sentence = f"{', '.join(others)}, or {last}." if others else f"{last}."
+    return sentence[0].upper() + sentence[1:]
 
 
 def _durations_s(cuts: Sequence[Cut]) -> list[float]:

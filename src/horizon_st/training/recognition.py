@@ -6,8 +6,6 @@ passes through a decoder cost time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
 from accelerate import Accelerator
 from lhotse.cut import MonoCut
@@ -19,7 +17,8 @@ from horizon_st.data.manifest import transcript_of
 from horizon_st.model.limits import check_batch
 from horizon_st.model.outputs import CtcOutput
 from horizon_st.model.translator import SpeechTranslatorModel
-from horizon_st.objective.terms import connectionist_temporal, ctc_states_needed
+from horizon_st.objective.terms import connectionist_temporal, is_alignable
+from horizon_st.training.dev_batches import DevBatches, measuring
 from horizon_st.training.dropout import FastDropout
 from horizon_st.training.parts import Parts
 from horizon_st.training.recipe import Recipe
@@ -68,18 +67,17 @@ class RecognitionValidation:
         recipe: Recipe,
         accelerator: Accelerator,
     ) -> None:
-        usable = [cut for cut in cuts if transcript_of(cut) is not None]
-        by_length = sorted(usable, key=lambda cut: cut.duration)
-        self._cuts = by_length[accelerator.process_index :: accelerator.num_processes]
         self._translator = parts.translator
         self._characters = parts.character_tokenizer
-        self._collate = Collator(
-            features, parts.tokenizer, character_tokenizer=parts.character_tokenizer
+        self._batches = DevBatches(
+            cuts,
+            Collator(features, parts.tokenizer, character_tokenizer=parts.character_tokenizer),
+            recipe.decoding.batch_size,
+            accelerator,
+            needs_transcript=True,
         )
-        self._batch_size = recipe.decoding.batch_size
         self._accelerator = accelerator
 
-    @torch.no_grad()
     def __call__(self) -> dict[str, float]:
         """`loss` and `character_error_rate`, or `piece_error_rate`, of the most likely path.
 
@@ -87,27 +85,26 @@ class RecognitionValidation:
         aligned. The rate is that of edits to the characters or pieces of all transcripts; a
         character that the model does not know is an error.
         """
-        was_training = self._translator.training
-        self._translator.eval()
         device = self._accelerator.device
         totals = torch.zeros(4, dtype=torch.float64, device=device)
-        for cuts in self._slices():
-            batch = self._collate(cuts).to(device)
-            with self._accelerator.autocast():
-                output = _ctc_output(self._translator, batch)
-            nll, _ = _ctc(self._translator, output, batch)
-            num_edits, num_units = self._edits(output, batch, cuts)
-            num_aligned = self._num_aligned_units(output, batch)
-            totals += torch.tensor([float(nll), num_aligned, num_edits, num_units], device=device)
-        self._translator.train(was_training)
+        with measuring(self._translator):
+            for cuts, batch in self._batches:
+                totals += totals.new_tensor(self._totals(cuts, batch.to(device)))
         nll, num_aligned, num_edits, num_units = self._accelerator.reduce(totals, "sum").tolist()
         unit = "piece" if self._characters is None else "character"
         return {"loss": nll / num_aligned, f"{unit}_error_rate": num_edits / num_units}
 
+    def _totals(self, cuts: list[MonoCut], batch: Batch) -> tuple[float, int, int, int]:
+        """CTC of a batch, the units that it aligned, edits, and all units."""
+        with self._accelerator.autocast():
+            output = _ctc_output(self._translator, batch)
+        nll, _ = _ctc(self._translator, output, batch)
+        num_aligned = self._num_aligned_units(output, batch)
+        return float(nll), num_aligned, *self._edits(output, batch, cuts)
+
     def _num_aligned_units(self, output: CtcOutput, batch: Batch) -> int:
         blank = self._translator.ctc_blank
-        needed = ctc_states_needed(batch.ctc_targets, blank=blank)
-        is_aligned = (needed > 0) & (needed <= output.mask.sum(dim=1))
+        is_aligned = is_alignable(batch.ctc_targets, output.mask.sum(dim=1), blank=blank)
         num_units = (batch.ctc_targets != blank).sum(dim=1) - 1  # without the end
         return int(num_units[is_aligned].sum())
 
@@ -130,10 +127,6 @@ class RecognitionValidation:
             return [self._characters.encode(transcript_of(cut) or "") for cut in cuts]
         blank = self._translator.ctc_blank
         return [row[row != blank].tolist()[:-1] for row in batch.transcript.cpu()]
-
-    def _slices(self) -> Iterator[list[MonoCut]]:
-        for start in range(0, len(self._cuts), self._batch_size):
-            yield self._cuts[start : start + self._batch_size]
 
 
 def _ctc_output(translator: SpeechTranslatorModel, batch: Batch) -> CtcOutput:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
 
 import torch
 from accelerate import Accelerator
@@ -10,14 +10,15 @@ from accelerate.utils import gather_object
 from lhotse.cut import MonoCut
 from transformers import PreTrainedTokenizerBase
 
-from horizon_st.data.collate import Batch, Collator, FeatureCache
-from horizon_st.data.manifest import transcript_of, translation_of
+from horizon_st.data.collate import Collator, FeatureCache
+from horizon_st.data.manifest import translation_of
 from horizon_st.decoding.generate import DecodingConfig, Modality, translate
 from horizon_st.decoding.scoring import score
 from horizon_st.model.limits import check_batch
 from horizon_st.model.passes import run_passes
 from horizon_st.model.translator import SpeechTranslatorModel
 from horizon_st.objective.objective import validation_loss
+from horizon_st.training.dev_batches import DevBatches, measuring
 
 
 class Validation:
@@ -46,32 +47,35 @@ class Validation:
         modality: Modality,
         with_bleu: bool,
     ) -> None:
-        usable = [cut for cut in cuts if modality == "speech" or transcript_of(cut) is not None]
-        by_length = sorted(usable, key=lambda cut: cut.duration)
-        self._cuts = by_length[accelerator.process_index :: accelerator.num_processes]
+        self._batches = DevBatches(
+            cuts,
+            Collator(features, tokenizer),
+            decoding.batch_size,
+            accelerator,
+            needs_transcript=modality == "text",
+        )
         self._translator = translator
         self._tokenizer = tokenizer
-        self._collate = Collator(features, tokenizer)
         self._decoding = decoding
         self._accelerator = accelerator
         self._modality = modality
         self._with_bleu = with_bleu
 
     def __call__(self) -> dict[str, float]:
-        """`loss` per target token, without label smoothing, and `bleu` (0 to 100) if asked for."""
-        was_training = self._translator.training
-        self._translator.eval()
-        figures = {"loss": self._loss()}
-        if self._with_bleu:
-            figures["bleu"] = self._bleu()
-        self._translator.train(was_training)
+        """`loss` per target token, without label smoothing, and `bleu` (0 to 100) if asked for.
+
+        A model whose loss is not finite has no scores to search with, and gets no `bleu`.
+        """
+        with measuring(self._translator):
+            figures = {"loss": self._loss()}
+            if self._with_bleu and math.isfinite(figures["loss"]):
+                figures["bleu"] = self._bleu()
         return figures
 
-    @torch.no_grad()  # see decoding.generate for why not inference_mode
     def _loss(self) -> float:
         total = torch.zeros(2, dtype=torch.float64, device=self._accelerator.device)
         num_speech = int(self._modality == "speech")
-        for batch in self._batches():
+        for _, batch in self._batches:
             check_batch(self._translator, batch, num_speech=num_speech, num_text=1 - num_speech)
             on_device = batch.to(self._accelerator.device)
             with self._accelerator.autocast():
@@ -96,16 +100,11 @@ class Validation:
         hypotheses = translate(
             self._translator,
             self._tokenizer,
-            self._batches(),
+            (batch for _, batch in self._batches),
             self._decoding,
             modality=self._modality,
         )
-        references = {cut.id: translation_of(cut) for cut in self._cuts}
+        references = {cut.id: translation_of(cut) for cut in self._batches.cuts}
         pairs = gather_object([(h.text, references[h.id]) for h in hypotheses])
         texts, targets = zip(*pairs, strict=True)
         return score(texts, targets).metrics["BLEU"].value
-
-    def _batches(self) -> Iterator[Batch]:
-        size = self._decoding.batch_size
-        for start in range(0, len(self._cuts), size):
-            yield self._collate(self._cuts[start : start + size])
