@@ -185,7 +185,6 @@ def test_shapes_that_cannot_be_built_are_refused(values, message):
     [
         ({"num_mel_bins": 0}, r"speech_encoder\.num_mel_bins: expected at least 1, found 0"),
         ({"mask_time_length_frames": 0}, r"mask_time_length_frames: expected at least 1, found 0"),
-        ({"freeze": True}, r"speech_encoder\.freeze: expected false without a pretrained encoder"),
     ],
 )
 def test_speech_encoders_that_cannot_be_are_refused(values, message):

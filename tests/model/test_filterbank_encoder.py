@@ -71,17 +71,16 @@ def test_without_dropout_it_is_not_random(make_model):
 def test_ctc_reads_the_states_of_the_speech_encoder(model, batch):
     model.eval()
     lengths = batch["speech_lengths"]
-    speech, text = run_passes(model, **batch, num_speech=2, num_text=1)
+    [speech], [text] = run_passes(model, **batch, num_speech=1, num_text=1, ctc=True)
     states, counts = model.speech_encoder(batch["speech"], lengths)
-    for output in speech:
-        assert torch.allclose(output.ctc_logits, model.ctc_head(states), atol=1e-5)
-        assert output.ctc_mask.sum(dim=1).tolist() == counts.tolist() == [16, 11, 5]
-        assert output.encoder_mask.sum(dim=1).tolist() == [4, 3, 2]
-    assert text[0].ctc_logits is None
-    assert text[0].ctc_mask is None
+    assert torch.allclose(speech.ctc_logits, model.ctc_head(states), atol=1e-5)
+    assert speech.ctc_mask.sum(dim=1).tolist() == counts.tolist() == [16, 11, 5]
+    assert speech.encoder_mask.sum(dim=1).tolist() == [4, 3, 2]
+    assert text.ctc_logits is None
+    assert text.ctc_mask is None
     alone = model.ctc_output(batch["speech"], lengths)
-    assert torch.allclose(alone.logits, speech[0].ctc_logits, atol=1e-5)
-    assert torch.equal(alone.mask, speech[0].ctc_mask)
+    assert torch.allclose(alone.logits, speech.ctc_logits, atol=1e-5)
+    assert torch.equal(alone.mask, speech.ctc_mask)
     assert alone.logits.shape[-1] == 2 + len(CHARACTERS)
     assert model.num_ctc_states(lengths).tolist() == [16, 11, 5]
     assert model.num_states(lengths).tolist() == [4, 3, 2]
@@ -101,12 +100,32 @@ def test_passes_may_part_at_the_shared_encoder(model, batch):
         0
     ]
     assert rows == [3, 6]
-    assert torch.equal(first.ctc_logits, second.ctc_logits)
     assert not torch.allclose(first.encoder_states, second.encoder_states, atol=1e-3)
     rows.clear()
-    first, second = run_passes(model, **batch, num_speech=2, num_text=0)[0]
+    first, second = run_passes(model, **batch, num_speech=2, num_text=0, ctc=True)[0]
     assert rows == [6, 6]
     assert not torch.allclose(first.ctc_logits, second.ctc_logits, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("training", "options", "rows"),
+    [
+        (True, {"ctc": True}, [6]),
+        (True, {"ctc": True, "share_speech_encoder": True}, [3]),
+        (False, {"ctc": True}, [3]),
+        (True, {}, []),
+    ],
+)
+def test_the_ctc_head_runs_once_for_states_that_passes_share(model, batch, training, options, rows):
+    model.train(training)
+    seen = []
+    model.ctc_head.register_forward_hook(lambda module, inputs, output: seen.append(len(output)))
+    passes, _ = run_passes(model, **batch, num_speech=2, num_text=1, **options)
+    assert seen == rows
+    scored = [output.ctc_logits is not None for output in passes]
+    assert scored == {6: [True, True], 3: [True, False]}.get(sum(rows), [False, False])
+    masks = [output.ctc_mask.sum(dim=1).tolist() for output in passes[: sum(scored)]]
+    assert masks == [[16, 11, 5]] * sum(scored)
 
 
 def test_ctc_on_pieces_has_the_padding_as_its_blank(make_model, batch):
@@ -124,7 +143,8 @@ def test_it_is_saved_and_loaded(model, batch, tmp_path):
     assert loaded.config.ctc_characters == CHARACTERS
     assert loaded.config.ctc_position == "speech_encoder"
     before, after = (
-        run_passes(each, **batch, num_speech=1, num_text=0)[0][0] for each in (model, loaded)
+        run_passes(each, **batch, num_speech=1, num_text=0, ctc=True)[0][0]
+        for each in (model, loaded)
     )
     assert torch.equal(before.logits, after.logits)
     assert torch.equal(before.ctc_logits, after.ctc_logits)
@@ -173,6 +193,7 @@ def test_a_continued_model_takes_the_dropout_of_the_section(model):
             {"layers": 1, "pretrained": "a"},
             r"layers: expected nothing, since it is not read: the pretrained encoder brings .*1",
         ),
+        ({"layers": 1, "freeze": True}, r"speech_encoder\.freeze: expected false without a pretr"),
     ],
 )
 def test_impossible_sections_are_refused(keys, message):

@@ -193,8 +193,11 @@ def test_weights_that_cannot_be_had_are_explained(saved, make_model, monkeypatch
     with pytest.raises(UserError, match=r"expected a folder with a saved model"):
         make_model(speech_encoder=SpeechEncoderConfig(pretrained=folder))
     _, folder = saved("whisper")
-    with pytest.raises(UserError, match=r"mask_time_prob: expected 0 with Whisper"):
-        make_model(speech_encoder=SpeechEncoderConfig(pretrained=folder, mask_time_prob=0.1))
+    for key, value in (("mask_time_prob", 0.1), ("freeze_feature_encoder", False)):
+        with pytest.raises(
+            UserError, match=rf"{key}: expected nothing, .*: only models of waveforms .*d {value}"
+        ):
+            make_model(speech_encoder=SpeechEncoderConfig(pretrained=folder, **{key: value}))
 
 
 @pytest.mark.parametrize(
@@ -202,9 +205,41 @@ def test_weights_that_cannot_be_had_are_explained(saved, make_model, monkeypatch
     [
         ({"num_mel_bins": 0}, r"num_mel_bins: expected at least 1, found 0"),
         ({"mask_time_prob": 1.5}, r"mask_time_prob: .*found 1\.5"),
-        ({"mask_time_prob": 0.1}, r"mask_time_prob: expected 0 without a pretrained encoder"),
     ],
 )
 def test_settings_out_of_range_are_refused(values, message):
     with pytest.raises(UserError, match=message):
         SpeechEncoderConfig(**values)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"freeze": True}, r"speech_encoder\.freeze: expected false without a pretrained encoder"),
+        ({"mask_time_prob": 0.1}, r"mask_time_prob: expected nothing, .*only models of waveforms"),
+        ({"mask_time_length_frames": 5}, r"mask_time_length_frames: expected nothing, .*only mod"),
+        (
+            {"pretrained": "a", "mask_time_length_frames": 5},
+            r"mask_time_length_frames: expected nothing, .*: mask_time_prob is 0, found 5\. Remove",
+        ),
+        (
+            {"pretrained": "a", "freeze": True, "mask_time_prob": 0.1},
+            r"mask_time_prob: expected nothing, .*: freeze keeps the whole encoder .*0\.1",
+        ),
+        (
+            {"pretrained": "a", "freeze": True, "freeze_feature_encoder": False},
+            r"freeze_feature_encoder: expected nothing, .*: freeze keeps the whole.* found False",
+        ),
+    ],
+)
+def test_settings_that_nothing_reads_are_refused(values, message):
+    with pytest.raises(UserError, match=message):
+        SpeechEncoderConfig(**values).check_fresh()
+
+
+def test_settings_that_say_what_holds_anyway_are_not_refused():
+    usual = {"freeze": False, "freeze_feature_encoder": True, "mask_time_prob": 0.0}
+    usual["mask_time_length_frames"] = 10
+    for others in ({}, {"layers": 1}, {"pretrained": "a"}):
+        SpeechEncoderConfig(**others, **usual).check_fresh()
+    SpeechEncoderConfig(pretrained="a", **usual | {"freeze": True}).check_fresh()

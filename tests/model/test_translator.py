@@ -22,7 +22,7 @@ def test_passes_differ_by_dropout_alone(architecture, make_model, batch):
     model = make_model(architecture, ctc=True)
     for training in (True, False):
         model.train(training)
-        speech, text = run_passes(model, **batch, num_speech=2, num_text=2)
+        speech, text = run_passes(model, **batch, num_speech=2, num_text=2, ctc=True)
         for a, b in (speech, text):
             assert a.logits.shape == (3, 5, 50)
             assert a.decoder_states.shape == (3, 5, 32)
@@ -38,7 +38,7 @@ def test_passes_differ_by_dropout_alone(architecture, make_model, batch):
 @each_architecture
 def test_a_row_without_transcript_keeps_everything_finite(architecture, make_model, batch):
     model = make_model(architecture, ctc=True).train()
-    speech, text = run_passes(model, **batch, num_speech=2, num_text=1)
+    speech, text = run_passes(model, **batch, num_speech=2, num_text=1, ctc=True)
     outputs = [x.logits for x in (*speech, *text)] + [x.ctc_logits for x in speech]
     sum(x.square().sum() for x in outputs).backward()
     for name, parameter in model.named_parameters():

@@ -91,7 +91,7 @@ def term(report, name):
         ({"rdrop_weight": 1.0, "rdrop_from": "shared_encoder"}, Passes(2, 1, True)),
         ({"mt_weight": 0.0, "rdrop_weight": 1.0}, Passes(2, 0)),
         ({"mt_rdrop_weight": 1.0}, Passes(1, 2)),
-        ({"ctc_weight": 1.0, "mt_weight": 0.0}, Passes(1, 0)),
+        ({"ctc_weight": 1.0, "mt_weight": 0.0}, Passes(1, 0, ctc=True)),
     ],
 )
 def test_no_pass_without_a_weight(weights, expected):
@@ -231,6 +231,10 @@ def test_ctc_is_the_mean_over_speech_passes():
     single = [compute(dataclasses.replace(config, rdrop_weight=0.0), [x], []) for x in s]
     assert torch.allclose(both[0], sum(r.terms["ctc"][0] for r in single) / 2)
     assert both[1] == 2
+    s[1].ctc_logits = s[1].ctc_mask = None
+    shared = compute(config, s, []).terms["ctc"]
+    assert torch.equal(shared[0], single[0].terms["ctc"][0])
+    assert shared[1] == 2
 
 
 def test_ctc_aligns_what_it_is_given_with_its_own_blank():

@@ -34,6 +34,14 @@ class Slope(nn.Module):
         return loss, {"ce_pairs": torch.tensor(self.loss) * num_text_tokens}
 
 
+class Late(Slope):
+    """CTC on the speech encoder, 3 per token wherever it is trained."""
+
+    def forward(self, micro, num_speech_tokens, num_text_tokens, *, train_speech_encoder=True):
+        loss, sums = super().forward(micro, num_speech_tokens, num_text_tokens)
+        return loss, sums | ({"ctc": 3.0 * num_speech_tokens} if train_speech_encoder else {})
+
+
 class Endless:
     """A stream whose batches count two tokens."""
 
@@ -49,7 +57,7 @@ class Endless:
     endless = rest_of_epoch
 
 
-def make_loop(folder, module=None, dev_figures=None, **settings):
+def make_loop(folder, module=None, dev_figures=None, streams=None, reporter=None, **settings):
     settings = {"max_steps": 8, "validate_every_steps": 1, "log_every_steps": 1} | settings
     settings = {"warmup_steps": 0, "average": 1, "weight_decay": 0.0} | settings
     config = StageConfig(**settings)
@@ -58,7 +66,7 @@ def make_loop(folder, module=None, dev_figures=None, **settings):
         "test",
         config,
         step=module or Slope(),
-        streams=Streams(None, Endless()),
+        streams=streams or Streams(None, Endless()),
         validate=lambda: dict(next(figures)),
         checkpoints=Checkpoints(
             folder,
@@ -68,7 +76,7 @@ def make_loop(folder, module=None, dev_figures=None, **settings):
             higher_is_better=config.metric == "bleu",
         ),
         accelerator=Accelerator(cpu=True, step_scheduler_with_optimizer=False),
-        reporter=Silent(),
+        reporter=reporter or Silent(),
         on_validation=lambda progress: None,
     )
 
@@ -197,3 +205,53 @@ def test_figures_are_means_per_token_since_the_last_entry(tmp_path):
     assert [entry["ce_pairs"] for entry in history] == pytest.approx([2.5] * 3)
     stored = json.loads((tmp_path / "step-00000006" / "progress.json").read_text())
     assert stored["train_history"] == history
+
+
+@pytest.mark.parametrize(
+    ("log_every_steps", "logged"), [(2, [1, 2, 4, 6, 8]), (5, [1, 5, 8]), (3, [1, 3, 6, 8])]
+)
+def test_a_term_that_begins_between_two_entries_is_a_mean_of_its_updates(
+    tmp_path, log_every_steps, logged
+):
+    loop = make_loop(
+        tmp_path,
+        Late(loss=2.5),
+        streams=Streams(Endless(), Endless()),
+        freeze_speech_encoder_steps=3,
+        log_every_steps=log_every_steps,
+        validate_every_steps=8,
+    )
+    history = loop.run().train_history
+    assert [entry["step"] for entry in history] == logged
+    assert [entry.get("ctc") for entry in history] == [
+        None if step <= 3 else pytest.approx(3.0) for step in logged
+    ]
+    assert [entry["ce_pairs"] for entry in history] == pytest.approx([2.5] * len(logged))
+
+
+def test_a_resumed_run_writes_the_same_figures_of_such_a_term(tmp_path):
+    class KilledError(Exception):
+        pass
+
+    class KillAt(Silent):
+        def update(self, stage, step, max_steps, figures):
+            if step == 3:
+                raise KilledError
+
+    def loop(name, reporter=None):
+        settings = {"log_every_steps": 5, "validate_every_steps": 2, "max_steps": 8}
+        streams = Streams(Endless(), Endless())
+        return make_loop(
+            tmp_path / name,
+            Late(),
+            streams=streams,
+            reporter=reporter,
+            freeze_speech_encoder_steps=3,
+            **settings,
+        )
+
+    expected = loop("whole").run().train_history
+    with pytest.raises(KilledError):
+        loop("killed", KillAt()).run()
+    assert loop("killed").run().train_history == expected
+    assert [entry["step"] for entry in expected if "ctc" in entry] == [4, 5, 6, 8]

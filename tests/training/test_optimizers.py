@@ -4,7 +4,6 @@ import pytest
 import torch
 from torch import nn
 
-from horizon_st.errors import UserError
 from horizon_st.training.optimizers import hidden_matrices, make_optimizers
 from horizon_st.training.parts import build_parts, read_corpus
 from horizon_st.training.recipe import StageConfig
@@ -70,11 +69,3 @@ def test_a_step_of_muon_is_the_gradient_with_equal_singular_values(shape):
     assert sizes.min() > 0.5
     assert sizes.max() < 1.3
     assert (u.T @ update @ v.T - torch.diag(sizes)).abs().max() < 0.1
-
-
-def test_an_older_pytorch_is_told_of(monkeypatch):
-    monkeypatch.delattr(torch.optim, "Muon")
-    with pytest.raises(
-        UserError, match=r"stages\.st\.optimizer: expected adamw with PyTorch .*; muon needs 2\.9"
-    ):
-        StageConfig(optimizer="muon", **SETTINGS).check("stages.st")

@@ -28,6 +28,7 @@ SETTINGS = (
     "stages.asr.max_steps=2",
     "stages.asr.average=1",
     "stages.st.metric=loss",
+    "stages.st.freeze_speech_encoder_steps=3",
     "stages.st.clip_norm=1",
 )
 PROGRAM = """

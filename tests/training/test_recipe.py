@@ -38,6 +38,11 @@ from horizon_st.training.recipe import STAGES, StageConfig, StagesConfig
             r"stages\.asr\.freeze_speech_encoder_steps: expected nothing.*only stage st .*2",
         ),
         (
+            "stages.st.freeze_speech_encoder_steps=8",
+            r"stages\.st\.freeze_speech_encoder_steps: expected at most max_steps, 7, found 8\. "
+            r"Set it to 7",
+        ),
+        (
             "objective={rdrop_from: shared_encoder, rdrop_weight: 0}",
             r"objective\.rdrop_from: expected nothing, .*: rdrop_weight is 0, found shared_encod",
         ),
@@ -82,7 +87,7 @@ from horizon_st.training.recipe import STAGES, StageConfig, StagesConfig
         ),
         (
             "model.speech_encoder.freeze_feature_encoder=false",
-            r"speech_encoder\.freeze_feature_encoder: expected nothing, .*no pretrained conv",
+            r"speech_encoder\.freeze_feature_encoder: expected nothing, .*such convolutions",
         ),
         (
             "objective={consistency_weight: 0, stop_gradient: text}",
@@ -108,8 +113,14 @@ def test_a_stage_may_be_all_warm_up_with_a_checkpoint_at_each_step(make_recipe):
 
 
 def test_a_stage_that_is_skipped_may_keep_its_defaults(make_recipe):
-    stage = make_recipe("stages.st={max_steps: 0, warmup_steps: 4000}").stages.st
+    settings = "{max_steps: 0, warmup_steps: 4000, freeze_speech_encoder_steps: 2000}"
+    stage = make_recipe(f"stages.st={settings}").stages.st
     assert (stage.max_steps, stage.warmup_steps) == (0, 4000)
+
+
+def test_the_speech_encoder_may_stay_as_it_is_for_a_whole_stage(make_recipe):
+    stage = make_recipe("stages.st.freeze_speech_encoder_steps=7").stages.st
+    assert stage.freeze_speech_encoder_steps == stage.max_steps
 
 
 def test_a_recipe_must_train_something(make_recipe):

@@ -1,5 +1,7 @@
 """One normaliser for the whole step, and no pass that no term needs."""
 
+import dataclasses
+
 import pytest
 import torch
 from torch.profiler import profile
@@ -153,3 +155,76 @@ def test_the_speech_encoder_runs_as_often_as_asked(make_recipe, cuts, rdrop_from
     step = TrainingStep(parts.translator.train(), recipe.objective)
     step(MicroBatch(batch), torch.tensor(1), torch.tensor(1))
     assert seen == [rows]
+
+
+CTC_ON_SPEECH = (
+    *("model.speech_encoder.layers=1", "model.ctc.position=speech_encoder"),
+    "objective.rdrop_from=shared_encoder",
+)
+
+
+@pytest.fixture
+def on_speech(make_recipe, cuts):
+    """A model with CTC on its speech encoder, in training, its objective and a batch."""
+    recipe = make_recipe(*CTC_ON_SPEECH)
+    torch.manual_seed(0)
+    parts = build_parts(recipe, read_corpus(recipe))
+    batch = Collator(FeatureCache(parts.frontend, 1e9), parts.tokenizer)(cuts)
+    return parts.translator.train(), recipe.objective, batch
+
+
+def loss_and_gradients(translator, objective, batch):
+    """Those of one step, and how many rows the CTC head got."""
+    rows = []
+    hook = translator.ctc_head.register_forward_hook(
+        lambda module, inputs, output: rows.append(len(output))
+    )
+    translator.zero_grad()
+    torch.manual_seed(7)
+    count = torch.tensor(batch.num_target_tokens)
+    loss, sums = TrainingStep(translator, objective)(MicroBatch(batch), count, torch.tensor(1))
+    loss.backward()
+    hook.remove()
+    named = translator.named_parameters()
+    return loss, sums, {name: p.grad.clone() for name, p in named if p.grad is not None}, rows
+
+
+def test_ctc_once_for_both_passes_gives_the_loss_and_gradients_of_twice(on_speech, monkeypatch):
+    translator, _, _ = on_speech
+    loss, sums, gradients, rows = loss_and_gradients(*on_speech)
+    assert rows == [9]
+    encode = translator.encode_speech
+
+    def encode_for_each(*arguments, **options):
+        encoded = encode(*arguments, **options)
+        repeated = (encoded.ctc_states.repeat(2, 1, 1), encoded.ctc_mask.repeat(2, 1))
+        return dataclasses.replace(encoded, ctc_states=repeated[0], ctc_mask=repeated[1])
+
+    monkeypatch.setattr(translator, "encode_speech", encode_for_each)
+    loss_of_two, sums_of_two, gradients_of_two, rows_of_two = loss_and_gradients(*on_speech)
+    assert rows_of_two == [18]
+    torch.testing.assert_close(loss, loss_of_two)
+    torch.testing.assert_close(sums, sums_of_two)
+    assert gradients.keys() == gradients_of_two.keys()
+    assert gradients["ctc_head.weight"].abs().max() > 0
+    for name, gradient in gradients.items():
+        torch.testing.assert_close(gradient, gradients_of_two[name], msg=name)
+
+
+@pytest.mark.parametrize(
+    ("ctc_weight", "train_speech_encoder", "rows"),
+    [(0.3, True, [9]), (0, True, []), (0.3, False, [])],
+)
+def test_ctc_that_is_not_wanted_is_not_computed(on_speech, ctc_weight, train_speech_encoder, rows):
+    translator, objective, batch = on_speech
+    seen = []
+    translator.ctc_head.register_forward_hook(
+        lambda module, inputs, output: seen.append(len(output))
+    )
+    step = TrainingStep(translator, dataclasses.replace(objective, ctc_weight=ctc_weight))
+    _, sums = step(
+        *(MicroBatch(batch), torch.tensor(9), torch.tensor(1)),
+        train_speech_encoder=train_speech_encoder,
+    )
+    assert seen == rows
+    assert ("ctc" in sums) == bool(rows)

@@ -15,7 +15,7 @@ from horizon_st.model.configuration import (
     TextModelConfig,
 )
 from horizon_st.model.filterbank_encoder import FilterbankTransformer, fresh_speech_config
-from horizon_st.model.pretrained_encoder import make_speech_encoder
+from horizon_st.model.pretrained_encoder import make_speech_encoder, reads_waveforms
 from horizon_st.model.pretrained_parts import (
     check_vocabulary,
     pretrained_speech_model,
@@ -72,8 +72,8 @@ def build_translator(
         model.speech_encoder = make_speech_encoder(
             speech_model.config,
             num_mel_bins=config.speech_encoder.num_mel_bins,
-            frozen=config.speech_encoder.freeze,
-            freeze_feature_encoder=config.speech_encoder.freeze_feature_encoder,
+            frozen=model.config.freeze_speech_encoder,
+            freeze_feature_encoder=model.config.freeze_feature_encoder,
             model=speech_model,
         )
     if text_model is None:
@@ -96,12 +96,13 @@ def translator_config(
 ) -> SpeechTranslatorConfig:
     """The config of a whole translator around the configs of its sub-models."""
     start_id = text_config.decoder_start_token_id
+    training = config.speech_encoder.training(reads_waveforms=reads_waveforms(speech_config))
     return SpeechTranslatorConfig(
         speech_config=speech_config,
         text_config=text_config,
         num_mel_bins=config.speech_encoder.num_mel_bins,
-        freeze_speech_encoder=config.speech_encoder.freeze,
-        freeze_feature_encoder=config.speech_encoder.freeze_feature_encoder,
+        freeze_speech_encoder=training.freeze,
+        freeze_feature_encoder=training.freeze_feature_encoder,
         kernel_sizes=list(config.subsampler.kernel_sizes),
         mid_channels=config.subsampler.mid_channels,
         ctc=ctc,

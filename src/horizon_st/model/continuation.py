@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 from transformers import PreTrainedConfig
 
 from horizon_st.errors import UserError
 from horizon_st.model.configuration import ModelConfig, SpeechTranslatorConfig
-from horizon_st.model.pretrained_encoder import SPEECH_TYPES
+from horizon_st.model.filterbank_encoder import CONVOLUTION_KERNEL
+from horizon_st.model.pretrained_encoder import (
+    MASK_EMBEDDING,
+    SPEECH_TYPES,
+    reads_waveforms,
+    set_masks,
+)
+from horizon_st.model.speech_encoder import SpeechEncoderConfig, SpeechTraining
 from horizon_st.model.text_dropout import set_dropout
 from horizon_st.model.translator import SpeechTranslatorModel
 
@@ -24,6 +32,7 @@ _SPEECH_KEYS = {
     "d_model": "d_model",
     "ffn_dim": "encoder_ffn_dim",
     "num_heads": "encoder_attention_heads",
+    "convolution_kernel": CONVOLUTION_KERNEL,
 }
 _T5_KEYS = {
     "encoder_layers": "num_layers",
@@ -37,10 +46,11 @@ _T5_KEYS = {
 def continue_model(
     model: SpeechTranslatorModel, section: ModelConfig, *, uses_ctc: bool = True
 ) -> SpeechTranslatorModel:
-    """The model to train on: the same weights, with the dropout of the recipe's model section.
+    """The model to train on: the same weights, trained as the recipe's model section says.
 
-    The dropout values that it gives apply. A part of the section that gives a shape has to give
-    that of the model; with a pretrained text model in it, the text model's is left alone.
+    What it gives of dropout, freezing and masks applies; the rest stays as in the model. A part of
+    the section that gives a shape has to give that of the model; with a pretrained text model in
+    it, the text model's is left alone.
 
     Args:
         model: the initial one.
@@ -56,7 +66,7 @@ def continue_model(
         given.discard("ctc")
     found = _shape_of_model(_config_of(model))
     _check_shape({key: x for key, x in wanted.items() if _part_of(key) in given}, found)
-    return _with_dropout(model, section)
+    return _with_training(model, section)
 
 
 def _part_of(key: str) -> str:
@@ -89,7 +99,7 @@ def _shape_of_model(config: SpeechTranslatorConfig) -> dict[str, Any]:
     assert not isinstance(speech, dict)
     is_fresh = _is_fresh(speech)
     fresh = {
-        f"speech_encoder.{key}": getattr(speech, name) if is_fresh else None
+        f"speech_encoder.{key}": getattr(speech, name, 0) if is_fresh else None
         for key, name in _SPEECH_KEYS.items()
     }
     return fresh | {
@@ -125,31 +135,69 @@ def _check_shape(wanted: dict[str, Any], found: dict[str, Any]) -> None:
         )
 
 
-def _with_dropout(model: SpeechTranslatorModel, section: ModelConfig) -> SpeechTranslatorModel:
-    """The model, or, since modules copy their dropout, one built anew with its weights."""
+def _with_training(model: SpeechTranslatorModel, section: ModelConfig) -> SpeechTranslatorModel:
+    """The model, or, since modules copy such settings, one built anew with its weights."""
     config = copy.deepcopy(_config_of(model))
-    text: PreTrainedConfig = config.get_text_config()
-    text_has_changed = set_dropout(text, section.text_model)
-    speech, dropout = config.speech_config, section.speech_encoder.dropout
-    speech_has_changed = False
-    if dropout is not None:
-        if not _is_fresh(speech):
-            raise UserError(
-                "model.speech_encoder.dropout",
-                expected="nothing, since the speech encoder of initial_model has no fresh layers",
-                found=dropout,
-                remedy="Remove it.",
-            )
-        assert isinstance(speech, PreTrainedConfig)
-        speech_has_changed = speech.dropout != dropout
-        speech.dropout = dropout
-    if not text_has_changed and not speech_has_changed:
+    has_changed = (
+        set_dropout(config.get_text_config(), section.text_model),
+        _set_speech_dropout(config.speech_config, section.speech_encoder.dropout),
+        _set_speech_training(config, section.speech_encoder),
+    )
+    if not any(has_changed):
         return model
     changed = SpeechTranslatorModel(config)
-    changed.load_state_dict(model.state_dict())
+    missing, unexpected = changed.load_state_dict(model.state_dict(), strict=False)
+    others = [name for name in (*missing, *unexpected) if not name.endswith(MASK_EMBEDDING)]
+    assert not others, f"another shape in {others}"
     changed.generation_config = model.generation_config
     changed.train(model.training)
     return changed
+
+
+def _set_speech_dropout(
+    speech: PreTrainedConfig | dict[str, Any] | None, dropout: float | None
+) -> bool:
+    """Whether the dropout of a fresh Transformer over filterbanks has changed."""
+    if dropout is None:
+        return False
+    if not _is_fresh(speech):
+        raise UserError(
+            "model.speech_encoder.dropout",
+            expected="nothing, since the speech encoder of initial_model has no fresh layers",
+            found=dropout,
+            remedy="Remove it.",
+        )
+    assert isinstance(speech, PreTrainedConfig)
+    has_changed: bool = speech.dropout != dropout
+    speech.dropout = dropout
+    return has_changed
+
+
+def _set_speech_training(config: SpeechTranslatorConfig, section: SpeechEncoderConfig) -> bool:
+    """Whether what of the speech encoder is trained, and what it masks, has changed."""
+    speech = config.speech_config
+    assert not isinstance(speech, dict)
+    if section.freeze and speech is None:
+        raise UserError(
+            "model.speech_encoder.freeze",
+            expected="false, since the speech encoder of initial_model, filterbanks as they are, "
+            "has no weights",
+            found=section.freeze,
+            remedy="Remove it.",
+        )
+    before = SpeechTraining(config.freeze_speech_encoder, config.freeze_feature_encoder)
+    if speech is not None and reads_waveforms(speech):
+        before = replace(
+            before,
+            mask_time_prob=speech.mask_time_prob,
+            mask_time_length_frames=speech.mask_time_length,
+        )
+    training = section.training(before, reads_waveforms=reads_waveforms(speech))
+    config.freeze_speech_encoder = training.freeze
+    config.freeze_feature_encoder = training.freeze_feature_encoder
+    if speech is not None and reads_waveforms(speech):
+        set_masks(speech, training)
+    return training != before
 
 
 def _config_of(model: SpeechTranslatorModel) -> SpeechTranslatorConfig:

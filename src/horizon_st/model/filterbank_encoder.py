@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig, Speech2TextConfig
 from transformers.models.speech_to_text.modeling_speech_to_text import Speech2TextEncoder
 
+from horizon_st.model.convolution_module import ConvolutionalLayer, ConvolutionModule
 from horizon_st.model.speech_encoder import (
     FRESH_DROPOUT,
     SpeechEncoder,
@@ -19,6 +20,9 @@ from horizon_st.model.speech_encoder import (
     check_filterbanks,
 )
 from horizon_st.model.subsampler import Conv1dSubsampler, length_mask
+
+CONVOLUTION_KERNEL = "horizon_st_convolution_kernel"
+"""The name, in a config of transformers, of what its Speech2Text does not have; 0 if missing."""
 
 
 class Filterbanks(NamedTuple):
@@ -51,8 +55,11 @@ class SharedConvolutions(nn.Module):
 class FilterbankTransformer(SpeechEncoder):
     """Two convolutions of stride 2 and Transformer layers (S2T Transformer, Wang et al. 2020).
 
+    With a convolution kernel, a convolution module stands before each layer.
+
     Args:
-        config: of the encoder of transformers' Speech2Text; the weights are random.
+        config: of the encoder of transformers' Speech2Text, with that kernel; the weights are
+            random.
     """
 
     def __init__(self, config: Speech2TextConfig) -> None:
@@ -67,6 +74,12 @@ class FilterbankTransformer(SpeechEncoder):
                 mask_padding=True,
             )
         )
+        if kernel := getattr(config, CONVOLUTION_KERNEL, 0):
+            width, dropout = config.d_model, config.dropout
+            self.model.layers = nn.ModuleList(
+                ConvolutionalLayer(layer, ConvolutionModule(width, kernel, dropout))
+                for layer in self.model.layers
+            )
         self.output_width = config.d_model
 
     @property
@@ -91,7 +104,7 @@ class FilterbankTransformer(SpeechEncoder):
 
 def fresh_speech_config(config: SpeechEncoderConfig) -> PreTrainedConfig:
     """The transformers config of a fresh Transformer of the asked shape."""
-    return Speech2TextConfig(
+    speech_config = Speech2TextConfig(
         input_feat_per_channel=config.num_mel_bins,
         num_conv_layers=2,
         conv_kernel_sizes=(5, 5),
@@ -106,3 +119,5 @@ def fresh_speech_config(config: SpeechEncoderConfig) -> PreTrainedConfig:
         activation_dropout=0.0,
         decoder_layers=0,
     )
+    setattr(speech_config, CONVOLUTION_KERNEL, config.convolution_kernel)
+    return speech_config

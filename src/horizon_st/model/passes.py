@@ -5,6 +5,8 @@ Legend: B utterances, S transcript tokens, L target tokens.
 
 from __future__ import annotations
 
+from itertools import zip_longest
+
 from jaxtyping import Int
 from torch import Tensor
 
@@ -23,12 +25,14 @@ def run_passes(
     num_text: int,
     share_speech_encoder: bool = False,
     train_speech_encoder: bool = True,
+    ctc: bool = False,
 ) -> tuple[list[PassOutput], list[PassOutput]]:
     """Speech passes and text passes over one batch; they differ by their dropout alone.
 
     Passes of one modality run as one batch of ``num * B`` rows. With `share_speech_encoder`
     the speech passes differ from the shared encoder on only; without `train_speech_encoder` no
-    gradient reaches the speech encoder.
+    gradient reaches the speech encoder. With `ctc` the CTC head scores the speech passes; where
+    they share what it reads, the first of them alone.
     """
     prefixes = translator.shift_right(target)
     speech_passes: list[PassOutput] = []
@@ -42,11 +46,11 @@ def run_passes(
             share_speech_encoder=share_speech_encoder,
             train_speech_encoder=train_speech_encoder,
         )
-        speech_passes = _decode_passes(translator, encoded, prefixes, num_speech, ctc=True)
+        speech_passes = _decode_passes(translator, encoded, prefixes, num_speech, ctc=ctc)
     text_passes: list[PassOutput] = []
     if num_text:
         encoded = translator.encode_text(transcript, num_passes=num_text)
-        text_passes = _decode_passes(translator, encoded, prefixes, num_text, ctc=False)
+        text_passes = _decode_passes(translator, encoded, prefixes, num_text)
     return speech_passes, text_passes
 
 
@@ -56,14 +60,22 @@ def _decode_passes(
     prefixes: Int[Tensor, "B L"],
     num_passes: int,
     *,
-    ctc: bool,
+    ctc: bool = False,
 ) -> list[PassOutput]:
     decoded = translator.decode(encoded, prefixes.repeat(num_passes, 1))
-    scores: tuple[Tensor | None, Tensor | None] = (None, None)
-    if ctc and translator.ctc_head is not None:
-        scores = (translator.ctc_head(encoded.ctc_states), encoded.ctc_mask)
-    parts = (decoded.logits, decoded.states, encoded.states, encoded.mask, *scores)
-    by_pass = zip(
-        *([None] * num_passes if x is None else x.chunk(num_passes) for x in parts), strict=True
-    )
-    return [PassOutput(*outputs) for outputs in by_pass]
+    parts = (decoded.logits, decoded.states, encoded.states, encoded.mask)
+    by_pass = zip(*(x.chunk(num_passes) for x in parts), strict=True)
+    scores = _ctc_scores(translator, encoded, len(prefixes)) if ctc else []
+    pairs = zip_longest(by_pass, scores, fillvalue=(None, None))
+    return [PassOutput(*outputs, *of_ctc) for outputs, of_ctc in pairs]
+
+
+def _ctc_scores(
+    translator: SpeechTranslatorModel, encoded: Encoded, num_utterances: int
+) -> list[tuple[Tensor, Tensor]]:
+    """Logits and masks of each pass, or of all of them in one."""
+    assert translator.ctc_head is not None, "CTC needs a model built with ctc=True"
+    assert encoded.ctc_mask is not None
+    logits = translator.ctc_head(encoded.ctc_states)
+    parts = (x.split(num_utterances) for x in (logits, encoded.ctc_mask))
+    return list(zip(*parts, strict=True))

@@ -7,7 +7,7 @@ F mel bins.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, cast
+from typing import NamedTuple, Self, cast
 
 import torch
 from jaxtyping import Float, Int
@@ -17,11 +17,13 @@ from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from horizon_st.errors import UserError
 from horizon_st.model.filterbank_encoder import FilterbankTransformer
-from horizon_st.model.speech_encoder import FilterbankEncoder, SpeechEncoder
+from horizon_st.model.speech_encoder import FilterbankEncoder, SpeechEncoder, SpeechTraining
 from horizon_st.model.subsampler import length_mask
 
 WAVEFORM_TYPES = ("hubert", "wav2vec2", "wavlm", "data2vec-audio")
 SPEECH_TYPES = (*WAVEFORM_TYPES, "whisper")
+MASK_EMBEDDING = "masked_spec_embed"
+"""The weight that stands for masked frames; waveform models have it where they mask."""
 WHISPER_DYNAMIC_RANGE = 2.0
 """Whisper cuts log-mel at 8 decades below the maximum and divides by 4: silence is max - 2."""
 
@@ -52,8 +54,13 @@ class WaveformFrontEnd(nn.Module):
         self.convolutions = convolutions
         self.per_utterance = per_utterance
         self.frozen = frozen
-        if frozen:
-            convolutions.requires_grad_(False)
+        self.train()
+
+    def train(self, mode: bool = True) -> Self:
+        """Itself; what is frozen stays so when `from_pretrained` has let all weights be trained."""
+        if self.frozen:
+            self.requires_grad_(False)
+        return super().train(mode)
 
     def forward(self, waveforms: Waveforms) -> Float[Tensor, "PB C T"]:
         """Features of all passes; frames beyond an utterance's length hold nothing of use."""
@@ -79,35 +86,24 @@ class WaveformEncoder(SpeechEncoder):
 
     Args:
         model: the transformers model; its ``feature_extractor`` is wrapped in place.
-        frozen: never train it, and never apply its dropout.
         freeze_feature_encoder: never train its convolutions.
     """
 
-    def __init__(
-        self, model: PreTrainedModel, *, frozen: bool, freeze_feature_encoder: bool
-    ) -> None:
+    def __init__(self, model: PreTrainedModel, *, freeze_feature_encoder: bool) -> None:
         super().__init__()
         self.is_data2vec = model.config.model_type == "data2vec-audio"
         model.feature_extractor = WaveformFrontEnd(
             cast("nn.Module", model.feature_extractor),
             per_utterance=not self.is_data2vec and model.config.feat_extract_norm == "group",
-            frozen=frozen or freeze_feature_encoder,
+            frozen=freeze_feature_encoder,
         )
         self.model = model
-        self.frozen = frozen
         self.output_width = model.config.hidden_size
-        if frozen:
-            model.requires_grad_(False)
 
     @property
     def is_random(self) -> bool:
         """In training, unless frozen."""
         return self.training
-
-    def train(self, mode: bool = True) -> WaveformEncoder:
-        """Itself, in training mode if asked to and not frozen."""
-        super().train(mode and not self.frozen)
-        return self
 
     def forward(
         self, speech: Float[Tensor, "B N"], lengths: Int[Tensor, " B"], num_passes: int = 1
@@ -161,17 +157,13 @@ class WhisperSpeechEncoder(SpeechEncoder):
 
     Args:
         model: the transformers encoder.
-        frozen: never train it, and never apply its dropout.
     """
 
-    def __init__(self, model: WhisperEncoder, *, frozen: bool) -> None:
+    def __init__(self, model: WhisperEncoder) -> None:
         super().__init__()
         self.model = model
-        self.frozen = frozen
         self.output_width = model.config.d_model
         self.window_frames: int = 2 * model.config.max_source_positions
-        if frozen:
-            model.requires_grad_(False)
 
     @property
     def is_random(self) -> bool:
@@ -179,11 +171,6 @@ class WhisperSpeechEncoder(SpeechEncoder):
         config = self.model.config
         dropouts = (config.dropout, config.attention_dropout, config.activation_dropout)
         return self.training and any(dropouts)
-
-    def train(self, mode: bool = True) -> WhisperSpeechEncoder:
-        """Itself, in training mode if asked to and not frozen."""
-        super().train(mode and not self.frozen)
-        return self
 
     def forward(
         self, speech: Float[Tensor, "B T F"], lengths: Int[Tensor, " B"], num_passes: int = 1
@@ -231,15 +218,33 @@ def make_speech_encoder(
 
     ``model`` is a transformers model with weights to take over; without it they are random.
     """
+    encoder: SpeechEncoder
     if config is None:
-        return FilterbankEncoder(num_mel_bins)
-    if isinstance(config, Speech2TextConfig):
-        return FilterbankTransformer(config)
-    if config.model_type == "whisper":
-        encoder = WhisperEncoder._from_config(config) if model is None else model.get_encoder()
-        return WhisperSpeechEncoder(encoder, frozen=frozen)
-    return WaveformEncoder(
-        model if model is not None else AutoModel.from_config(config),
-        frozen=frozen,
-        freeze_feature_encoder=freeze_feature_encoder,
-    )
+        encoder = FilterbankEncoder(num_mel_bins)
+    elif isinstance(config, Speech2TextConfig):
+        encoder = FilterbankTransformer(config)
+    elif config.model_type == "whisper":
+        encoder = WhisperSpeechEncoder(
+            WhisperEncoder._from_config(config) if model is None else model.get_encoder()
+        )
+    else:
+        encoder = WaveformEncoder(
+            model if model is not None else AutoModel.from_config(config),
+            freeze_feature_encoder=freeze_feature_encoder,
+        )
+    if frozen:
+        encoder.freeze()
+    return encoder
+
+
+def reads_waveforms(config: PreTrainedConfig | None) -> bool:
+    """Whether the speech encoder of a config has convolutions over the waveform, and masks."""
+    return config is not None and config.model_type in WAVEFORM_TYPES
+
+
+def set_masks(config: PreTrainedConfig, training: SpeechTraining) -> None:
+    """Gives a waveform model's config the masks of training, and no others."""
+    config.apply_spec_augment = training.mask_time_prob > 0
+    config.mask_time_prob = training.mask_time_prob
+    config.mask_time_length = training.mask_time_length_frames
+    config.mask_feature_prob = 0.0

@@ -16,12 +16,17 @@ from transformers import (
 
 from horizon_st.errors import UserError
 from horizon_st.model.configuration import TextModelConfig
-from horizon_st.model.pretrained_encoder import SPEECH_TYPES
+from horizon_st.model.pretrained_encoder import (
+    MASK_EMBEDDING,
+    SPEECH_TYPES,
+    reads_waveforms,
+    set_masks,
+)
 from horizon_st.model.speech_encoder import SpeechEncoderConfig
 from horizon_st.model.text_dropout import set_dropout
 from horizon_st.model.translator import TEXT_TYPES
 
-_MAY_BE_NEW = ("masked_spec_embed", "final_logits_bias")
+_MAY_BE_NEW = (MASK_EMBEDDING, "final_logits_bias")
 """Weights that published models may lack: a learnt mask, and a bias that is then 0."""
 
 
@@ -29,27 +34,18 @@ def pretrained_speech_model(config: SpeechEncoderConfig) -> PreTrainedModel | No
     """The one that the section names, if any.
 
     Raises:
-        UserError: it cannot be had, is of another type, or cannot mask.
+        UserError: it cannot be had, is of another type, or cannot be trained as the section says.
     """
     if config.pretrained is None:
         return None
     place = "model.speech_encoder.pretrained"
     hf_config = _load_config(config.pretrained, place, SPEECH_TYPES)
-    if hf_config.model_type == "whisper":
-        if config.mask_time_prob > 0:
-            raise UserError(
-                "model.speech_encoder.mask_time_prob",
-                expected="0 with Whisper, whose encoder does not mask",
-                found=config.mask_time_prob,
-                remedy="Set it to 0.",
-            )
-        hf_config.encoder_layerdrop = 0.0
-    else:
+    training = config.training(reads_waveforms=reads_waveforms(hf_config))
+    if reads_waveforms(hf_config):
         hf_config.layerdrop = 0.0
-        hf_config.apply_spec_augment = config.mask_time_prob > 0
-        hf_config.mask_time_prob = config.mask_time_prob
-        hf_config.mask_time_length = config.mask_time_length_frames
-        hf_config.mask_feature_prob = 0.0
+        set_masks(hf_config, training)
+    else:
+        hf_config.encoder_layerdrop = 0.0
     # Of Whisper only the encoder is used; a mask embedding that no one has trained yet may be new.
     used = "encoder." if hf_config.model_type == "whisper" else ""
     return _load_weights(AutoModel, config.pretrained, place, used, config=hf_config)

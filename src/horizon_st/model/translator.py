@@ -131,8 +131,8 @@ class SpeechTranslatorModel(PreTrainedModel, GenerationMixin):
         """Encoder states of speech; pass p of utterance b is row p * B + b.
 
         What contains no dropout (filterbanks, a frozen encoder, the subsampler after them), or is
-        to be shared, is computed once and repeated. Without `train_speech_encoder` no gradient
-        reaches it.
+        to be shared, is computed once and repeated, but for what CTC reads. Without
+        `train_speech_encoder` no gradient reaches it; its dropout stays.
         """
         is_shared = share_speech_encoder or not self.speech_encoder.is_random
         encoder_passes = 1 if is_shared else num_passes
@@ -146,8 +146,7 @@ class SpeechTranslatorModel(PreTrainedModel, GenerationMixin):
         states = self.get_encoder()(inputs_embeds=embeds, attention_mask=mask).last_hidden_state
         if self.config.ctc_position == "shared_encoder":
             return Encoded(states, mask, states, mask)
-        frame_mask = length_mask(frame_counts, frames.shape[1])
-        return Encoded(states, mask, frames.repeat(repeats, 1, 1), frame_mask.repeat(repeats, 1))
+        return Encoded(states, mask, frames, length_mask(frame_counts, frames.shape[1]))
 
     def ctc_output(self, speech: Tensor, speech_lengths: Int[Tensor, " B"]) -> CtcOutput:
         """Scores of the CTC head on the speech encoder, without the rest of the model."""

@@ -64,8 +64,8 @@ def compute_objective(
     Cross-entropies are means over their passes; the consistency term is the mean over all pairs
     of a speech and a text pass. Rows whose transcript is all padding count in no text term. The
     tap, the divergence and the stop-gradient shape the consistency term alone; R-drop is always
-    the symmetric KL at the softmax. CTC aligns `ctc_targets`, which `ctc_blank` pads. Source: Jung
-    and Lee 2025 (arXiv 2509.09701), section 3.
+    the symmetric KL at the softmax. CTC aligns `ctc_targets`, which `ctc_blank` pads, with the
+    passes that have scores of it. Source: Jung and Lee 2025 (arXiv 2509.09701), section 3.
     """
     assert speech, "a batch of text pairs goes to external_objective"
     is_target = target != pad_id
@@ -81,7 +81,8 @@ def compute_objective(
             [_state_consistency(config, s, t, is_text_target) for s, t in pairs]
         )
     if config.ctc_weight > 0:
-        found["ctc"] = _mean_over_passes([_ctc(p, ctc_targets, ctc_blank) for p in speech])
+        scored = [p for p in speech if p.ctc_logits is not None]
+        found["ctc"] = _mean_over_passes([_ctc(p, ctc_targets, ctc_blank) for p in scored])
     return LossReport(found, {name: _weight_of(config, name) for name in found})
 
 
@@ -128,12 +129,13 @@ def _state_consistency(
 
 
 def _ctc(speech: PassOutput, units: Int[Tensor, "B U"], blank: int) -> Term:
-    assert speech.ctc_logits is not None, "ctc_weight > 0 needs a model built with ctc=True"
+    assert speech.ctc_logits is not None
     assert speech.ctc_mask is not None
     return terms.connectionist_temporal(speech.ctc_logits, speech.ctc_mask, units, blank=blank)
 
 
 def _mean_over_passes(found: Sequence[Term]) -> Term:
+    assert found, "a term needs the passes that plan_passes asks for"
     return torch.stack([term_sum for term_sum, _ in found]).mean(), found[0][1]
 
 

@@ -37,7 +37,7 @@ class PassOutput(Protocol):
 
     @property
     def ctc_logits(self) -> Float[Tensor, "B T2 U"] | None:
-        """Scores of the CTC head, for a speech pass of a model that has one."""
+        """Scores of the CTC head; of speech passes that share them, in the first alone."""
 
     @property
     def ctc_mask(self) -> Bool[Tensor, "B T2"] | None:
@@ -53,11 +53,13 @@ class Passes:
         text: likewise.
         share_speech_encoder: whether the speech passes have one pass through the speech encoder in
             common.
+        ctc: whether the CTC head scores the speech passes.
     """
 
     speech: int
     text: int
     share_speech_encoder: bool = False
+    ctc: bool = False
 
 
 def plan_passes(config: ObjectiveConfig) -> Passes:
@@ -67,6 +69,7 @@ def plan_passes(config: ObjectiveConfig) -> Passes:
         speech=2 if config.rdrop_weight > 0 else 1,
         text=(2 if config.mt_rdrop_weight > 0 else 1) if needs_text else 0,
         share_speech_encoder=config.rdrop_from == "shared_encoder",
+        ctc=config.ctc_weight > 0,
     )
 
 

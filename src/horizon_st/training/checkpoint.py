@@ -32,10 +32,7 @@ _UNREADABLE = (
     OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, EOFError,
     SafetensorError, pickle.UnpicklingError,
 )  # fmt: skip
-_OF_THE_DEVICE: tuple[type[Exception], ...] = (
-    torch.OutOfMemoryError,
-    *([torch.AcceleratorError] if hasattr(torch, "AcceleratorError") else []),  # since 2.8
-)
+_OF_THE_DEVICE = (torch.OutOfMemoryError, torch.AcceleratorError)
 """RuntimeErrors that say nothing about the file that is read."""
 
 

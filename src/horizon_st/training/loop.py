@@ -113,6 +113,7 @@ class Loop:
         self.schedulers = prepared[len(optimizers) :]
         self.progress = Progress()
         self._sums: dict[str, Tensor] = {}
+        self._num_tokens: dict[str, Tensor] = {}
         self._figures: dict[str, float] = {}
         self._started = 0.0
 
@@ -176,6 +177,7 @@ class Loop:
         counts = accelerator.reduce(own.to(accelerator.device), "sum")
         is_frozen = self.progress.step < self.config.freeze_speech_encoder_steps
         options = {"train_speech_encoder": False} if is_frozen else {}
+        names: set[str] = set()
         for index, micro in enumerate(micros):
             is_last = index == len(micros) - 1
             with nullcontext() if is_last else accelerator.no_sync(self.step):
@@ -186,6 +188,7 @@ class Loop:
                 accelerator.backward(loss * accelerator.num_processes)
             for name, value in sums.items():
                 self._sums[name] = self._sums.get(name, 0.0) + value.double()
+            names |= sums.keys()
         norm = accelerator.clip_grad_norm_(
             self.step.parameters(), self.config.clip_norm or math.inf
         )
@@ -196,9 +199,10 @@ class Loop:
                 scheduler.step()
             optimizer.zero_grad()
         self.progress.step += 1
-        for name, count in zip(("speech", "text"), counts, strict=True):
-            key = f"tokens_{name}"
-            self._sums[key] = self._sums.get(key, 0) + count.double()
+        num_speech_tokens, num_text_tokens = counts.double()
+        for name in names:
+            count = num_text_tokens if name in PAIR_TERMS else num_speech_tokens
+            self._num_tokens[name] = self._num_tokens.get(name, 0.0) + count
         if self._is_due(self.config.log_every_steps) or self.progress.step == 1:
             self._log(learning_rate, float(norm))
         if accelerator.is_main_process:
@@ -206,24 +210,25 @@ class Loop:
             self.reporter.update(self.name, step, last, self._figures)
 
     def _log(self, learning_rate: float, norm: float) -> None:
-        """Terms per target token and the share CTC aligned, since then, over all processes."""
-        names = sorted(name for name in self._sums if not name.startswith("tokens_"))
+        """Terms per target token and the share CTC aligned, since then, over all processes.
+
+        A term counts the tokens of the updates that had it: CTC may begin within the window.
+        """
+        names = sorted(self._sums)
         local = torch.stack([self._sums[name] for name in names])
         totals = dict(zip(names, self.accelerator.reduce(local, "sum").tolist(), strict=True))
-        counts = {name: float(self._sums[f"tokens_{name}"]) for name in ("speech", "text")}
+        num_tokens = torch.stack([self._num_tokens[name] for name in names]).tolist()
+        counts = dict(zip(names, num_tokens, strict=True))
         num_transcripts = totals.pop("ctc_transcripts", 0.0)
         num_aligned = totals.pop("ctc_aligned", 0.0)
-        entry = {
-            name: total / counts["text" if name in PAIR_TERMS else "speech"]
-            for name, total in totals.items()
-        }
+        entry = {name: total / counts[name] for name, total in totals.items()}
         if num_transcripts > 0:
             entry["ctc_aligned"] = num_aligned / num_transcripts
         self._check_finite(entry)
         entry["learning_rate"] = learning_rate
         if math.isfinite(norm):  # fp16 skips updates until its loss scale fits
             entry["gradient_norm"] = norm
-        self._sums = {}
+        self._sums, self._num_tokens = {}, {}
         self._record("train", self.progress.train_history, entry)
 
     def _validate_and_save(self) -> None:

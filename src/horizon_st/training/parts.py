@@ -139,8 +139,16 @@ def build_parts(recipe: Recipe, corpus: Corpus) -> Parts:
     Raises:
         UserError: a model or tokenizer cannot be loaded, or does not fit the recipe.
     """
-    if recipe.initial_model is not None:
-        return _initial_parts(recipe, recipe.initial_model, corpus)
+    parts = (
+        _new_parts(recipe, corpus)
+        if recipe.initial_model is None
+        else _initial_parts(recipe, recipe.initial_model, corpus)
+    )
+    _check_frozen(recipe, parts.translator)
+    return parts
+
+
+def _new_parts(recipe: Recipe, corpus: Corpus) -> Parts:
     source = recipe.data.tokenizer or recipe.model.text_model.pretrained
     tokenizer = (
         train_tokenizer(
@@ -211,6 +219,28 @@ def _initial_parts(recipe: Recipe, source: str, corpus: Corpus) -> Parts:
         assert language_id is not None
         _decode_into(language_id, initial.tokenizer, translator)
     return Parts(initial.tokenizer, initial.frontend, translator)
+
+
+def _check_frozen(recipe: Recipe, translator: SpeechTranslatorModel) -> None:
+    """Refuses what would train, or leave untrained for a while, a speech encoder that is fixed."""
+    config, objective, st = translator.config, recipe.objective, recipe.stages.st
+    has_own_ctc = config.ctc_position == "speech_encoder"
+    if config.freeze_speech_encoder and has_own_ctc and objective.ctc_weight > 0:
+        raise UserError(
+            "objective.ctc_weight",
+            expected="0 with CTC on a frozen speech encoder, which learns nothing from it",
+            found=objective.ctc_weight,
+            remedy="Set it to 0, or model.speech_encoder.freeze to false.",
+        )
+    is_fixed = not any(p.requires_grad for p in translator.speech_encoder.parameters())
+    if "st" in recipe.stages.trained and st.freeze_speech_encoder_steps > 0 and is_fixed:
+        raise UserError(
+            "stages.st.freeze_speech_encoder_steps",
+            expected="0 for a speech encoder that is never trained: filterbanks as they are, or "
+            "one with model.speech_encoder.freeze",
+            found=st.freeze_speech_encoder_steps,
+            remedy="Remove it.",
+        )
 
 
 def _check_brought_along(data: DataConfig, initial: TrainedModel) -> None:

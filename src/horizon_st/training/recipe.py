@@ -6,8 +6,6 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal, Optional
 
-import torch
-
 from horizon_st.data.configuration import VOCABULARY_KEYS, DataConfig
 from horizon_st.decoding.generate import DecodingConfig
 from horizon_st.errors import UserError, check_choice, refuse_unread
@@ -85,7 +83,8 @@ class StageConfig:
         default=0,
         metadata={
             "help": "Of stage st: so many of the first updates leave the speech encoder as it is, "
-            "and CTC on it out, while the rest of the model learns to read it."
+            "and CTC on it out, while the rest of the model learns to read it. Its dropout and "
+            "masks stay on, unlike with model.speech_encoder.freeze, as augmentation."
         },
     )
     log_every_steps: int = field(
@@ -124,13 +123,6 @@ class StageConfig:
                 found=self.beta2,
                 remedy="0.98 is usual.",
             )
-        if self.optimizer == "muon" and not hasattr(torch.optim, "Muon"):
-            raise UserError(
-                f"{place}.optimizer",
-                expected=f"adamw with PyTorch {torch.__version__}; muon needs 2.9",
-                found=self.optimizer,
-                remedy="Install a newer PyTorch, or remove the key.",
-            )
         keeper = "keep_newest" if self.average_of == "last" else "keep_best"
         if self.average > getattr(self, keeper):
             raise UserError(
@@ -151,6 +143,14 @@ class StageConfig:
                 "never reach its highest",
                 found=self.warmup_steps,
                 remedy=f"Set it to about a tenth of max_steps, {math.ceil(self.max_steps / 10)}.",
+            )
+        if self.freeze_speech_encoder_steps > self.max_steps:
+            raise UserError(
+                f"{place}.freeze_speech_encoder_steps",
+                expected=f"at most max_steps, {self.max_steps}",
+                found=self.freeze_speech_encoder_steps,
+                remedy=f"Set it to {self.max_steps} to leave the speech encoder as it is for the "
+                "whole stage.",
             )
         num_checkpoints = math.ceil(self.max_steps / self.validate_every_steps)
         if self.average > num_checkpoints:
@@ -214,7 +214,8 @@ class Recipe:
         default=None,
         metadata={
             "help": "A model trained here to start from, with its tokenizer and languages; a "
-            "model section beside it must have its shape, and gives the dropout from now on."
+            "model section beside it must have its shape, and gives dropout, freezing and masks "
+            "from now on."
         },
     )
     trackers: list[str] = field(

@@ -79,7 +79,8 @@ class TrainingStep(nn.Module):
             num_speech_tokens: target tokens of all speech batches of the step, over micro-batches
                 and processes; the denominator of every term of the objective.
             num_text_tokens: the same for the text pairs, the denominator of their cross-entropy.
-            train_speech_encoder: whether gradients reach it; if not, CTC on it is left out.
+            train_speech_encoder: whether gradients reach it; if not, CTC on it is left out, while
+                its dropout stays.
         """
         reports: list[tuple[LossReport, Tensor]] = []
         with FastDropout():
@@ -111,6 +112,7 @@ class TrainingStep(nn.Module):
             num_text=plan.text,
             share_speech_encoder=plan.share_speech_encoder,
             train_speech_encoder=train_speech_encoder,
+            ctc=plan.ctc,
         )
         return compute_objective(
             objective,
