@@ -9,7 +9,8 @@ so that a machine that slows down slows all of them; ratios are medians over the
 what a process that runs one contender alone adds from before its first step to its peak. The share
 of the peak is that of the operations of matrix products, convolutions and attention in a step, per
 second, in those of the fastest product of two large matrices in the same precision (PyTorch does
-not count its attention on CPUs, so the share is a lower bound). Prints Markdown.
+not count its attention on CPUs, so the share is a lower bound). All of them keep freed memory, as
+`horizon-st` does. Prints Markdown.
 """
 
 from __future__ import annotations
@@ -36,9 +37,10 @@ from plain_schedule import PlainSchedule
 from torch import Tensor
 from transformers import HubertConfig, HubertModel
 
+from horizon_st.cli.memory import keep_freed_memory
 from horizon_st.config import load_config
 from horizon_st.data.collate import Batch
-from horizon_st.model.attention import use_float32_attention
+from horizon_st.model.attention import use_cpu_attention
 from horizon_st.model.build import build_translator
 from horizon_st.model.configuration import ModelConfig
 from horizon_st.model.translator import SpeechTranslatorModel
@@ -127,6 +129,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--out", type=Path, help="JSON file")
     options = parser.parse_args()
+    keep_freed_memory()
     times_s = time_steps(options.size, options.rounds, options.threads)
     shares = shares_of_peak(options.size, times_s)
     memory_mb = memory_of_steps(options.size, options.threads)
@@ -189,6 +192,7 @@ def memory_of_steps(size: str, threads: int) -> dict[str, float]:
 
 
 def _memory_of(size: str, name: str, threads: int) -> float:
+    keep_freed_memory()
     torch.set_num_threads(threads)
     step = make_steps(size, only=name)[name]
     return memory_added_mb(lambda: (step(), step()))
@@ -255,7 +259,7 @@ def build_model(size: str, *, fast_attention: bool) -> SpeechTranslatorModel:
             section, vocab_size=SIZES[size].vocab_size, pad_id=1, bos_id=0, eos_id=2
         )
     if fast_attention:
-        use_float32_attention(model)
+        use_cpu_attention(model)
     return model
 
 

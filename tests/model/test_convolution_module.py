@@ -8,7 +8,7 @@ from transformers import Wav2Vec2BertConfig
 from transformers.models.wav2vec2_bert.modeling_wav2vec2_bert import Wav2Vec2BertConvolutionModule
 
 from horizon_st.errors import UserError
-from horizon_st.model.attention import use_float32_attention
+from horizon_st.model.attention import use_cpu_attention
 from horizon_st.model.configuration import ModelConfig
 from horizon_st.model.continuation import continue_model
 from horizon_st.model.convolution_module import ConvolutionModule
@@ -76,7 +76,7 @@ def test_an_encoder_with_it_gives_an_utterance_the_same_states_in_every_batch(
 ):
     model = make_model(speech_encoder=SECTION).eval()
     if precision == "bf16":
-        use_float32_attention(model)
+        use_cpu_attention(model)
     encoder = model.speech_encoder
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
         together, lengths = encoder(batch["speech"], batch["speech_lengths"])

@@ -1,54 +1,84 @@
-"""Attention without dropout in fp32 inside a bf16 model, for CPUs.
-
-PyTorch's attention has a bf16 kernel for CPUs whose gradient is several times slower than that of
-the fp32 one, and that outweighs what the bf16 matrix products around it gain. With dropout it has
-no kernel of its own, and bf16 is as fast as elsewhere.
-"""
+"""The attention of transformers' models, with the kernels that suit CPUs."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-_NAME = "sdpa_float32"
+from horizon_st.model.piecewise_attention import piecewise_attention
+
+_NAME = "sdpa_cpu"
 
 
-def use_float32_attention(model: PreTrainedModel) -> None:
-    """Has all sub-models that use PyTorch's attention compute it in fp32 under autocast.
+def use_cpu_attention(model: PreTrainedModel) -> None:
+    """Has all sub-models that use PyTorch's attention use the faster of two on CPUs.
 
-    Where attention drops probabilities it stays in bf16.
+    In training, with bf16 or dropout, that is `piecewise_attention`: PyTorch's kernel has a bf16
+    gradient several times slower than the fp32 one, and none for dropout. Without gradients, and
+    where a mask is learnt, it is PyTorch's in fp32.
     """
     for module in model.modules():
         if isinstance(module, PreTrainedModel) and module.config._attn_implementation == "sdpa":
             module.config._attn_implementation = _NAME
 
 
-def _attention(
-    module: nn.Module,
+class _CpuKernels(TorchFunctionMode):
+    """A context in which PyTorch's attention is `_attend`."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """The result of `func`."""
+        is_attention = func is nn.functional.scaled_dot_product_attention
+        return (_attend if is_attention else func)(*args, **(kwargs or {}))
+
+
+def _attention(module: nn.Module, *args: Any, **options: Any) -> tuple[Tensor, Tensor | None]:
+    with _CpuKernels():
+        output, weights = sdpa_attention_forward(module, *args, **options)
+    return output, weights
+
+
+def _attend(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    attention_mask: Tensor | None,
-    dropout: float = 0.0,
-    **options: Any,
-) -> tuple[Tensor, Tensor | None]:
-    if dropout > 0:
-        output, weights = sdpa_attention_forward(
-            module, query, key, value, attention_mask, dropout=dropout, **options
-        )
-        return output, weights
-    if attention_mask is not None and attention_mask.is_floating_point():
-        attention_mask = attention_mask.float()
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Tensor:
+    is_learnt = attn_mask is not None and attn_mask.requires_grad
+    is_exact = query.dtype == torch.float32 and dropout_p == 0
+    is_plain = query.device.type == "cpu" and not enable_gqa and dropout_p < 1
     with torch.autocast(query.device.type, enabled=False):
-        output, weights = sdpa_attention_forward(
-            module, query.float(), key.float(), value.float(), attention_mask, **options
+        if torch.is_grad_enabled() and is_plain and not is_learnt and not is_exact:
+            return piecewise_attention(query, key, value, attn_mask, dropout_p, is_causal, scale)
+        if attn_mask is not None and attn_mask.is_floating_point():
+            attn_mask = attn_mask.float()
+        attended = nn.functional.scaled_dot_product_attention(
+            query.float(),
+            key.float(),
+            value.float(),
+            attn_mask,
+            dropout_p,
+            is_causal,
+            scale=scale,
+            enable_gqa=enable_gqa,
         )
-    return output.to(query.dtype), weights
+    return attended.to(query.dtype)
 
 
 AttentionInterface.register(_NAME, _attention)

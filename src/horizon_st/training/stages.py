@@ -23,7 +23,7 @@ from horizon_st.data.cuts import TranscribedCuts
 from horizon_st.data.files import partial_of
 from horizon_st.data.sampling import speech_stream, text_stream
 from horizon_st.errors import UserError
-from horizon_st.model.attention import use_float32_attention
+from horizon_st.model.attention import use_cpu_attention
 from horizon_st.objective.objective import ObjectiveConfig
 from horizon_st.training.checkpoint import Checkpoints, Progress, rename_whole
 from horizon_st.training.checks import check_before_training
@@ -81,8 +81,8 @@ class Run:
         self.corpus = read_corpus(recipe)
         self.parts = build_parts(recipe, self.corpus)
         check_before_training(recipe, self.corpus, self.parts)
-        if accelerator.device.type == "cpu" and accelerator.mixed_precision == "bf16":
-            use_float32_attention(self.parts.translator)
+        if accelerator.device.type == "cpu":
+            use_cpu_attention(self.parts.translator)
         self.features = FeatureCache(
             self.parts.frontend, recipe.data.cache_gb * _CACHE_BYTES_PER_GB
         )
