@@ -106,27 +106,48 @@ def test_epochs_are_timed_in_a_process_of_their_own(run_main):
     assert row["memory (MB)"] > 100
 
 
-def test_memory_of_children_counts_and_shared_pages_count_once(benchmark):
-    share = """
-import mmap, os, time
+SHARING = """
+import mmap, os
 own = bytearray(os.urandom(1)) * 100_000_000
 shared = mmap.mmap(-1, 50_000_000)
 shared.write(b"x" * 50_000_000)
-if os.fork():
-    time.sleep(1.5)
-    os.wait()
-else:
+child = os.fork()
+if not child:
     more = bytearray(os.urandom(1)) * 80_000_000
     shared.seek(0), shared.read()
-    time.sleep(1.5)
-    os._exit(0)
-print("done")
+print("ready", flush=True)
+os.read(0, 3)
+if child:
+    os.wait()
 """
+
+
+def test_memory_of_children_counts_and_shared_pages_count_once(benchmark):
+    measuring = benchmark("measuring")
+
+    def memory_mb(program, num_processes):
+        with subprocess.Popen(
+            [sys.executable, "-c", program],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as process:
+            for _ in range(num_processes):
+                assert process.stdout.readline() == "ready\n"
+            found = measuring.memory_of_family_mb(process.pid)
+            process.communicate("go\n" * num_processes)
+        return found
+
+    alone_mb = memory_mb("import os; print('ready', flush=True); os.read(0, 3)", 1)
+    assert memory_mb(SHARING, 2) - alone_mb == pytest.approx(230, abs=15)
+
+
+def test_a_program_is_watched_to_its_end(benchmark):
     watch = benchmark("measuring").run_and_watch
-    base_printed, base_mb = watch([sys.executable, "-c", "import time; time.sleep(1); print(1)"])
-    printed, peak_mb = watch([sys.executable, "-c", share])
-    assert (base_printed, printed) == ("1\n", "done\n")
-    assert peak_mb - base_mb == pytest.approx(230, abs=15)
+    program = "import os, time; x = bytearray(os.urandom(1)) * 100_000_000; time.sleep(1); print(1)"
+    printed, peak_mb = watch([sys.executable, "-c", program])
+    assert printed == "1\n"
+    assert peak_mb > 100
     with pytest.raises(subprocess.CalledProcessError):
         watch([sys.executable, "-c", "raise SystemExit(3)"])
 
