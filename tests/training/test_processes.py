@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 
+import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
@@ -124,7 +125,9 @@ def test_losses_and_weights_agree(pair, accumulation):
     for name, value in weights_one.items():
         if name.endswith("k_proj.bias"):
             continue  # Softmax cancels it: its gradient is rounding, which Adam blows up.
-        assert weights_two[name] == pytest.approx(value, rel=1e-3, abs=1e-5), name
+        # As a whole: of a single element the gradient may be little more than rounding as well.
+        difference = np.linalg.norm(weights_two[name] - value)
+        assert difference <= 1e-4 * np.linalg.norm(value), name
 
 
 def test_only_the_main_process_reports(pair):
