@@ -5,21 +5,16 @@ Legend: B utterances, H beams, T encoder states, L target tokens, V vocabulary.
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
-from transformers import (
-    GenerationConfig,
-    GenerationMixin,
-    PreTrainedTokenizerBase,
-)
+from transformers import GenerationMixin, PreTrainedTokenizerBase
 from transformers.modeling_outputs import BaseModelOutput
 
 from horizon_st.data.collate import Batch
@@ -126,7 +121,8 @@ def translate(
         on_decoded: called after every batch with its number of utterances.
 
     Raises:
-        UserError: text is to be translated and an utterance has no transcript.
+        UserError: text is to be translated and an utterance has no transcript, or the model's
+            scores are not finite.
     """
     hypotheses: list[Hypothesis] = []
     with _evaluating(model):
@@ -152,9 +148,9 @@ def _translate_batch(
         model,
         encoder_outputs=BaseModelOutput(last_hidden_state=encoded.states),
         attention_mask=encoded.mask.long(),
-        generation_config=_search_settings(model, config, int(limits.max())),
         custom_generate=beam_search,
         limits=limits,
+        **_search_settings(config, int(limits.max())),
     )
     return [
         Hypothesis(
@@ -196,25 +192,27 @@ def _token_limits(
     return limits.clamp(max=most)
 
 
-def _search_settings(
-    model: SpeechTranslatorModel, config: DecodingConfig, max_new_tokens: int
-) -> GenerationConfig:
-    # A pretrained text model brings settings that must stay, such as a forced first token.
-    settings: GenerationConfig = copy.deepcopy(model.generation_config)
-    settings.update(
-        num_beams=config.beam_size,
-        length_penalty=config.length_penalty,
-        no_repeat_ngram_size=config.no_repeat_ngram_size,
-        max_new_tokens=max_new_tokens,
-        max_length=None,
-        min_length=0,
-        forced_eos_token_id=None,
-        early_stopping=False,
-        do_sample=False,
-        num_return_sequences=1,
-        return_dict_in_generate=False,
-    )
-    return settings
+def _search_settings(config: DecodingConfig, max_new_tokens: int) -> dict[str, Any]:
+    """What replaces settings of a pretrained text model; others stay, as a forced first token.
+
+    As arguments of `generate`: from a `GenerationConfig` a None would leave the model's setting.
+    """
+    return {
+        "num_beams": config.beam_size,
+        "length_penalty": config.length_penalty,
+        "no_repeat_ngram_size": config.no_repeat_ngram_size,
+        "max_new_tokens": max_new_tokens,
+        "max_length": None,
+        "min_new_tokens": None,
+        "min_length": 0,
+        "forced_eos_token_id": None,
+        "early_stopping": False,
+        "do_sample": False,
+        "num_return_sequences": 1,
+        "return_dict_in_generate": False,
+        "use_cache": True,
+        "cache_implementation": None,
+    }
 
 
 @contextmanager
