@@ -2,10 +2,10 @@
 
     python benchmarks/all.py [--decode MODEL MANIFEST] [--only NAME ...]
 
-NAME is one of small, paper, growth, scale, decoding. A machine that does nothing else takes about
-half an hour. Each table replaces what stands between `<!-- NAME -->` and `<!-- end -->` in the
-page, and the JSON goes to benchmarks/results/NAME.json. Decoding needs a trained model and a
-manifest to decode, and is left as it was without them.
+NAME is one of small, paper, profile, growth, padding, scale, decoding. A machine that does nothing
+else takes about half an hour. Each table replaces what stands between `<!-- NAME -->` and
+`<!-- end -->` in the page, and the JSON goes to benchmarks/results/NAME.json. Decoding needs a
+trained model and a manifest to decode, and is left as it was without them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ PAGE = FOLDER.parent / "docs" / "performance.md"
 COMMANDS = {
     "small": ["training_step.py", "small"],
     "paper": ["training_step.py", "paper", "--rounds", "3"],
+    "profile": ["step_profile.py", "small"],
     "growth": ["growth.py"],
+    "padding": ["padding.py"],
     "scale": ["scale.py", "--largest", "6"],
     "decoding": ["decoding.py"],
 }

@@ -47,11 +47,11 @@ def main() -> None:
         contender.name: time_by_kind(options.size, contender.name)
         for contender in SIZES[options.size].contenders
     }
-    rows = [
-        {"part": kind, **{name: f"{times[kind]:,.0f}" for name, times in found.items()}}
+    rows: list[dict[str, Any]] = [
+        {"part": kind, **{name: times_ms[kind] for name, times_ms in found.items()}}
         for kind in (*KINDS, "other")
     ]
-    rows.append({"part": "all", **{name: f"{sum(x.values()):,.0f}" for name, x in found.items()}})
+    rows.append({"part": "all", **{name: sum(x.values()) for name, x in found.items()}})
     print_table(rows)
     if options.out is not None:
         write_report(options.out, vars(options), rows)

@@ -234,3 +234,12 @@ def test_a_missing_place_is_found_before_anything_is_measured(
     monkeypatch.setattr(sys, "argv", ["all", "--only", "growth", "scale"])
     with pytest.raises(SystemExit, match="no place for scale"):
         all_.main()
+
+
+def test_every_part_of_a_step_is_found(run_main):
+    *parts, last = run_main("step_profile", "tiny")
+    assert last["part"] == "all"
+    assert last["all terms, bf16"] == pytest.approx(sum(row["all terms, bf16"] for row in parts))
+    of_ours = {row["part"]: row["all terms, bf16"] for row in parts}
+    assert min(of_ours.values()) > 0
+    assert of_ours["other"] < 0.5 * last["all terms, bf16"]
