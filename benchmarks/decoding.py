@@ -6,9 +6,9 @@ The reference calls `generate()` on batches of 8 utterances in the order of the 
 project sorts by length and takes larger batches: the other rows of `generate()` show what that
 gains, and the row below each what the project's search gains on the same batches, as it drops
 utterances when they end and all beams of one share the keys of its encoder states. Both search with
-5 beams and 32-bit floats, from features that are ready. The contenders take turns over all
-utterances; ratios are medians over the rounds. Prints Markdown, and how many
-translations differ.
+5 beams, from features that are ready; in 32-bit floats but for the last row. The contenders take
+turns over all utterances; ratios are medians over the rounds. Prints Markdown, with how many
+translations differ from those of the reference and BLEU.
 """
 
 from __future__ import annotations
@@ -26,8 +26,10 @@ from measuring import print_table, write_report
 
 from horizon_st.data.audio import Cut
 from horizon_st.data.collate import Collator, FeatureCache
+from horizon_st.data.manifest import translation_of
 from horizon_st.data.shar import open_cuts
-from horizon_st.decoding.generate import DecodingConfig, translate
+from horizon_st.decoding.generate import DecodingConfig, DecodingPrecision, translate
+from horizon_st.decoding.scoring import score
 from horizon_st.decoding.trained import TrainedModel, load_trained_model
 
 BEAM_SIZE = 5
@@ -49,7 +51,9 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     trained = load_trained_model(options.model)
-    contenders = make_contenders(trained, list(open_cuts(options.manifest)))
+    cuts = list(open_cuts(options.manifest))
+    references = [translation_of(cut) for cut in cuts]
+    contenders = make_contenders(trained, cuts)
     times_s: dict[str, list[float]] = {name: [] for name in contenders}
     texts: dict[str, dict[str, str]] = {}
     for _ in range(options.rounds):
@@ -68,6 +72,7 @@ def main() -> None:
             "translations that differ": sum(
                 texts[name][key] != text for key, text in texts[first].items()
             ),
+            "BLEU": score([texts[name][cut.id] for cut in cuts], references).metrics["BLEU"].score,
         }
         for name, times in times_s.items()
     ]
@@ -99,7 +104,9 @@ def make_contenders(trained: TrainedModel, cuts: Sequence[Cut]) -> dict[str, Dec
             texts |= {key: text.strip() for key, text in zip(batch.ids, decoded, strict=True)}
         return texts
 
-    def ours(cuts: Sequence[Cut], batch_size: int) -> dict[str, str]:
+    def ours(
+        cuts: Sequence[Cut], batch_size: int, precision: DecodingPrecision = "fp32"
+    ) -> dict[str, str]:
         batches = map(collate, _slices(cuts, batch_size))
         config = DecodingConfig(
             beam_size=BEAM_SIZE,
@@ -107,6 +114,7 @@ def make_contenders(trained: TrainedModel, cuts: Sequence[Cut]) -> dict[str, Dec
             max_tokens=max_tokens,
             max_tokens_base=max_tokens,
             max_tokens_per_state=0,
+            precision=precision,
         )
         return {h.id: h.text for h in translate(trained.model, trained.tokenizer, batches, config)}
 
@@ -118,6 +126,10 @@ def make_contenders(trained: TrainedModel, cuts: Sequence[Cut]) -> dict[str, Dec
     for size in BATCH_SIZES:
         for name, decode in (("generate()", theirs), ("evaluate", ours)):
             contenders[f"`{name}`, batches of {size} by length"] = partial(decode, by_length, size)
+    largest = max(BATCH_SIZES)
+    contenders[f"`evaluate --precision bf16`, batches of {largest} by length"] = partial(
+        ours, by_length, largest, "bf16"
+    )
     return contenders
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from horizon_st.hardware import cpu_has_fast_bf16
 from horizon_st.training.record import describe_hardware
 
 WORDS = [f"{a}{b}{c}" for a in "bdfgklmnprst" for b in "aeiou" for c in ("n", "la", "ro", "si")]
@@ -29,7 +30,7 @@ def describe_machine() -> dict[str, Any]:
     """Processor, cores, accelerator and versions."""
     return {
         **describe_hardware(),
-        "bf16": bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()),
+        "bf16": cpu_has_fast_bf16(),
         "python": platform.python_version(),
         "torch": torch.__version__,
     }

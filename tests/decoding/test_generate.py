@@ -3,6 +3,7 @@
 import itertools
 import math
 import re
+from dataclasses import replace
 
 import pytest
 import torch
@@ -154,6 +155,23 @@ def test_autocast_around_it_changes_nothing(make_model, tokenizer, make_batches)
         assert translate(model, tokenizer, make_batches(7), SEARCH) == expected
 
 
+def test_bf16_is_within_its_rounding_of_fp32(make_model, tokenizer, make_batches):
+    """Every matrix product is computed in bf16; the features are not."""
+    model = make_model()
+    kinds = set()
+    for layer in model.modules():
+        if isinstance(layer, torch.nn.Linear):
+            layer.register_forward_hook(lambda module, inputs, output: kinds.add(output.dtype))
+    exact = translate(model, tokenizer, make_batches(7), SEARCH)
+    assert kinds == {torch.float32}
+    kinds.clear()
+    rounded = translate(model, tokenizer, make_batches(7), replace(SEARCH, precision="bf16"))
+    assert kinds == {torch.bfloat16}
+    alike = [(a, b) for a, b in zip(exact, rounded, strict=True) if a.text == b.text]
+    assert len(alike) > len(exact) / 2
+    assert [b.score for a, b in alike] == pytest.approx([a.score for a, b in alike], rel=0.02)
+
+
 @pytest.mark.parametrize(("architecture", "max_positions"), [("m2m_100", 8), ("bart", 128)])
 def test_training_goes_on_after_decoding(
     make_model, tokenizer, make_batches, architecture, max_positions
@@ -201,6 +219,7 @@ def test_a_missing_transcript_is_named(make_model, tokenizer, make_batches):
         ("no_repeat_ngram_size", 1, "decoding.no_repeat_ngram_size: expected 0, or at least 2"),
         ("no_repeat_ngram_size", -1, "decoding.no_repeat_ngram_size: expected at least 0"),
         ("batch_size", 0, "decoding.batch_size: expected at least 1"),
+        ("precision", "fp16", "decoding.precision: expected one of fp32, bf16, found fp16"),
     ],
 )
 def test_settings_out_of_range_are_refused(name, value, message):

@@ -28,8 +28,12 @@ class Slope(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(2))
         self.factor, self.loss = factor, loss
+        self.updates = []
 
-    def forward(self, micro, num_speech_tokens, num_text_tokens):
+    def forward(
+        self, micro, num_speech_tokens, num_text_tokens, *, update, train_speech_encoder=True
+    ):
+        self.updates.append(update)
         loss = self.factor * (self.weight * torch.tensor([3.0, 4.0])).sum()
         return loss, {"ce_pairs": torch.tensor(self.loss) * num_text_tokens}
 
@@ -37,8 +41,8 @@ class Slope(nn.Module):
 class Late(Slope):
     """CTC on the speech encoder, 3 per token wherever it is trained."""
 
-    def forward(self, micro, num_speech_tokens, num_text_tokens, *, train_speech_encoder=True):
-        loss, sums = super().forward(micro, num_speech_tokens, num_text_tokens)
+    def forward(self, micro, num_speech_tokens, *arguments, train_speech_encoder=True, **options):
+        loss, sums = super().forward(micro, num_speech_tokens, *arguments, **options)
         return loss, sums | ({"ctc": 3.0 * num_speech_tokens} if train_speech_encoder else {})
 
 
@@ -182,9 +186,9 @@ def test_the_share_that_ctc_aligned_is_logged(tmp_path):
     class Aligning(Slope):
         num_calls = 0
 
-        def forward(self, *arguments):
+        def forward(self, *arguments, **options):
             self.num_calls += 1
-            loss, sums = super().forward(*arguments)
+            loss, sums = super().forward(*arguments, **options)
             aligned, transcripts = (3, 4) if self.num_calls > 1 else (0, 0)
             counted = {"ctc_aligned": aligned, "ctc_transcripts": transcripts}
             return loss, sums | {name: torch.tensor(count) for name, count in counted.items()}
@@ -253,5 +257,7 @@ def test_a_resumed_run_writes_the_same_figures_of_such_a_term(tmp_path):
     expected = loop("whole").run().train_history
     with pytest.raises(KilledError):
         loop("killed", KillAt()).run()
-    assert loop("killed").run().train_history == expected
+    resumed = loop("killed")
+    assert resumed.run().train_history == expected
+    assert resumed.step.updates == [2, 3, 4, 5, 6, 7]
     assert [entry["step"] for entry in expected if "ctc" in entry] == [4, 5, 6, 8]

@@ -47,6 +47,14 @@ from horizon_st.training.recipe import STAGES, StageConfig, StagesConfig
             r"objective\.rdrop_from: expected nothing, .*: rdrop_weight is 0, found shared_encod",
         ),
         (
+            "objective={rdrop_every_steps: 2, rdrop_weight: 0}",
+            r"objective\.rdrop_every_steps: expected nothing, .*: rdrop_weight is 0, found 2",
+        ),
+        (
+            "objective.rdrop_every_steps=0",
+            r"objective\.rdrop_every_steps: expected at least 1, found 0",
+        ),
+        (
             "objective={rdrop_from: encoder, rdrop_weight: 1}",
             r"objective\.rdrop_from: expected speech_encoder \| shared_encoder, found encoder",
         ),

@@ -1,6 +1,6 @@
 """One normaliser for the whole step, and no pass that no term needs."""
 
-import dataclasses
+from dataclasses import replace
 
 import pytest
 import torch
@@ -157,6 +157,34 @@ def test_the_speech_encoder_runs_as_often_as_asked(make_recipe, cuts, rdrop_from
     assert seen == [rows]
 
 
+@pytest.mark.parametrize("rdrop_from", ["speech_encoder", "shared_encoder"])
+def test_rdrop_now_and_then_weighs_as_much_in_all(make_recipe, collate, cuts, rdrop_from):
+    """Every third update has three times the weight; those between are what they are without."""
+    form = (
+        "model.speech_encoder.layers=1",
+        "objective.rdrop_weight=2",
+        f"objective.rdrop_from={rdrop_from}",
+    )
+    recipe = make_recipe(*form, "objective.rdrop_every_steps=3")
+    weight_of = {0: 6.0, 1: 0.0, 2: 0.0, 3: 6.0, 4: 0.0}
+    parts = build_parts(recipe, read_corpus(recipe))
+    micro = MicroBatch(collate(cuts))
+
+    def loss_of(objective, **options):
+        torch.manual_seed(0)
+        step = TrainingStep(parts.translator.train(), objective)
+        loss, sums = step(micro, torch.tensor(9), torch.tensor(1), **options)
+        return loss.item(), "rdrop" in sums
+
+    for update, weight in weight_of.items():
+        from_where = rdrop_from if weight > 0 else "speech_encoder"
+        plain = replace(
+            recipe.objective, rdrop_every_steps=1, rdrop_weight=weight, rdrop_from=from_where
+        )
+        assert loss_of(recipe.objective, update=update) == loss_of(plain)
+        assert loss_of(plain)[1] is (weight > 0)
+
+
 CTC_ON_SPEECH = (
     *("model.speech_encoder.layers=1", "model.ctc.position=speech_encoder"),
     "objective.rdrop_from=shared_encoder",
@@ -198,7 +226,7 @@ def test_ctc_once_for_both_passes_gives_the_loss_and_gradients_of_twice(on_speec
     def encode_for_each(*arguments, **options):
         encoded = encode(*arguments, **options)
         repeated = (encoded.ctc_states.repeat(2, 1, 1), encoded.ctc_mask.repeat(2, 1))
-        return dataclasses.replace(encoded, ctc_states=repeated[0], ctc_mask=repeated[1])
+        return replace(encoded, ctc_states=repeated[0], ctc_mask=repeated[1])
 
     monkeypatch.setattr(translator, "encode_speech", encode_for_each)
     loss_of_two, sums_of_two, gradients_of_two, rows_of_two = loss_and_gradients(*on_speech)
@@ -221,7 +249,7 @@ def test_ctc_that_is_not_wanted_is_not_computed(on_speech, ctc_weight, train_spe
     translator.ctc_head.register_forward_hook(
         lambda module, inputs, output: seen.append(len(output))
     )
-    step = TrainingStep(translator, dataclasses.replace(objective, ctc_weight=ctc_weight))
+    step = TrainingStep(translator, replace(objective, ctc_weight=ctc_weight))
     _, sums = step(
         *(MicroBatch(batch), torch.tensor(9), torch.tensor(1)),
         train_speech_encoder=train_speech_encoder,

@@ -84,6 +84,10 @@ def evaluate(
     beam_size: Annotated[int, typer.Option(help="1 is greedy search.")] = 5,
     length_penalty: Annotated[float, typer.Option(help="More gives longer output.")] = 1.0,
     batch_size: Annotated[int, typer.Option(help="Utterances at once.")] = 16,
+    precision: Annotated[
+        Literal["fp32", "bf16"],
+        typer.Option(help="bf16 is faster where the hardware has it; some translations change."),
+    ] = "fp32",
     modality: Annotated[
         Literal["speech", "text"], typer.Option(help="Translate the speech or the transcript.")
     ] = "speech",
@@ -95,7 +99,10 @@ def evaluate(
     from horizon_st.decoding.generate import DecodingConfig
 
     search = DecodingConfig(
-        beam_size=beam_size, length_penalty=length_penalty, batch_size=batch_size
+        beam_size=beam_size,
+        length_penalty=length_penalty,
+        batch_size=batch_size,
+        precision=precision,
     )
     evaluation = run(
         model,

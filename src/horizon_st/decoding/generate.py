@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 import torch
 from jaxtyping import Int
@@ -19,11 +19,13 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from horizon_st.data.collate import Batch
 from horizon_st.decoding.beam_search import FoundSequence, beam_search
-from horizon_st.errors import UserError
+from horizon_st.errors import UserError, check_choice
+from horizon_st.hardware import gpu_has_bf16
 from horizon_st.model.outputs import Encoded
 from horizon_st.model.translator import SpeechTranslatorModel
 
 Modality = Literal["speech", "text"]
+DecodingPrecision = Literal["fp32", "bf16"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,10 @@ class DecodingConfig:
         default=0, metadata={"help": "N-grams that may not occur twice; 0 allows repetition."}
     )
     batch_size: int = field(default=16, metadata={"help": "Utterances decoded at once."})
+    precision: DecodingPrecision = field(
+        default="fp32",
+        metadata={"help": "bf16 is faster where the hardware has it and changes some translations"},
+    )
 
     def __post_init__(self) -> None:
         """Refuse values out of range."""
@@ -74,6 +80,7 @@ class DecodingConfig:
                     found=getattr(self, name),
                     remedy=f"The default is {type(self).__dataclass_fields__[name].default}.",
                 )
+        check_choice("decoding.precision", self.precision, get_args(DecodingPrecision))
         if self.no_repeat_ngram_size == 1:
             raise UserError(
                 "decoding.no_repeat_ngram_size",
@@ -110,7 +117,8 @@ def translate(
 ) -> list[Hypothesis]:
     """The best translation of every utterance, in the order of the batches.
 
-    The model decodes in evaluation mode and 32-bit floats and is left in the mode it was in.
+    The model decodes in evaluation mode and is left in the mode it was in. In 32-bit floats, the
+    default, the translations do not depend on the batches.
 
     Args:
         model: on any device.
@@ -122,15 +130,28 @@ def translate(
 
     Raises:
         UserError: text is to be translated and an utterance has no transcript, or the model's
-            scores are not finite.
+            scores are not finite, or bf16 is asked for on a GPU that lacks it.
     """
     hypotheses: list[Hypothesis] = []
+    _check_precision(model, config)
+    reduced = torch.autocast(model.device.type, torch.bfloat16, enabled=config.precision == "bf16")
     with _evaluating(model):
-        for batch in batches:
-            hypotheses += _translate_batch(model, tokenizer, batch, config, modality)
+        for batch in batches:  # whose features may be computed only now, in 32-bit floats
+            with reduced:
+                hypotheses += _translate_batch(model, tokenizer, batch, config, modality)
             if on_decoded is not None:
                 on_decoded(len(batch.ids))
     return hypotheses
+
+
+def _check_precision(model: SpeechTranslatorModel, config: DecodingConfig) -> None:
+    if config.precision == "bf16" and model.device.type == "cuda" and not gpu_has_bf16():
+        raise UserError(
+            "decoding.precision",
+            expected="fp32 with a GPU that lacks bf16",
+            found=f"{config.precision} on {torch.cuda.get_device_name()}",
+            remedy="Set it to fp32.",
+        )
 
 
 def _translate_batch(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Literal, get_args
 
 from horizon_st.errors import UserError, check_choice, refuse_unread
@@ -35,6 +35,13 @@ class ObjectiveConfig:
         metadata={
             "help": "Where the two speech passes part: speech_encoder, or shared_encoder, which "
             "saves the second pass through the speech encoder."
+        },
+    )
+    rdrop_every_steps: int = field(
+        default=1,
+        metadata={
+            "help": "Every how many updates the two speech passes are compared, with so many times "
+            "the weight; the others run one."
         },
     )
     mt_rdrop_weight: float = field(
@@ -83,6 +90,13 @@ class ObjectiveConfig:
                     found=value,
                     remedy="Set it to 0 to leave the term out.",
                 )
+        if self.rdrop_every_steps < 1:
+            raise UserError(
+                "objective.rdrop_every_steps",
+                expected="at least 1",
+                found=self.rdrop_every_steps,
+                remedy="1 compares them in every update.",
+            )
         if not 0 <= self.label_smoothing < 1:
             raise UserError(
                 "objective.label_smoothing",
@@ -95,6 +109,21 @@ class ObjectiveConfig:
         check_choice("objective.stop_gradient", self.stop_gradient, get_args(StopGradient))
         check_choice("objective.rdrop_from", self.rdrop_from, get_args(RdropFrom))
         self._check_combinations()
+
+    def of_update(self, update: int) -> ObjectiveConfig:
+        """The objective of one update, counted from 0, without what depends on its number.
+
+        Over `rdrop_every_steps` updates R-drop has the weight that it would have if each had it.
+        """
+        if self.rdrop_every_steps == 1:
+            return self
+        has_rdrop = update % self.rdrop_every_steps == 0
+        return replace(
+            self,
+            rdrop_weight=self.rdrop_weight * self.rdrop_every_steps if has_rdrop else 0.0,
+            rdrop_from=self.rdrop_from if has_rdrop else "speech_encoder",
+            rdrop_every_steps=1,
+        )
 
     def _check_combinations(self) -> None:
         if self.tap != "softmax" and self.divergence != "symmetric_kl":
@@ -109,7 +138,8 @@ class ObjectiveConfig:
             form = ("tap", "divergence", "stop_gradient")
             refuse_unread("objective", self, form, "consistency_weight is 0")
         if self.rdrop_weight == 0:
-            refuse_unread("objective", self, ("rdrop_from",), "rdrop_weight is 0")
+            rdrop_form = ("rdrop_from", "rdrop_every_steps")
+            refuse_unread("objective", self, rdrop_form, "rdrop_weight is 0")
         if self.mt_rdrop_weight > 0 and self.mt_weight == 0 and self.consistency_weight == 0:
             raise UserError(
                 "objective.mt_rdrop_weight",

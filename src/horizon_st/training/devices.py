@@ -24,6 +24,7 @@ from accelerate.utils import (
 )
 
 from horizon_st.errors import UserError
+from horizon_st.hardware import cpu_has_fast_bf16, gpu_has_bf16
 from horizon_st.training.recipe import Recipe
 
 _PROJECT = "horizon-st"
@@ -95,7 +96,7 @@ def resolve_precision(precision: str) -> str:
             found=precision,
             remedy="Set precision: auto.",
         )
-    if precision == "bf16" and has_gpu and not _gpu_has_bf16():
+    if precision == "bf16" and has_gpu and not gpu_has_bf16():
         raise UserError(
             "precision",
             expected="fp32, fp16 or auto with a GPU that lacks bf16",
@@ -103,17 +104,8 @@ def resolve_precision(precision: str) -> str:
             remedy="Set precision: auto, which takes fp32 here.",
         )
     if precision == "auto":
-        return "bf16" if (_gpu_has_bf16() if has_gpu else _has_fast_bf16()) else "no"
+        return "bf16" if (gpu_has_bf16() if has_gpu else cpu_has_fast_bf16()) else "no"
     return {"fp32": "no"}.get(precision, precision)
-
-
-def _gpu_has_bf16() -> bool:
-    """Whether it is more than emulated, which PyTorch would count as well; that is slower."""
-    return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-
-
-def _has_fast_bf16() -> bool:
-    return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
 
 
 def start_trackers(accelerator: Accelerator, recipe: Recipe, run_id: str, folder: Path) -> None:

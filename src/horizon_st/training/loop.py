@@ -176,13 +176,15 @@ class Loop:
         own = torch.tensor([micro.num_tokens for micro in micros]).sum(dim=0)
         counts = accelerator.reduce(own.to(accelerator.device), "sum")
         is_frozen = self.progress.step < self.config.freeze_speech_encoder_steps
-        options = {"train_speech_encoder": False} if is_frozen else {}
         names: set[str] = set()
         for index, micro in enumerate(micros):
             is_last = index == len(micros) - 1
             with nullcontext() if is_last else accelerator.no_sync(self.step):
                 loss, sums = self.step(
-                    micro.to(accelerator.device), *counts.clamp_min(1), **options
+                    micro.to(accelerator.device),
+                    *counts.clamp_min(1),
+                    update=self.progress.step,
+                    train_speech_encoder=not is_frozen,
                 )
                 # Distributed training averages gradients over processes; the objective is a sum.
                 accelerator.backward(loss * accelerator.num_processes)

@@ -37,9 +37,18 @@ class RecognitionStep(nn.Module):
         self.translator = translator
 
     def forward(
-        self, micro: MicroBatch, num_speech_tokens: Tensor, num_text_tokens: Tensor
+        self,
+        micro: MicroBatch,
+        num_speech_tokens: Tensor,
+        num_text_tokens: Tensor,
+        *,
+        update: int = 0,
+        train_speech_encoder: bool = True,
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss, and the figures of CTC, as `TrainingStep` gives them."""
+        """The loss, and the figures of CTC, as `TrainingStep` gives them.
+
+        Neither the number of the update nor the freezing of stage `st` means anything here.
+        """
         assert micro.speech is not None
         with FastDropout():
             output = _ctc_output(self.translator, micro.speech)

@@ -68,6 +68,7 @@ class TrainingStep(nn.Module):
         num_speech_tokens: Tensor,
         num_text_tokens: Tensor,
         *,
+        update: int = 0,
         train_speech_encoder: bool = True,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss, and each term's detached sum over its tokens.
@@ -79,13 +80,16 @@ class TrainingStep(nn.Module):
             num_speech_tokens: target tokens of all speech batches of the step, over micro-batches
                 and processes; the denominator of every term of the objective.
             num_text_tokens: the same for the text pairs, the denominator of their cross-entropy.
+            update: number of the step in its stage, from 0.
             train_speech_encoder: whether gradients reach it; if not, CTC on it is left out, while
                 its dropout stays.
         """
         reports: list[tuple[LossReport, Tensor]] = []
         with FastDropout():
             if micro.speech is not None:
-                report = self._speech_report(micro.speech, train_speech_encoder)
+                report = self._speech_report(
+                    micro.speech, self.objective.of_update(update), train_speech_encoder
+                )
                 reports.append((report, num_speech_tokens))
             if micro.text is not None:
                 reports.append((self._text_report(micro.text), num_text_tokens))
@@ -95,8 +99,9 @@ class TrainingStep(nn.Module):
             sums |= alignment_counts(self.translator, micro.speech, reports[0][0].terms["ctc"][1])
         return loss, sums
 
-    def _speech_report(self, batch: Batch, train_speech_encoder: bool) -> LossReport:
-        objective = self.objective
+    def _speech_report(
+        self, batch: Batch, objective: ObjectiveConfig, train_speech_encoder: bool
+    ) -> LossReport:
         has_own_ctc = self.translator.config.ctc_position == "speech_encoder"
         if has_own_ctc and not train_speech_encoder:
             objective = replace(objective, ctc_weight=0.0)
