@@ -24,6 +24,7 @@ from pathlib import Path
 import torch
 from measuring import print_table, write_report
 
+from horizon_st.cli.memory import keep_freed_memory
 from horizon_st.data.audio import Cut
 from horizon_st.data.collate import Collator, FeatureCache
 from horizon_st.data.manifest import translation_of
@@ -49,6 +50,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--out", type=Path, help="JSON file")
     options = parser.parse_args()
+    keep_freed_memory()
     torch.set_num_threads(options.threads)
     trained = load_trained_model(options.model)
     cuts = list(open_cuts(options.manifest))
@@ -72,7 +74,7 @@ def main() -> None:
             "translations that differ": sum(
                 texts[name][key] != text for key, text in texts[first].items()
             ),
-            "BLEU": score([texts[name][cut.id] for cut in cuts], references).metrics["BLEU"].score,
+            "BLEU": score([texts[name][cut.id] for cut in cuts], references).metrics["BLEU"].value,
         }
         for name, times in times_s.items()
     ]

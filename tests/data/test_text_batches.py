@@ -82,7 +82,7 @@ def test_the_order_follows_from_seed_and_epoch(pairs, tokenizer, small_windows):
 
 def test_a_small_set_is_shuffled_as_a_whole(tokenizer):
     """Without lengths to tell pairs apart, where a pair comes says nothing of where it lies."""
-    same_length = store_text_pairs([("is", str(n)) for n in range(2000)])
+    same_length = store_text_pairs([("is", f"{n:04}") for n in range(2000)])
     source = batches_of(same_length, tokenizer)
     for epoch in range(3):
         order = [*itertools.chain(*numbers(source.batches(epoch)))]
@@ -91,6 +91,21 @@ def test_a_small_set_is_shuffled_as_a_whole(tokenizer):
         places = np.argsort(order)
         mean_distance = np.abs(np.diff(places)).mean()
         assert mean_distance == pytest.approx(2000 / 3, rel=0.08)
+
+
+def test_targets_of_a_batch_are_alike_in_length(tokenizer):
+    """Targets that sources say nothing about: batches at random have 80 % of padding."""
+    rng = np.random.default_rng(0)
+    lengths = rng.permutation(np.geomspace(2, 400, 1600).astype(int))
+    drawn = store_text_pairs([("is", "a" * length) for length in lengths.tolist()])
+    batches = list(batches_of(drawn, tokenizer).batches(0))
+    padded = sum(len(batch) * max(len(pair.target) for pair in batch) for batch in batches)
+    assert lengths.sum() / padded > 0.7
+    # The longest are spread over the epoch all the same.
+    longest = [max(len(pair.target) for pair in batch) > 300 for batch in batches]
+    places = np.flatnonzero(longest) / len(batches)
+    assert len(places) > 2
+    assert stats.kstest(places, "uniform").pvalue > 0.01
 
 
 def test_each_window_takes_from_all_over_the_file(pairs, tokenizer, small_windows):

@@ -1,7 +1,9 @@
-"""Text pairs -> shuffled batches of similar source length, window by window.
+"""Text pairs -> shuffled batches of similar length, window by window.
 
-An epoch shuffles blocks of neighbouring rows, and all rows within a window of some blocks. A set
-that one window holds is shuffled as a whole; of a larger one, no more than a window is in memory.
+Sources make buckets; within one, targets are sorted over some batches at a time, by characters,
+which need no tokeniser. An epoch shuffles blocks of neighbouring rows, and all rows within a window
+of some blocks. A set that one window holds is shuffled as a whole; of a larger one, no more than a
+window is in memory.
 """
 
 from __future__ import annotations
@@ -22,6 +24,9 @@ WINDOW_ROWS = 128 * BLOCK_ROWS
 """A window's rows come from so many places; its tokens are counted in about a second."""
 
 _ROWS_AT_ONCE = 1024
+
+_SORTED_BATCHES = 8
+"""More would leave batches less random and hardly less padding."""
 
 
 class TextPair(NamedTuple):
@@ -99,19 +104,27 @@ class TextBatches:
             lengths = self._known_lengths[rows]
         return [
             [TextPair(rows[index], *pairs[index]) for index in batch]
-            for batch in self._batches_of(lengths, rng)
+            for batch in self._batches_of(lengths, _target_characters(pairs), rng)
         ]
 
-    def _batches_of(self, lengths: NDArray[np.int64], rng: np.random.Generator) -> list[list[int]]:
+    def _batches_of(
+        self,
+        lengths: NDArray[np.int64],
+        target_lengths: NDArray[np.int64],
+        rng: np.random.Generator,
+    ) -> list[list[int]]:
         """Indices of the batches, in random order: random examples of one bucket each."""
         bounds = bucket_bounds(lengths.tolist(), self._num_buckets)
         shuffled = rng.permutation(len(lengths))
         buckets = np.searchsorted(bounds, lengths[shuffled])
         batches = []
         for number, bound in enumerate(bounds):
-            examples = shuffled[buckets == number].tolist()
+            examples = shuffled[buckets == number]
             size = self._limit.size_within(bound)
-            batches += [examples[at : at + size] for at in range(0, len(examples), size)]
+            for start in range(0, len(examples), size * _SORTED_BATCHES):
+                some = examples[start : start + size * _SORTED_BATCHES]
+                some = some[np.argsort(target_lengths[some], kind="stable")].tolist()
+                batches += [some[at : at + size] for at in range(0, len(some), size)]
         return [batches[index] for index in rng.permutation(len(batches))]
 
     def _lengths_of(self, pairs: list[Pair]) -> NDArray[np.int64]:
@@ -132,3 +145,7 @@ class TextBatches:
         """
         for row in islice(self._pairs.longer_sources(int(self._limit.length)), WINDOW_ROWS):
             self._lengths_of(self._pairs[row : row + 1])
+
+
+def _target_characters(pairs: list[Pair]) -> NDArray[np.int64]:
+    return np.array([len(target) for _, target in pairs])
