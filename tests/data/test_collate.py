@@ -6,6 +6,8 @@ import soundfile
 import torch
 from transformers import Wav2Vec2FeatureExtractor
 
+from horizon_st.data import collate
+from horizon_st.data.audio import load_cut
 from horizon_st.data.augment import AugmentConfig
 from horizon_st.data.collate import Collator, FeatureCache, make_batch
 from horizon_st.data.frontend import FilterbankFrontend, PretrainedFrontend
@@ -101,6 +103,23 @@ def test_the_cache_keeps_no_more_bytes_than_allowed(cuts):
     assert frontend.num_calls == 5
     assert lengths == [8000, 14_400, 4800]
     assert cache._num_bytes == 4 * (8000 + 4800)
+
+
+@pytest.mark.parametrize("num_kept", [1, 2, 3])
+def test_a_recording_is_read_once_for_all_speeds_that_fit(cuts, monkeypatch, num_kept):
+    read = []
+    monkeypatch.setattr(collate, "load_cut", lambda cut: read.append(cut.id) or load_cut(cut))
+    speeds = [0.9, 1.0, 1.1]
+    apart = {speed: FeatureCache(Counting(), 1e9)(cuts[0], speed) for speed in speeds}
+    read.clear()
+    room = sum(apart[speed].nbytes for speed in [1.1, 0.9, 1.0][:num_kept])
+    cache = FeatureCache(Counting(), max_bytes=room + 8)
+    first = cache(cuts[0], 1.1, wanted_later=speeds)
+    assert torch.equal(first, apart[1.1])
+    assert cache._num_bytes == pytest.approx(room, abs=8)
+    for speed in speeds:
+        assert torch.equal(cache(cuts[0], speed), apart[speed])
+    assert len(read) == 1 + 3 - num_kept
 
 
 def test_the_cache_tells_manifests_with_the_same_ids_apart(write_manifest, tmp_path):

@@ -75,16 +75,35 @@ class FeatureCache:
         self._num_bytes = 0
         self._kept: dict[tuple[Any, ...], Tensor] = {}
 
-    def __call__(self, cut: Cut, speed: float = 1.0) -> Tensor:
-        """Frames `[T, F]` or samples `[N]` of a cut at a speed factor."""
-        key = (*_sound_of(cut), speed)
-        if key in self._kept:
-            return self._kept[key]
-        features = self._frontend(change_speed(load_cut(cut), speed))
-        if self._num_bytes + features.nbytes <= self._max_bytes:
-            self._kept[key] = features
-            self._num_bytes += features.nbytes
+    def __call__(
+        self, cut: Cut, speed: float = 1.0, *, wanted_later: Sequence[float] = ()
+    ) -> Tensor:
+        """Frames `[T, F]` or samples `[N]` of a cut at a speed factor.
+
+        Other speeds that are wanted later are kept too, where there is room: reading the recording
+        takes as long as all the rest.
+        """
+        sound = _sound_of(cut)
+        if (*sound, speed) in self._kept:
+            return self._kept[*sound, speed]
+        samples = load_cut(cut)
+        features = self._frontend(change_speed(samples, speed))
+        if not self._has_room(features.nbytes):
+            return features
+        self._keep((*sound, speed), features)
+        for other in wanted_later:
+            if (*sound, other) not in self._kept and self._has_room(
+                features.nbytes * speed / other
+            ):
+                self._keep((*sound, other), self._frontend(change_speed(samples, other)))
         return features
+
+    def _has_room(self, num_bytes: float) -> bool:
+        return self._num_bytes + num_bytes <= self._max_bytes
+
+    def _keep(self, key: tuple[Any, ...], features: Tensor) -> None:
+        self._kept[key] = features
+        self._num_bytes += features.nbytes
 
 
 def _sound_of(cut: Cut) -> tuple[Any, ...]:
@@ -148,7 +167,8 @@ class Collator:
         if self.augment is None:
             return self.features(cut)
         rng = utterance_rng(self.seed, epoch, cut.id)
-        features = self.features(cut, draw_speed(self.augment, rng))
+        speed = draw_speed(self.augment, rng)
+        features = self.features(cut, speed, wanted_later=self.augment.speeds)
         if not self.augment.masks_spectrum:
             return features
         if features.ndim == 1:
