@@ -2,9 +2,9 @@
 
     python benchmarks/all.py [--decode MODEL MANIFEST] [--only NAME ...]
 
-NAME is one of small, paper, profile, growth, padding, scale, decoding. A machine that does nothing
-else takes about half an hour. Each table replaces what stands between `<!-- NAME -->` and
-`<!-- end -->` in the page, and the JSON goes to benchmarks/results/NAME.json. Decoding needs a
+NAME is one of small, paper, profile, growth, processes, padding, scale, decoding. A machine that
+does nothing else takes about half an hour. Each table replaces what stands between `<!-- NAME -->`
+and `<!-- end -->` in the page, and the JSON goes to benchmarks/results/NAME.json. Decoding needs a
 trained model and a manifest to decode, and is left as it was without them.
 """
 
@@ -23,6 +23,7 @@ COMMANDS = {
     "paper": ["training_step.py", "paper", "--rounds", "3"],
     "profile": ["step_profile.py", "small"],
     "growth": ["growth.py"],
+    "processes": ["processes.py"],
     "padding": ["padding.py"],
     "scale": ["scale.py", "--largest", "6"],
     "decoding": ["decoding.py"],

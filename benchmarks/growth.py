@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
+import os
 import sys
 import tempfile
 import time
@@ -64,9 +66,13 @@ def main() -> None:
 
 
 def measure(folder: Path) -> dict[str, Any]:
-    """A row of the table but for memory: one epoch over the corpus in a folder."""
+    """A row of the table but for memory: one epoch over the corpus in a folder.
+
+    Each of several processes takes its share of it.
+    """
     num_batches, audio_s = size_of_epoch(_recipe(folder))
-    recipe, clock = _recipe(folder, num_batches), _Clock()
+    num_processes = int(os.environ.get("WORLD_SIZE", "1"))
+    recipe, clock = _recipe(folder, math.ceil(num_batches / num_processes)), _Clock()
     transformers_logging.disable_progress_bar()
     with (
         accelerated(recipe, folder / "run") as accelerator,
@@ -148,9 +154,9 @@ def _content(folder: Path, num_steps: int) -> dict[str, Any]:
 
 
 class _Clock:
-    """A reporter that shows nothing and knows when the last update was done."""
+    """A reporter that shows nothing and knows when the last update was done, if it is told."""
 
-    last_update_s: float
+    last_update_s = math.nan
 
     def update(self, stage: str, step: int, max_steps: int, figures: dict[str, float]) -> None:
         """Reads the clock."""

@@ -106,6 +106,20 @@ def test_epochs_are_timed_in_a_process_of_their_own(run_main):
     assert row["memory (MB)"] > 100
 
 
+def test_two_processes_share_the_work_of_one(run_main, monkeypatch):
+    asked = []
+    run = subprocess.run
+    monkeypatch.setattr(
+        subprocess, "run", lambda *args, **kwargs: asked.append(run(*args, **kwargs)) or asked[-1]
+    )
+    products, epoch = run_main("processes", "--minutes", 1, "--products", 40, "--rounds", 1)
+    one, two = (json.loads(finished.stdout.splitlines()[-1]) for finished in asked)
+    assert one["updates"] > two["updates"] >= one["updates"] / 2
+    assert one["audio (minutes)"] == two["audio (minutes)"]
+    assert (epoch["one process (s)"], epoch["two (s)"]) == (one["epoch (s)"], two["epoch (s)"])
+    assert products["times faster"] > 0
+
+
 SHARING = """
 import mmap, os
 own = bytearray(os.urandom(1)) * 100_000_000
