@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from measuring import print_table, write_report
 from torch.profiler import ProfilerActivity, profile
-from training_step import SIZES, make_steps
+from training_step import SIZES, Contender, make_steps
 
 from horizon_st.cli.memory import keep_freed_memory
 
@@ -44,7 +44,7 @@ def main() -> None:
     keep_freed_memory()
     torch.set_num_threads(options.threads)
     found = {
-        contender.name: time_by_kind(options.size, contender.name)
+        contender.name: time_by_kind(options.size, contender)
         for contender in SIZES[options.size].contenders
     }
     rows: list[dict[str, Any]] = [
@@ -57,15 +57,15 @@ def main() -> None:
         write_report(options.out, vars(options), rows)
 
 
-def time_by_kind(size: str, name: str) -> Counter[str]:
+def time_by_kind(size: str, contender: Contender) -> Counter[str]:
     """Milliseconds of one step, by the kind of operation."""
-    step = make_steps(size, only=name)[name]
+    step = make_steps(size, only=contender.name)[contender.name]
     step()
     with profile(activities=[ProfilerActivity.CPU]) as found:
         step()
     times_ms: Counter[str] = Counter()
     for event in found.events():
-        times_ms[kind_of(event)] += event.self_cpu_time_total / 1e3
+        times_ms[kind_of(event)] += event.self_cpu_time_total / 1e3 / contender.num_updates
     return times_ms
 
 

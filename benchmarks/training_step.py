@@ -51,6 +51,8 @@ from horizon_st.training.step import MicroBatch, TrainingStep
 
 ALL_ON = ObjectiveConfig(mt_weight=0.5, consistency_weight=1.0, rdrop_weight=3.0)
 FROM_SHARED = replace(ALL_ON, rdrop_from="shared_encoder")
+EVERY_SECOND = replace(ALL_ON, rdrop_every_steps=2)
+BOTH = replace(FROM_SHARED, rdrop_every_steps=2)
 ST_MT = ObjectiveConfig(mt_weight=1.0)
 SAMPLES_PER_S, FRAMES_PER_S = 16_000, 100
 
@@ -70,6 +72,11 @@ class Contender:
     objective: ObjectiveConfig
     precision: str = "bf16"
     plain: bool = False
+
+    @property
+    def num_updates(self) -> int:
+        """After how many updates they repeat; what is given of a step is the mean over them."""
+        return self.objective.rdrop_every_steps
 
 
 @dataclass(frozen=True)
@@ -96,7 +103,9 @@ SIZES = {
             Contender("plain three passes, bf16", ALL_ON, plain=True),
             Contender("all terms, fp32", ALL_ON, "fp32"),
             Contender("all terms, bf16", ALL_ON),
+            Contender("all terms, R-drop in every second, bf16", EVERY_SECOND),
             Contender("all terms, R-drop from the shared encoder, bf16", FROM_SHARED),
+            Contender("both, bf16", BOTH),
             Contender("ST + MT, bf16", ST_MT),
         ),
     ),
@@ -114,7 +123,9 @@ SIZES = {
         (
             Contender("plain three passes, bf16", ALL_ON, plain=True),
             Contender("all terms, bf16", ALL_ON),
+            Contender("all terms, R-drop in every second, bf16", EVERY_SECOND),
             Contender("all terms, R-drop from the shared encoder, bf16", FROM_SHARED),
+            Contender("both, bf16", BOTH),
             Contender("ST + MT, bf16", ST_MT),
         ),
     ),
@@ -159,10 +170,11 @@ def time_steps(size: str, rounds: int, threads: int) -> dict[str, list[float]]:
     steps = make_steps(size)
     times_s: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(rounds + 1):
-        for name, step in steps.items():
+        for contender in SIZES[size].contenders:
             started = time.perf_counter()
-            step()
-            times_s[name].append(time.perf_counter() - started)
+            steps[contender.name]()
+            seconds = time.perf_counter() - started
+            times_s[contender.name].append(seconds / contender.num_updates)
     return {name: times[1:] for name, times in times_s.items()}
 
 
@@ -175,6 +187,7 @@ def shares_of_peak(size: str, times_s: dict[str, list[float]]) -> dict[str, floa
     steps = make_steps(size)
     return {
         c.name: matrix_product_operations(steps[c.name])
+        / c.num_updates
         / statistics.median(times_s[c.name])
         / peaks[c.precision]
         for c in SIZES[size].contenders
@@ -199,7 +212,10 @@ def _memory_of(size: str, name: str, threads: int) -> float:
 
 
 def make_steps(size: str, only: str | None = None) -> dict[str, Callable[[], None]]:
-    """Functions that do one step each; models of one precision share their weights."""
+    """Functions that do one step each, or as many as it takes until they repeat.
+
+    Models of one precision share their weights.
+    """
     chosen = [c for c in SIZES[size].contenders if only in (None, c.name)]
     batch = make_batch(SIZES[size], waveforms=size == "paper")
     steps = {}
@@ -219,26 +235,30 @@ def _step(contender: Contender, model: SpeechTranslatorModel, batch: Batch) -> C
     own = TrainingStep(model, contender.objective)
     reference = PlainSchedule(model, contender.objective)
 
-    def loss() -> Tensor:
+    def loss(update: int) -> Tensor:
         if contender.plain:
             return reference(batch)
         count = torch.tensor(batch.num_target_tokens)
-        return own(MicroBatch(batch), count, torch.tensor(1))[0]
+        return own(MicroBatch(batch), count, torch.tensor(1), update=update)[0]
 
-    def step() -> None:
+    def step(update: int) -> None:
         model.train()
         with (
             torch.autocast("cpu", torch.bfloat16)
             if contender.precision == "bf16"
             else nullcontext()
         ):
-            value = loss()
+            value = loss(update)
         value.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 10.0)
         optimizer.step()
         optimizer.zero_grad()
 
-    return step
+    def steps() -> None:
+        for update in range(contender.num_updates):
+            step(update)
+
+    return steps
 
 
 def build_model(size: str, *, fast_attention: bool) -> SpeechTranslatorModel:

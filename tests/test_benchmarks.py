@@ -77,6 +77,20 @@ def test_steps_are_timed_side_by_side(run_main):
     assert all(0 < float(row["of the peak"].rstrip("%")) < 100 for row in (plain, own))
 
 
+def test_a_step_with_rdrop_now_and_then_is_the_mean_of_its_updates(benchmark, monkeypatch):
+    steps = benchmark("training_step")
+    often = steps.Contender("often", steps.ALL_ON)
+    seldom = steps.Contender("seldom", steps.EVERY_SECOND)
+    never = steps.Contender("never", dataclasses.replace(steps.ALL_ON, rdrop_weight=0.0))
+    size = dataclasses.replace(steps.SIZES["tiny"], contenders=(often, seldom, never))
+    monkeypatch.setitem(steps.SIZES, "tiny", size)
+    # With equal times and peaks, what is left are the operations.
+    monkeypatch.setattr(steps, "matrix_product_peak", lambda dtype: 1.0)
+    found = steps.shares_of_peak("tiny", {c.name: [1.0] for c in size.contenders})
+    assert found["seldom"] == pytest.approx((found["often"] + found["never"]) / 2)
+    assert found["never"] < found["often"]
+
+
 def test_a_whole_epoch_is_timed(benchmark, monkeypatch, tmp_path):
     growth = benchmark("growth")
     trained_on = []
