@@ -65,14 +65,15 @@ def main() -> None:
         write_report(options.out, vars(options), rows)
 
 
-def measure(folder: Path) -> dict[str, Any]:
+def measure(folder: Path, *, num_workers: int = 1) -> dict[str, Any]:
     """A row of the table but for memory: one epoch over the corpus in a folder.
 
     Each of several processes takes its share of it.
     """
-    num_batches, audio_s = size_of_epoch(_recipe(folder))
+    num_batches, audio_s = size_of_epoch(_recipe(folder, num_workers=num_workers))
     num_processes = int(os.environ.get("WORLD_SIZE", "1"))
-    recipe, clock = _recipe(folder, math.ceil(num_batches / num_processes)), _Clock()
+    num_steps = math.ceil(num_batches / num_processes)
+    recipe, clock = _recipe(folder, num_steps, num_workers=num_workers), _Clock()
     transformers_logging.disable_progress_bar()
     with (
         accelerated(recipe, folder / "run") as accelerator,
@@ -124,8 +125,9 @@ def _write_utterance(
     return made_up_cut(name, duration_s, audio=f"{name}.wav", source=source, target=target)
 
 
-def _recipe(folder: Path, num_steps: int = 1) -> Recipe:
-    return build_config(Recipe, _content(folder, num_steps), (), place="growth")
+def _recipe(folder: Path, num_steps: int = 1, *, num_workers: int) -> Recipe:
+    overrides = (f"data.num_workers={num_workers}",)
+    return build_config(Recipe, _content(folder, num_steps), overrides, place="growth")
 
 
 def _content(folder: Path, num_steps: int) -> dict[str, Any]:
@@ -136,7 +138,7 @@ def _content(folder: Path, num_steps: int) -> dict[str, Any]:
         "trackers": [],
         "data": {
             **{f"{split}": str(folder / f"{split}.jsonl") for split in ("train", "dev")},
-            **{"vocab_size": 100, "max_batch_s": BATCH_S, "cache_gb": 0, "num_workers": 1},
+            **{"vocab_size": 100, "max_batch_s": BATCH_S, "cache_gb": 0},
         },
         "model": {
             "speech_encoder": {"layers": 4, **sizes},

@@ -2,11 +2,11 @@
 
     python benchmarks/processes.py [--minutes 20] [--products 20000] [--rounds 3] [--out FILE.json]
 
-Trains one epoch as `growth.py` does, once in one process and once in two that share the epoch and
-average their gradients, each with one thread. Two processes also share the caches, the memory and
-what power the processor has, so the first row is work without anything to exchange: matrix products
-of the sizes of the model. The contenders take turns; ratios are medians over the rounds. Prints
-Markdown.
+Trains one epoch as `growth.py` does, but that each process loads its own audio, once in one process
+and once in two that share the epoch and average their gradients, each with one thread. Two
+processes also share the caches, the memory and what power the processor has, so the first row is
+work without anything to exchange: matrix products of the sizes of the model. The contenders take
+turns; ratios are medians over the rounds. Prints Markdown.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ from measuring import print_table, write_report
 _SHAPES = ((1500, 128), (128, 512))
 """States of a batch by the width of the model, and its wider layer."""
 
+_LONGEST_S = 600
+
 
 def main() -> None:
     """Prints the table, and on demand writes it as JSON."""
@@ -43,7 +45,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.measure:
         torch.set_num_threads(1)
-        row = measure(options.measure)
+        row = measure(options.measure, num_workers=0)
         if os.environ.get("RANK", "0") == "0":
             print(json.dumps(row))
         return
@@ -66,13 +68,17 @@ def main() -> None:
 
 
 def seconds_of_products(num_products: int) -> tuple[float, float]:
-    """How long so many products take one process, and two that share them."""
+    """How long so many products take one process, and two that share them.
+
+    Raises:
+        BrokenBarrierError: a process ended before its products were done.
+    """
     return _multiplied(num_products, 1), _multiplied(num_products, 2)
 
 
 def _multiplied(num_products: int, num_processes: int) -> float:
     context = get_context("spawn")
-    barrier = context.Barrier(num_processes + 1)
+    barrier = context.Barrier(num_processes + 1, timeout=_LONGEST_S)
     share = num_products // num_processes
     processes = [
         context.Process(target=_multiply, args=(share, barrier)) for _ in range(num_processes)
@@ -81,9 +87,11 @@ def _multiplied(num_products: int, num_processes: int) -> float:
         process.start()
     barrier.wait()
     started = time.perf_counter()
+    barrier.wait()
+    seconds = time.perf_counter() - started
     for process in processes:
         process.join()
-    return time.perf_counter() - started
+    return seconds
 
 
 def _multiply(num_products: int, barrier: Barrier) -> None:
@@ -93,6 +101,7 @@ def _multiply(num_products: int, barrier: Barrier) -> None:
     barrier.wait()
     for _ in range(num_products):
         left @ right
+    barrier.wait()
 
 
 def seconds_of_epoch(minutes: int) -> tuple[float, float]:

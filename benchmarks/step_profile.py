@@ -2,9 +2,10 @@
 
     python benchmarks/step_profile.py SIZE [--out FILE.json] [--threads 1]
 
-SIZE and contenders are those of training_step.py. Each runs one step to warm up and one under
-PyTorch's profiler; an operation counts for what it is part of (attention, the update), or else for
-what it does. Prints Markdown: milliseconds of CPU time, without what operations call in turn.
+SIZE and contenders are those of training_step.py. Each runs to warm up and once more under
+PyTorch's profiler, one step or the mean over as many as it takes until they repeat; an operation
+counts for what it is part of (attention, the update), or else for what it does. Prints Markdown:
+milliseconds of CPU time, without what operations call in turn.
 """
 
 from __future__ import annotations

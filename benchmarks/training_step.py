@@ -105,7 +105,7 @@ SIZES = {
             Contender("all terms, bf16", ALL_ON),
             Contender("all terms, R-drop in every second, bf16", EVERY_SECOND),
             Contender("all terms, R-drop from the shared encoder, bf16", FROM_SHARED),
-            Contender("both, bf16", BOTH),
+            Contender("all terms, R-drop in every second from the shared encoder, bf16", BOTH),
             Contender("ST + MT, bf16", ST_MT),
         ),
     ),
@@ -115,6 +115,7 @@ SIZES = {
         (
             Contender("plain three passes, fp32", ALL_ON, "fp32", plain=True),
             Contender("all terms, bf16", ALL_ON),
+            Contender("all terms, R-drop in every second, bf16", EVERY_SECOND),
         ),
     ),
     "paper": Size(
@@ -125,7 +126,7 @@ SIZES = {
             Contender("all terms, bf16", ALL_ON),
             Contender("all terms, R-drop in every second, bf16", EVERY_SECOND),
             Contender("all terms, R-drop from the shared encoder, bf16", FROM_SHARED),
-            Contender("both, bf16", BOTH),
+            Contender("all terms, R-drop in every second from the shared encoder, bf16", BOTH),
             Contender("ST + MT, bf16", ST_MT),
         ),
     ),
@@ -195,7 +196,7 @@ def shares_of_peak(size: str, times_s: dict[str, list[float]]) -> dict[str, floa
 
 
 def memory_of_steps(size: str, threads: int) -> dict[str, float]:
-    """MB that two steps add at their peak, each contender in a process of its own."""
+    """MB that all kinds of steps add at their peak, each contender in a process of its own."""
     context = multiprocessing.get_context("spawn")
     found = {}
     for contender in SIZES[size].contenders:

@@ -4,7 +4,9 @@ import dataclasses
 import json
 import subprocess
 import sys
-from itertools import chain
+from contextlib import nullcontext
+from itertools import chain, count
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -70,11 +72,22 @@ def test_the_plain_schedule_has_the_values_and_gradients_of_the_step(benchmark, 
 
 
 def test_steps_are_timed_side_by_side(run_main):
-    plain, own = run_main("training_step", "tiny", "--rounds", 1, "--threads", 1)
+    rows = run_main("training_step", "tiny", "--rounds", 1, "--threads", 1)
+    plain, *_ = rows
     assert plain["times faster"] == 1.0
-    assert own["times faster"] == pytest.approx(plain["seconds"] / own["seconds"])
-    assert all(row["memory (MB)"] > 0 for row in (plain, own))
-    assert all(0 < float(row["of the peak"].rstrip("%")) < 100 for row in (plain, own))
+    for row in rows:
+        assert row["times faster"] == pytest.approx(plain["seconds"] / row["seconds"])
+        assert row["memory (MB)"] > 0
+        assert 0 < float(row["of the peak"].rstrip("%")) < 100
+
+
+def test_the_time_of_a_step_with_rdrop_now_and_then_is_a_mean(benchmark, monkeypatch):
+    steps = benchmark("training_step")
+    clock = count()
+    names = [contender.name for contender in steps.SIZES["tiny"].contenders]
+    monkeypatch.setattr(steps, "make_steps", lambda size: dict.fromkeys(names, lambda: None))
+    monkeypatch.setattr(steps.time, "perf_counter", lambda: float(next(clock)))
+    assert steps.time_steps("tiny", 1, 1) == dict(zip(names, [[1.0], [1.0], [0.5]], strict=True))
 
 
 def test_a_step_with_rdrop_now_and_then_is_the_mean_of_its_updates(benchmark, monkeypatch):
@@ -271,3 +284,14 @@ def test_every_part_of_a_step_is_found(run_main):
     of_ours = {row["part"]: row["all terms, bf16"] for row in parts}
     assert min(of_ours.values()) > 0
     assert of_ours["other"] < 0.5 * last["all terms, bf16"]
+
+
+def test_a_profile_of_several_updates_is_their_mean(benchmark, monkeypatch):
+    profile, steps = benchmark("step_profile"), benchmark("training_step")
+    event = SimpleNamespace(name="aten::mm", cpu_parent=None, self_cpu_time_total=6000.0)
+    found = SimpleNamespace(events=lambda: [event])
+    monkeypatch.setattr(profile, "profile", lambda **_: nullcontext(found))
+    monkeypatch.setattr(profile, "make_steps", lambda size, only: {only: lambda: None})
+    for objective, expected_ms in ((steps.ALL_ON, 6.0), (steps.EVERY_SECOND, 3.0)):
+        [(_, time_ms)] = profile.time_by_kind("tiny", steps.Contender("one", objective)).items()
+        assert time_ms == expected_ms

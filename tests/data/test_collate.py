@@ -122,6 +122,16 @@ def test_a_recording_is_read_once_for_all_speeds_that_fit(cuts, monkeypatch, num
     assert len(read) == 1 + 3 - num_kept
 
 
+def test_a_recording_is_read_once_over_all_epochs(cuts, tokenizer, monkeypatch):
+    read = []
+    monkeypatch.setattr(collate, "load_cut", lambda cut: read.append(cut.id) or load_cut(cut))
+    config = AugmentConfig(speeds=[0.9, 1.0, 1.1])
+    make = Collator(FeatureCache(FilterbankFrontend(40), 1e9), tokenizer, config)
+    lengths = {tuple(make(cuts, epoch).speech_lengths.tolist()) for epoch in range(12)}
+    assert len(lengths) > 3, "the speed does not vary"
+    assert sorted(read) == sorted(cut.id for cut in cuts)
+
+
 def test_the_cache_tells_manifests_with_the_same_ids_apart(write_manifest, tmp_path):
     [train] = read_manifest(write_manifest([0.5]))
     other = tmp_path / "other"

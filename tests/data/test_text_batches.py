@@ -41,8 +41,8 @@ def numbers(batches):
     return [[pair.number for pair in batch] for batch in batches]
 
 
-def lengths_of(batch, tokenizer):
-    return [len(ids) for ids in tokenizer([pair.source for pair in batch]).input_ids]
+def lengths_of(batch, tokenizer, side="source"):
+    return [len(ids) for ids in tokenizer([getattr(pair, side) for pair in batch]).input_ids]
 
 
 @pytest.mark.parametrize("windows", ["one", "many"])
@@ -64,6 +64,27 @@ def test_every_pair_comes_once_within_the_limit(pairs, tokenizer, windows, reque
     assert len(batches) <= padded / 200 * 1.3 + 6 * num_windows
 
 
+def test_the_longer_side_counts(tokenizer):
+    """Of pairs whose sides differ in length by chance, neither way round."""
+    rng = np.random.default_rng(0)
+    texts = ["is " * length for length in rng.integers(1, 30, size=4000).tolist()]
+    drawn = store_text_pairs(list(zip(texts[:2000], texts[2000:], strict=True)))
+    limit = BatchLimit("data.max_batch_tokens", 1000, "tokens")
+    padded = real = 0
+    weights = {True: [], False: []}
+    for batch in batches_of(drawn, tokenizer, limit=limit).batches(0):
+        sources, targets = (lengths_of(batch, tokenizer, side) for side in ("source", "target"))
+        longer = list(map(max, sources, targets))
+        assert len(batch) * max(longer) <= 1000
+        padded += len(batch) * max(longer)
+        real += sum(longer)
+        for source, target in zip(sources, targets, strict=True):
+            weights[target > source] += [1 / sum(targets)] * target
+    assert real / padded > 0.85
+    # A loss per target token of its batch weighs those of long targets no less than others.
+    assert np.mean(weights[True]) == pytest.approx(np.mean(weights[False]), rel=0.1)
+
+
 @pytest.mark.parametrize("num_pairs", [1, 2, 15, 16, 17, 320, 321, 337])
 def test_sets_of_any_size(tokenizer, small_windows, num_pairs):
     found = batches_of(store_text_pairs(PAIRS[:num_pairs]), tokenizer).batches(3)
@@ -82,7 +103,7 @@ def test_the_order_follows_from_seed_and_epoch(pairs, tokenizer, small_windows):
 
 def test_a_small_set_is_shuffled_as_a_whole(tokenizer):
     """Without lengths to tell pairs apart, where a pair comes says nothing of where it lies."""
-    same_length = store_text_pairs([("is", f"{n:04}") for n in range(2000)])
+    same_length = store_text_pairs([("is", str(n)) for n in range(2000)])
     source = batches_of(same_length, tokenizer)
     for epoch in range(3):
         order = [*itertools.chain(*numbers(source.batches(epoch)))]
@@ -91,21 +112,6 @@ def test_a_small_set_is_shuffled_as_a_whole(tokenizer):
         places = np.argsort(order)
         mean_distance = np.abs(np.diff(places)).mean()
         assert mean_distance == pytest.approx(2000 / 3, rel=0.08)
-
-
-def test_targets_of_a_batch_are_alike_in_length(tokenizer):
-    """Targets that sources say nothing about: batches at random have 80 % of padding."""
-    rng = np.random.default_rng(0)
-    lengths = rng.permutation(np.geomspace(2, 400, 1600).astype(int))
-    drawn = store_text_pairs([("is", "a" * length) for length in lengths.tolist()])
-    batches = list(batches_of(drawn, tokenizer).batches(0))
-    padded = sum(len(batch) * max(len(pair.target) for pair in batch) for batch in batches)
-    assert lengths.sum() / padded > 0.7
-    # The longest are spread over the epoch all the same.
-    longest = [max(len(pair.target) for pair in batch) > 300 for batch in batches]
-    places = np.flatnonzero(longest) / len(batches)
-    assert len(places) > 2
-    assert stats.kstest(places, "uniform").pvalue > 0.01
 
 
 def test_each_window_takes_from_all_over_the_file(pairs, tokenizer, small_windows):
@@ -166,10 +172,11 @@ def in_order(batch, epoch):
 
 
 @pytest.mark.parametrize("windows", ["one", "many"])
-def test_a_source_longer_than_a_batch_is_refused_at_the_start(tokenizer, windows, request):
+@pytest.mark.parametrize("pair", [("is " * 300, "x"), ("x", "is " * 300)])
+def test_a_text_longer_than_a_batch_is_refused_at_the_start(tokenizer, windows, pair, request):
     if windows == "many":
         request.getfixturevalue("small_windows")
-    pairs = store_text_pairs([*PAIRS[:700], ("is " * 300, "x"), *PAIRS])
+    pairs = store_text_pairs([*PAIRS[:700], pair, *PAIRS])
     with pytest.raises(UserError, match=r"data\.max_batch_tokens: .* found \d+ tokens in 'is is"):
         batches_of(pairs, tokenizer)
 

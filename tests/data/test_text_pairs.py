@@ -55,10 +55,15 @@ def test_a_sample_of_more_than_there_is_is_all(arrow):
     assert [*TextPairs(arrow).sample(20_000)] == PAIRS
 
 
-def test_long_sources_are_found_by_their_bytes(arrow):
-    expected = [row for row, (source, _) in enumerate(PAIRS) if len(source.encode()) > 18]
-    assert 0 < len(expected) < len(PAIRS)
-    assert [*TextPairs(arrow).longer_sources(18)] == expected
+@pytest.mark.parametrize("is_swapped", [False, True])
+def test_long_texts_are_found_by_their_bytes(tmp_path, is_swapped):
+    """Texts of two bytes a letter, of which the sources, or the targets, are the longer ones."""
+    pairs = [("é" * (row % 23), "x" * 20) for row in range(1, 900) if row % 23]
+    if is_swapped:
+        pairs = [(target, source) for source, target in pairs]
+    expected = [row for row, pair in enumerate(pairs) if max(len(t.encode()) for t in pair) > 24]
+    assert 0 < len(expected) < len(pairs)
+    assert [*store_text_pairs(pairs).longer_than(24)] == expected
 
 
 @pytest.mark.parametrize("kind", [pa.string(), pa.large_string()])

@@ -8,7 +8,9 @@ import math
 import numpy as np
 import pytest
 import soundfile
+from typer.testing import CliRunner
 
+from horizon_st.cli import app
 from horizon_st.data.collate import make_batch
 from horizon_st.data.shar_writing import write_shar
 from horizon_st.decoding.compare import compare
@@ -62,6 +64,24 @@ def test_the_summary_names_everything_that_makes_it_comparable(model_folder, man
     assert summary["audio_s_per_s"] == pytest.approx(summary["audio_s"] / summary["wall_s"])
     assert summary["versions"] == package_versions()
     assert summary["modality"] == "speech"
+
+
+def test_the_command_passes_its_options_on(model_folder, manifest, tmp_path):
+    options = {
+        "beam_size": (2, "--beam-size"),
+        "length_penalty": (0.5, "--length-penalty"),
+        "batch_size": (3, "--batch-size"),
+        "precision": ("bf16", "--precision"),
+    }
+    given = [str(part) for value, flag in options.values() for part in (flag, value)]
+    result = CliRunner().invoke(
+        app, ["evaluate", str(model_folder), str(manifest), "--out", str(tmp_path / "out"), *given]
+    )
+    assert result.exit_code == 0, result.output
+    summary = read_evaluation(tmp_path / "out").summary
+    assert {name: value for name, (value, _) in options.items()}.items() <= summary[
+        "decoding"
+    ].items()
 
 
 def test_shards_score_as_the_files_they_were_made_of(model_folder, manifest, tmp_path):

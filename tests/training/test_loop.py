@@ -233,6 +233,12 @@ def test_a_term_that_begins_between_two_entries_is_a_mean_of_its_updates(
     assert [entry["ce_pairs"] for entry in history] == pytest.approx([2.5] * len(logged))
 
 
+def test_all_micro_batches_of_an_update_have_its_number(tmp_path):
+    loop = make_loop(tmp_path, accumulation=3, max_steps=2)
+    loop.run()
+    assert loop.step.updates == [0, 0, 0, 1, 1, 1]
+
+
 def test_a_resumed_run_writes_the_same_figures_of_such_a_term(tmp_path):
     class KilledError(Exception):
         pass

@@ -1,11 +1,16 @@
 """Recipes that cannot be trained are refused with the key, what it should be, and what to do."""
 
-import pytest
+from types import SimpleNamespace
 
+import pytest
+import torch
+
+from horizon_st.decoding.generate import DecodingConfig, check_precision
 from horizon_st.errors import UserError
 from horizon_st.training import devices
 from horizon_st.training.devices import resolve_precision
 from horizon_st.training.recipe import STAGES, StageConfig, StagesConfig
+from horizon_st.training.stages import Run
 
 
 @pytest.mark.parametrize(
@@ -195,6 +200,28 @@ def test_bf16_needs_a_gpu_that_has_it(monkeypatch):
         UserError, match=r"precision: expected .* lacks bf16, found bf16 on Some GPU\. Set prec"
     ):
         resolve_precision("bf16")
+
+
+def test_decoding_in_bf16_needs_a_gpu_that_has_it(monkeypatch):
+    config, gpu = DecodingConfig(precision="bf16"), torch.device("cuda")
+    pretend_gpu(monkeypatch, has_bf16=True)
+    check_precision(config, gpu)
+    pretend_gpu(monkeypatch, has_bf16=False)
+    check_precision(config, torch.device("cpu"))
+    check_precision(DecodingConfig(), gpu)
+    with pytest.raises(
+        UserError, match=r"decoding\.precision: expected fp32 .* found bf16 on Some GPU\. Set it to"
+    ):
+        check_precision(config, gpu)
+
+
+def test_a_run_refuses_what_it_cannot_decode_before_it_trains(make_recipe, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Some GPU")
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: False)
+    recipe = make_recipe("decoding.precision=bf16")
+    gpu = SimpleNamespace(device=torch.device("cuda"))
+    with pytest.raises(UserError, match=r"decoding\.precision: expected fp32"):
+        Run(recipe, tmp_path, gpu, reporter=None)
 
 
 def test_fp16_needs_a_gpu(monkeypatch):

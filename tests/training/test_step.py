@@ -166,7 +166,7 @@ def test_rdrop_now_and_then_weighs_as_much_in_all(make_recipe, collate, cuts, rd
         f"objective.rdrop_from={rdrop_from}",
     )
     recipe = make_recipe(*form, "objective.rdrop_every_steps=3")
-    weight_of = {0: 6.0, 1: 0.0, 2: 0.0, 3: 6.0, 4: 0.0}
+    weight_of = {0: 0.0, 1: 0.0, 2: 6.0, 3: 0.0, 5: 6.0}
     parts = build_parts(recipe, read_corpus(recipe))
     micro = MicroBatch(collate(cuts))
 

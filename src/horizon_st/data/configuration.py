@@ -66,7 +66,10 @@ class DataConfig:
     )
     max_batch_tokens: int = field(
         default=2000,
-        metadata={"help": "Source tokens with padding, per micro-batch of text pairs."},
+        metadata={
+            "help": "Source or target tokens with padding, whichever are more, per micro-batch of "
+            "text pairs."
+        },
     )
     num_buckets: int = field(
         default=16, metadata={"help": "Buckets of similar length that batches are drawn from."}
@@ -79,7 +82,11 @@ class DataConfig:
         default=0, metadata={"help": "Processes that load audio; 0 loads in the training process."}
     )
     cache_gb: float = field(
-        default=1.0, metadata={"help": "Memory for features kept between epochs, per process."}
+        default=1.0,
+        metadata={
+            "help": "Memory for features kept between epochs, per process; the dev set may take as "
+            "much again."
+        },
     )
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 

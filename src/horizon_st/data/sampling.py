@@ -57,10 +57,10 @@ def text_stream(
     rank: int = 0,
     world_size: int = 1,
 ) -> BatchStream:
-    """A stream of text batches, each at most `max_batch_tokens` source tokens with padding.
+    """A stream of text batches, each at most `max_batch_tokens` of either side with padding.
 
     Raises:
-        UserError: a source sentence alone is longer than a batch may be; of many pairs, the stream
+        UserError: a sentence alone is longer than a batch may be; of many pairs, the stream
             may say so when it meets one.
     """
 

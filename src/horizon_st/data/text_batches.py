@@ -1,9 +1,9 @@
 """Text pairs -> shuffled batches of similar length, window by window.
 
-Sources make buckets; within one, targets are sorted over some batches at a time, by characters,
-which need no tokeniser. An epoch shuffles blocks of neighbouring rows, and all rows within a window
-of some blocks. A set that one window holds is shuffled as a whole; of a larger one, no more than a
-window is in memory.
+The length of a pair is that of its longer side: padding of that side is little, and no batch has
+more tokens of the other. An epoch shuffles blocks of neighbouring rows, and all rows within a
+window of some blocks. A set that one window holds is shuffled as a whole; of a larger one, no more
+than a window is in memory.
 """
 
 from __future__ import annotations
@@ -25,9 +25,6 @@ WINDOW_ROWS = 128 * BLOCK_ROWS
 
 _ROWS_AT_ONCE = 1024
 
-_SORTED_BATCHES = 8
-"""More would leave batches less random and hardly less padding."""
-
 
 class TextPair(NamedTuple):
     """A row of the text pairs."""
@@ -42,13 +39,13 @@ class TextBatches:
 
     Args:
         pairs: the text pairs.
-        tokenizer: counts the tokens of sources.
-        limit: of a batch, in source tokens with padding.
+        tokenizer: counts the tokens.
+        limit: of a batch, in source or target tokens with padding, whichever are more.
         num_buckets: of similar length, within each window.
         seed: of the order.
 
     Raises:
-        UserError: a source alone exceeds the limit; when it is met, if it was not noticed before.
+        UserError: a pair alone exceeds the limit; when it is met, if it was not noticed before.
     """
 
     def __init__(
@@ -75,7 +72,7 @@ class TextBatches:
         """The batches of an epoch but the first `skip`; windows of known size are passed over.
 
         Raises:
-            UserError: a source alone exceeds the limit, or the text pairs are damaged.
+            UserError: a pair alone exceeds the limit, or the text pairs are damaged.
         """
         rng = np.random.default_rng((self._seed, epoch))
         num_blocks = -(-len(self._pairs) // BLOCK_ROWS)
@@ -104,48 +101,39 @@ class TextBatches:
             lengths = self._known_lengths[rows]
         return [
             [TextPair(rows[index], *pairs[index]) for index in batch]
-            for batch in self._batches_of(lengths, _target_characters(pairs), rng)
+            for batch in self._batches_of(lengths, rng)
         ]
 
-    def _batches_of(
-        self,
-        lengths: NDArray[np.int64],
-        target_lengths: NDArray[np.int64],
-        rng: np.random.Generator,
-    ) -> list[list[int]]:
+    def _batches_of(self, lengths: NDArray[np.int64], rng: np.random.Generator) -> list[list[int]]:
         """Indices of the batches, in random order: random examples of one bucket each."""
         bounds = bucket_bounds(lengths.tolist(), self._num_buckets)
         shuffled = rng.permutation(len(lengths))
         buckets = np.searchsorted(bounds, lengths[shuffled])
         batches = []
         for number, bound in enumerate(bounds):
-            examples = shuffled[buckets == number]
+            examples = shuffled[buckets == number].tolist()
             size = self._limit.size_within(bound)
-            for start in range(0, len(examples), size * _SORTED_BATCHES):
-                some = examples[start : start + size * _SORTED_BATCHES]
-                some = some[np.argsort(target_lengths[some], kind="stable")].tolist()
-                batches += [some[at : at + size] for at in range(0, len(some), size)]
+            batches += [examples[at : at + size] for at in range(0, len(examples), size)]
         return [batches[index] for index in rng.permutation(len(batches))]
 
     def _lengths_of(self, pairs: list[Pair]) -> NDArray[np.int64]:
-        """The number of source tokens of each, which the limit allows."""
+        """The number of tokens of the longer side of each, which the limit allows."""
         counted: list[int] = []
-        sources = (source for source, _ in pairs)
-        while some := [*islice(sources, _ROWS_AT_ONCE)]:  # encodings are large: some at a time
-            counted += map(len, self._tokenizer(some).input_ids)
+        for start in range(0, len(pairs), _ROWS_AT_ONCE):  # encodings are large: some at a time
+            sources, targets = zip(*pairs[start : start + _ROWS_AT_ONCE], strict=True)
+            of_sources = map(len, self._tokenizer([*sources]).input_ids)
+            of_targets = map(len, self._tokenizer(text_target=[*targets]).input_ids)
+            counted += map(max, of_sources, of_targets)
         lengths = np.array(counted)
         longest = int(lengths.argmax())
-        self._limit.check(float(lengths[longest]), f"{pairs[longest][0][:60]!r}")
+        shown = max(pairs[longest], key=len)
+        self._limit.check(float(lengths[longest]), f"{shown[:60]!r}")
         return lengths
 
     def _check_longest(self) -> None:
-        """Looks at sources of so many bytes that they may exceed the limit, in one window's time.
+        """Looks at pairs of so many bytes that they may exceed the limit, in one window's time.
 
-        Training should not stop at such a source after hours.
+        Training should not stop at such a pair after hours.
         """
-        for row in islice(self._pairs.longer_sources(int(self._limit.length)), WINDOW_ROWS):
+        for row in islice(self._pairs.longer_than(int(self._limit.length)), WINDOW_ROWS):
             self._lengths_of(self._pairs[row : row + 1])
-
-
-def _target_characters(pairs: list[Pair]) -> NDArray[np.int64]:
-    return np.array([len(target) for _, target in pairs])

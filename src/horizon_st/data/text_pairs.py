@@ -96,11 +96,11 @@ class TextPairs:
             for first in range(start, start + wanted, _ROWS_READ):
                 yield from self[first : min(first + _ROWS_READ, start + wanted)]
 
-    def longer_sources(self, num_bytes: int) -> Iterator[int]:
-        """The rows whose source has more bytes of UTF-8, found without reading the texts."""
+    def longer_than(self, num_bytes: int) -> Iterator[int]:
+        """The rows with a text of more bytes of UTF-8, found without reading the texts."""
         for number, start in enumerate(self._starts[:-1]):
-            lengths = pc.binary_length(self._batch(number).column("source"))
-            found = pc.indices_nonzero(pc.greater(lengths, num_bytes))
+            lengths = (pc.binary_length(self._batch(number).column(name)) for name in _COLUMNS)
+            found = pc.indices_nonzero(pc.greater(pc.max_element_wise(*lengths), num_bytes))
             yield from (start + index for index in found.to_pylist())
 
     def _check_columns(self) -> None:

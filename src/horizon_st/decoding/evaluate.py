@@ -60,8 +60,8 @@ def evaluate(
 
     Raises:
         UserError: the model or the manifest cannot be read, the manifest is empty, its ids are not
-            unique, a transcript is missing for the text path, the tokeniser is unknown, or the
-            folder cannot be written.
+            unique, a transcript is missing for the text path, the tokeniser is unknown, the device
+            lacks the precision, or the folder cannot be written.
     """
     config = config or DecodingConfig()
     build_metrics(lowercase=lowercase, tokenize=tokenize)  # refuses before hours of decoding

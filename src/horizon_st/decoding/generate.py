@@ -1,4 +1,4 @@
-"""Batches to translations: beam search whose result does not depend on how utterances are batched.
+"""Batches to translations; in 32-bit floats, the result does not depend on the batches.
 
 Legend: B utterances, H beams, T encoder states, L target tokens, V vocabulary.
 """
@@ -30,7 +30,7 @@ DecodingPrecision = Literal["fp32", "bf16"]
 
 @dataclass(frozen=True)
 class DecodingConfig:
-    """How translations are searched for; the same for every batch size."""
+    """How translations are searched for."""
 
     beam_size: int = field(default=5, metadata={"help": "Hypotheses kept; 1 is greedy search."})
     length_penalty: float = field(
@@ -133,7 +133,7 @@ def translate(
             scores are not finite, or bf16 is asked for on a GPU that lacks it.
     """
     hypotheses: list[Hypothesis] = []
-    _check_precision(model, config)
+    check_precision(config, model.device)
     reduced = torch.autocast(model.device.type, torch.bfloat16, enabled=config.precision == "bf16")
     with _evaluating(model):
         for batch in batches:  # whose features may be computed only now, in 32-bit floats
@@ -144,8 +144,13 @@ def translate(
     return hypotheses
 
 
-def _check_precision(model: SpeechTranslatorModel, config: DecodingConfig) -> None:
-    if config.precision == "bf16" and model.device.type == "cuda" and not gpu_has_bf16():
+def check_precision(config: DecodingConfig, device: torch.device) -> None:
+    """Nothing, when the device can decode in the precision.
+
+    Raises:
+        UserError: bf16 is asked for on a GPU that lacks it.
+    """
+    if config.precision == "bf16" and device.type == "cuda" and not gpu_has_bf16():
         raise UserError(
             "decoding.precision",
             expected="fp32 with a GPU that lacks bf16",
@@ -238,7 +243,9 @@ def _search_settings(config: DecodingConfig, max_new_tokens: int) -> dict[str, A
 
 @contextmanager
 def _evaluating(model: SpeechTranslatorModel) -> Iterator[None]:
-    """The model without dropout, gradients and reduced precision; everything is put back.
+    """The model without dropout and gradients, and no autocast but what is turned on inside.
+
+    Everything is put back.
 
     Not `torch.inference_mode`: a position table that grows meanwhile (M2M-100's) would become an
     inference tensor, which data-parallel training cannot write to.

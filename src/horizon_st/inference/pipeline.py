@@ -96,7 +96,7 @@ class SpeechTranslator:
 
         Raises:
             UserError: a file is missing or unreadable, an array has no samples, an unusable shape
-                or no sampling rate.
+                or no sampling rate, or the device lacks the precision of the search.
         """
         if isinstance(audio, str | Path | np.ndarray):
             return next(self._translate_all([audio], sampling_rate))

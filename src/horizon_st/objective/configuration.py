@@ -111,13 +111,14 @@ class ObjectiveConfig:
         self._check_combinations()
 
     def of_update(self, update: int) -> ObjectiveConfig:
-        """The objective of one update, counted from 0, without what depends on its number.
+        """The objective of one update of a stage, counted from 0: the last of k has R-drop.
 
-        Over `rdrop_every_steps` updates R-drop has the weight that it would have if each had it.
+        It has k times the weight there, so that the sum of the gradients over k updates is what it
+        would be if each had it.
         """
         if self.rdrop_every_steps == 1:
             return self
-        has_rdrop = update % self.rdrop_every_steps == 0
+        has_rdrop = (update + 1) % self.rdrop_every_steps == 0
         return replace(
             self,
             rdrop_weight=self.rdrop_weight * self.rdrop_every_steps if has_rdrop else 0.0,

@@ -22,6 +22,7 @@ from horizon_st.data.collate import Collator, FeatureCache
 from horizon_st.data.cuts import TranscribedCuts
 from horizon_st.data.files import partial_of
 from horizon_st.data.sampling import speech_stream, text_stream
+from horizon_st.decoding.generate import check_precision
 from horizon_st.errors import UserError
 from horizon_st.model.attention import use_cpu_attention
 from horizon_st.objective.objective import ObjectiveConfig
@@ -81,10 +82,13 @@ class Run:
         self.corpus = read_corpus(recipe)
         self.parts = build_parts(recipe, self.corpus)
         check_before_training(recipe, self.corpus, self.parts)
+        check_precision(recipe.decoding, accelerator.device)
         if accelerator.device.type == "cpu":
             use_cpu_attention(self.parts.translator)
-        self.features = FeatureCache(
-            self.parts.frontend, recipe.data.cache_gb * _CACHE_BYTES_PER_GB
+        # Of its own, or training data would leave no room for what is wanted again and again.
+        self.features, self.dev_features = (
+            FeatureCache(self.parts.frontend, recipe.data.cache_gb * _CACHE_BYTES_PER_GB)
+            for _ in range(2)
         )
         self.record = RunRecord(
             name=recipe.name,
@@ -201,13 +205,17 @@ class Run:
     def _validation_of(self, name: str) -> Validation | RecognitionValidation:
         if name == "asr":
             return RecognitionValidation(
-                self.parts, self.corpus.dev_cuts, self.features, self.recipe, self.accelerator
+                self.parts,
+                self.corpus.dev_cuts,
+                self.dev_features,
+                self.recipe,
+                self.accelerator,
             )
         return Validation(
             self.parts.translator,
             self.parts.tokenizer,
             self.corpus.dev_cuts,
-            self.features,
+            self.dev_features,
             self.recipe.decoding,
             self.accelerator,
             modality="speech" if name == "st" else "text",
