@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 from jaxtyping import install_import_hook
 
 install_import_hook(
@@ -23,6 +24,13 @@ install_import_hook(
 )
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _forget_accelerators():
+    """Or one that a test makes fixes the precision of all that are made later."""
+    yield
+    AcceleratorState._reset_state()
 
 
 @pytest.fixture
