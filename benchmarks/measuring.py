@@ -37,9 +37,19 @@ def describe_machine() -> dict[str, Any]:
 
 
 def write_report(path: Path, settings: dict[str, Any], rows: Sequence[dict[str, Any]]) -> None:
-    """The machine, the settings and the rows of a table as JSON."""
-    report = {"machine": describe_machine(), "settings": settings, "rows": rows}
+    """The machine, the settings and the rows of a table as JSON.
+
+    Of absolute paths, the last two parts: where a machine keeps its files tells nobody anything.
+    """
+    told = {key: _without_folders(value) for key, value in settings.items() if key != "out"}
+    report = {"machine": describe_machine(), "settings": told, "rows": rows}
     path.write_text(json.dumps(report, indent=1, default=str) + "\n", encoding="utf-8")
+
+
+def _without_folders(value: Any) -> Any:
+    if isinstance(value, str | Path) and Path(value).is_absolute():
+        return "/".join(Path(value).parts[-2:])
+    return value
 
 
 def memory_added_mb(work: Callable[[], object]) -> float:

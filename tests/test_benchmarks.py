@@ -163,6 +163,15 @@ if child:
 """
 
 
+def test_a_report_says_nothing_of_where_files_are(benchmark, tmp_path):
+    out = tmp_path / "report.json"
+    settings = {"model": "/home/me/runs/a/model", "manifest": tmp_path / "dev.jsonl", "out": out}
+    benchmark("measuring").write_report(out, settings | {"rounds": 3, "hub": "org/name"}, [])
+    told = json.loads(out.read_text(encoding="utf-8"))["settings"]
+    manifest = f"{tmp_path.name}/dev.jsonl"
+    assert told == {"model": "a/model", "manifest": manifest, "rounds": 3, "hub": "org/name"}
+
+
 def test_memory_of_children_counts_and_shared_pages_count_once(benchmark):
     measuring = benchmark("measuring")
 

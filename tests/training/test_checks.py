@@ -323,9 +323,13 @@ def test_a_dev_set_in_other_characters_than_the_training_data_is_refused(check, 
     check(*settings, "stages.asr.max_steps=0")
 
 
-def test_a_dev_set_with_a_rare_other_character_is_not_refused(check, st_only, rewritten):
-    """It is one of thirty."""
-    check(*st_only, *RECOGNISED, rewritten("dev", lambda text: text.replace("do mi", "do mI")))
+def test_a_dev_set_is_refused_for_many_other_characters_not_for_one_of_thirty(
+    check, st_only, rewritten
+):
+    settings = (*st_only, *RECOGNISED)
+    check(*settings, rewritten("dev", lambda text: text.replace("do mi", "do mI")))
+    with pytest.raises(UserError, match=r"^data\.dev: .* of the characters unknown to it"):
+        check(*settings, rewritten("dev", lambda text: text.replace("i", "I").replace("o", "O")))
 
 
 @pytest.mark.parametrize(("unit", "times"), [("piece", 4), ("character", 2)])

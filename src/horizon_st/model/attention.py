@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from horizon_st.model.piecewise_attention import piecewise_attention
+from horizon_st.model.replaced_function import ReplacedFunction
 
 _NAME = "sdpa_cpu"
 
@@ -29,23 +28,8 @@ def use_cpu_attention(model: PreTrainedModel) -> None:
             module.config._attn_implementation = _NAME
 
 
-class _CpuKernels(TorchFunctionMode):
-    """A context in which PyTorch's attention is `_attend`."""
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        """The result of `func`."""
-        is_attention = func is nn.functional.scaled_dot_product_attention
-        return (_attend if is_attention else func)(*args, **(kwargs or {}))
-
-
 def _attention(module: nn.Module, *args: Any, **options: Any) -> tuple[Tensor, Tensor | None]:
-    with _CpuKernels():
+    with ReplacedFunction(nn.functional.scaled_dot_product_attention, _attend):
         output, weights = sdpa_attention_forward(module, *args, **options)
     return output, weights
 

@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from horizon_st.model.dropout_masks import draw_dropped
+from horizon_st.model.replaced_function import ReplacedFunction
 
 
-class FastDropout(TorchFunctionMode):
+class FastDropout(ReplacedFunction):
     """A context in which dropout of CPU tensors draws its mask several elements at a time.
 
     Masks come from PyTorch's own generator, so seeds and saved random states hold. Tensors on
     other devices are left to PyTorch.
     """
 
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        """The result of `func`, or of the faster dropout."""
-        chosen = _dropout if func is nn.functional.dropout else func
-        return chosen(*args, **(kwargs or {}))
+    def __init__(self) -> None:
+        super().__init__(nn.functional.dropout, _dropout)
 
 
 def _dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
