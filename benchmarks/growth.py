@@ -1,6 +1,6 @@
 """Time and memory of training on corpora of growing size, and how long it waits for data.
 
-    python benchmarks/growth.py [--out FILE.json] [--minutes 5 10 20 40] [--threads 2]
+    python benchmarks/growth.py [--out FILE.json] [--minutes 10 20 40 80] [--threads 2]
 
 Corpora are noise of so many minutes in utterances of 2 to 6 s, made in a temporary folder. One
 whole epoch of the regularised objective runs over each, with a model smaller than that of the
@@ -44,7 +44,7 @@ def main() -> None:
     """Prints the table, and on demand writes it as JSON."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, help="JSON file")
-    parser.add_argument("--minutes", type=int, nargs="+", default=[5, 10, 20, 40])
+    parser.add_argument("--minutes", type=int, nargs="+", default=[10, 20, 40, 80])
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--measure", metavar="FOLDER", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()

@@ -4,9 +4,10 @@
 
 Trains one epoch as `growth.py` does, but that each process loads its own audio, once in one process
 and once in two that share the epoch and average their gradients, each with one thread. Two
-processes also share the caches, the memory and what power the processor has, so the first row is
-work without anything to exchange: matrix products of the sizes of the model. The contenders take
-turns; ratios are medians over the rounds. Prints Markdown.
+processes also share the caches, the memory and what power the processor has, so the first rows are
+work without anything to exchange: matrix products of the sizes of the model, and two epochs that
+have nothing to do with each other. The contenders take turns; ratios are medians over the rounds.
+Prints Markdown.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ import time
 from multiprocessing import get_context
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
-from typing import Any
 
 import torch
 from growth import make_corpus, measure
@@ -49,10 +49,16 @@ def main() -> None:
         if os.environ.get("RANK", "0") == "0":
             print(json.dumps(row))
         return
-    times_s: dict[str, list[tuple[float, float]]] = {"matrix products": [], "an epoch": []}
+    times_s: dict[str, list[tuple[float, float]]] = {
+        "matrix products": [],
+        "two epochs apart": [],
+        "an epoch": [],
+    }
     for _ in range(options.rounds):
         times_s["matrix products"].append(seconds_of_products(options.products))
-        times_s["an epoch"].append(seconds_of_epoch(options.minutes))
+        one, apart, shared = seconds_of_epochs(options.minutes)
+        times_s["two epochs apart"].append((2 * one, apart))
+        times_s["an epoch"].append((one, shared))
     rows = [
         {
             "work": name,
@@ -104,26 +110,37 @@ def _multiply(num_products: int, barrier: Barrier) -> None:
     barrier.wait()
 
 
-def seconds_of_epoch(minutes: int) -> tuple[float, float]:
-    """How long an epoch takes one process, and two that share it."""
-    one, two = (_measured(minutes, num_processes)["epoch (s)"] for num_processes in (1, 2))
-    return one, two
+def seconds_of_epochs(minutes: int) -> tuple[float, float, float]:
+    """How long an epoch takes alone, beside another one, and shared by two processes."""
+    with tempfile.TemporaryDirectory(prefix="horizon-st-processes-") as folder:
+        corpora = [Path(folder) / name for name in ("alone", "left", "right", "shared")]
+        for corpus in corpora:
+            corpus.mkdir()
+            make_corpus(corpus, minutes)
+        alone, left, right, shared = corpora
+        one = _finish(_start(alone, 1))
+        apart = [_start(corpus, 1) for corpus in (left, right)]
+        return one, max(map(_finish, apart)), _finish(_start(shared, 2))
 
 
-def _measured(minutes: int, num_processes: int) -> dict[str, Any]:
+def _start(corpus: Path, num_processes: int) -> subprocess.Popen[str]:
     launch = ["-m", "accelerate.commands.launch", "--num_processes", str(num_processes)]
     launch += ["--multi_gpu"] if num_processes > 1 else []  # of which accelerate knows no other way
-    with tempfile.TemporaryDirectory(prefix="horizon-st-processes-") as folder:
-        make_corpus(Path(folder), minutes)
-        finished = subprocess.run(
-            [sys.executable, *launch, __file__, "--measure", folder],
-            check=True,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"},
-        )
-    found: dict[str, Any] = json.loads(finished.stdout.splitlines()[-1])
-    return found
+    return subprocess.Popen(
+        [sys.executable, *launch, __file__, "--measure", str(corpus)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"},
+    )
+
+
+def _finish(process: subprocess.Popen[str]) -> float:
+    """The seconds that its epoch took."""
+    output, _ = process.communicate()
+    if process.returncode != 0:
+        raise subprocess.CalledProcessError(process.returncode, process.args)
+    seconds: float = json.loads(output.splitlines()[-1])["epoch (s)"]
+    return seconds
 
 
 if __name__ == "__main__":

@@ -135,15 +135,23 @@ def test_epochs_are_timed_in_a_process_of_their_own(run_main):
 
 def test_two_processes_share_the_work_of_one(run_main, monkeypatch):
     asked = []
-    run = subprocess.run
-    monkeypatch.setattr(
-        subprocess, "run", lambda *args, **kwargs: asked.append(run(*args, **kwargs)) or asked[-1]
-    )
-    products, epoch = run_main("processes", "--minutes", 1, "--products", 40, "--rounds", 1)
-    one, two = (json.loads(finished.stdout.splitlines()[-1]) for finished in asked)
+    start = subprocess.Popen
+
+    def listened(*args, **kwargs):
+        process = start(*args, **kwargs)
+        communicate = process.communicate
+        process.communicate = lambda: asked.append(communicate()) or asked[-1]
+        return process
+
+    monkeypatch.setattr(subprocess, "Popen", listened)
+    products, apart, shared = run_main("processes", "--minutes", 1, "--products", 40, "--rounds", 1)
+    one, left, right, two = (json.loads(output.splitlines()[-1]) for output, _ in asked)
+    assert one["updates"] == left["updates"] == right["updates"]
     assert one["updates"] > two["updates"] >= one["updates"] / 2
     assert one["audio (minutes)"] == two["audio (minutes)"]
-    assert (epoch["one process (s)"], epoch["two (s)"]) == (one["epoch (s)"], two["epoch (s)"])
+    assert (shared["one process (s)"], shared["two (s)"]) == (one["epoch (s)"], two["epoch (s)"])
+    assert apart["one process (s)"] == 2 * one["epoch (s)"]
+    assert apart["two (s)"] == max(left["epoch (s)"], right["epoch (s)"])
     assert products["times faster"] > 0
 
 
