@@ -25,6 +25,8 @@ COMMANDS = [
     "keys",
     "evaluate",
     "compare",
+    "search",
+    "report",
     "translate",
 ]
 

@@ -2,18 +2,12 @@
 
 import io
 import json
-import multiprocessing
-import os
 import re
-import signal
-import threading
-import time
 
 import pytest
 from rich.console import Console
 
-from horizon_st.demo import Job, run_demo, run_side_by_side
-from horizon_st.display import ProgressBars
+from horizon_st.demo import run_demo
 from horizon_st.errors import UserError
 
 FEW_UPDATES = [
@@ -106,39 +100,3 @@ def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path):
     ):
         run_demo("fr", tmp_path / "out", Console(file=io.StringIO()))
     assert (tmp_path / "out").read_text(encoding="utf-8") == "mine"
-
-
-@pytest.fixture
-def jobs(tmp_path):
-    """Two runs without data."""
-    missing = ("data.train=nowhere.jsonl", "data.dev=nowhere.jsonl")
-    return [Job(name, missing, tmp_path / name, tmp_path / "test.jsonl") for name in "ab"]
-
-
-def test_a_mistake_in_one_run_ends_both(jobs):
-    with (
-        ProgressBars(Console(file=io.StringIO())) as bars,
-        pytest.raises(UserError, match=r"nowhere\.jsonl: expected a manifest"),
-    ):
-        run_side_by_side(jobs, bars)
-    assert multiprocessing.active_children() == []
-
-
-def test_a_killed_run_is_named_and_ends_the_other(jobs):
-    def kill_first():
-        while len(children := multiprocessing.active_children()) < 2:
-            time.sleep(0.01)
-        [pid] = [child.pid for child in children if child.name == "a"]
-        os.kill(pid, signal.SIGKILL)
-
-    thread = threading.Thread(target=kill_first)
-    thread.start()
-    with (
-        ProgressBars(Console(file=io.StringIO())) as bars,
-        pytest.raises(
-            UserError, match=r"/a: expected the a run to end well, found .* by signal 9, .*memory"
-        ),
-    ):
-        run_side_by_side(jobs, bars)
-    thread.join()
-    assert multiprocessing.active_children() == []

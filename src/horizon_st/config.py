@@ -111,6 +111,20 @@ def describe_config(schema: Any, prefix: str = "") -> list[tuple[str, str, str, 
     return rows
 
 
+def describe_changes(default: Any, config: Any) -> dict[str, Any]:
+    """The dotted keys whose values in a dataclass are not those of the default one, and these."""
+    found: dict[str, Any] = {}
+    for field in dataclasses.fields(config):
+        before, value = getattr(default, field.name), getattr(config, field.name)
+        if dataclasses.is_dataclass(before) and dataclasses.is_dataclass(value):
+            inner = describe_changes(before, value)
+            found |= {f"{field.name}.{key}": changed for key, changed in inner.items()}
+        elif value != before:
+            is_section = dataclasses.is_dataclass(value) and not isinstance(value, type)
+            found[field.name] = dataclasses.asdict(value) if is_section else value
+    return found
+
+
 class _UniqueKeyLoader(yaml.SafeLoader):
     """YAML's safe loader, but a key that stands twice in a mapping is an error."""
 

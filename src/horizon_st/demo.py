@@ -8,14 +8,9 @@ tests the difference, and translates held-out recordings. Everything continues w
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 import torch
@@ -32,10 +27,10 @@ from horizon_st.decoding.evaluate import evaluate
 from horizon_st.decoding.evaluation import SCORES_FILE, read_evaluation
 from horizon_st.decoding.trained import weights_fingerprint
 from horizon_st.display import ProgressBars
-from horizon_st.errors import UserError
 from horizon_st.inference.pipeline import SpeechTranslator
 from horizon_st.recipes import shipped_recipe
 from horizon_st.training.stages import Recipe, run_recipe
+from horizon_st.workers import Messages, run_side_by_side
 
 PLAIN = ("objective.mt_weight=1", "objective.consistency_weight=0", "objective.rdrop_weight=0")
 """What turns the shipped recipe's objective into plain multi-task training."""
@@ -53,6 +48,41 @@ class Job:
     overrides: tuple[str, ...]
     run_dir: Path
     test_manifest: Path
+
+    @property
+    def place(self) -> str:
+        """The run folder, in messages."""
+        return str(self.run_dir)
+
+    def __call__(self, messages: Messages) -> None:
+        """Trains and evaluates what is not yet done."""
+        torch.set_num_threads(_NUM_THREADS)
+        recipe = _recipe(self.name, self.overrides)
+        model = run_recipe(recipe, self.run_dir, _JobReporter(self.name, messages))
+        bar = f"{self.name}: scoring"
+        if not _is_evaluated(self.run_dir / "test", model):
+            evaluate(
+                model,
+                self.test_manifest,
+                self.run_dir / "test",
+                config=recipe.decoding,
+                on_decoded=lambda done, total: messages.advance_to(bar, done, total),
+            )
+        evaluation = read_evaluation(self.run_dir / "test")
+        total, bleu = len(evaluation.sentences), evaluation.value_of("BLEU")
+        messages.advance_to(bar, total, total, f"test BLEU {bleu:.1f}")
+
+
+class _JobReporter:
+    """Tells the parent process where training stands."""
+
+    def __init__(self, name: str, messages: Messages) -> None:
+        self._name = name
+        self._messages = messages
+
+    def update(self, stage: str, step: int, max_steps: int, figures: dict[str, float]) -> None:
+        shown = f"dev BLEU {figures['dev_bleu']:.1f}" if "dev_bleu" in figures else ""
+        self._messages.advance_to(f"{self._name}: {stage}", step, max_steps, shown)
 
 
 def run_demo(
@@ -120,115 +150,12 @@ def _recipe(name: str, overrides: Sequence[str]) -> Recipe:
     return load_config(Recipe, shipped_recipe("telephone"), (f"name={name}", *overrides))
 
 
-def run_side_by_side(jobs: list[Job], bars: ProgressBars) -> None:
-    """Runs all jobs at once, each in a process of its own, and draws their bars.
-
-    Small models use two cores better as two single-threaded runs than as one run on both.
-
-    Raises:
-        UserError: a run failed or was killed; the others are ended.
-    """
-    context = multiprocessing.get_context("spawn")
-    watched: dict[Connection, tuple[Job, SpawnProcess]] = {}
-    try:
-        for job in jobs:
-            receiver, sender = context.Pipe(duplex=False)
-            process = context.Process(
-                target=_run_job, args=(job, sender), name=job.name, daemon=True
-            )
-            process.start()
-            sender.close()
-            watched[receiver] = (job, process)
-        while watched:
-            for ready in wait([*watched]):
-                assert isinstance(ready, Connection)
-                job, process = watched[ready]
-                try:
-                    message = ready.recv()
-                except (EOFError, OSError):  # the latter amid a message
-                    process.join()
-                    _check_ended_well(job, process)
-                    del watched[ready]
-                    continue
-                if isinstance(message, UserError):
-                    raise message
-                bars.advance_to(f"{job.name}: {message[0]}", *message[1:])
-    finally:
-        for _, process in watched.values():
-            process.terminate()
-            process.join()
-
-
-def _check_ended_well(job: Job, process: SpawnProcess) -> None:
-    code = process.exitcode
-    assert code is not None, "the process has ended"
-    if code < 0:
-        raise UserError(
-            str(job.run_dir),
-            expected=f"the {job.name} run to end well",
-            found=f"a process killed by signal {-code}, possibly for want of memory",
-            remedy="Free some memory; the same command continues from the last checkpoint.",
-        )
-    if code > 0:
-        raise UserError(
-            str(job.run_dir),
-            expected=f"the {job.name} run to end well",
-            found=f"a process that ended with status {code}",
-            remedy="Read its message above; the same command continues from the last checkpoint.",
-        )
-
-
-class _PipeReporter:
-    """Sends where training stands to the parent process."""
-
-    def __init__(self, sender: Connection) -> None:
-        self._sender = sender
-
-    def update(self, stage: str, step: int, max_steps: int, figures: dict[str, float]) -> None:
-        shown = f"dev BLEU {figures['dev_bleu']:.1f}" if "dev_bleu" in figures else ""
-        self._sender.send((stage, step, max_steps, shown))
-
-
-def _run_job(job: Job, sender: Connection) -> None:
-    _end_with_parent()
-    torch.set_num_threads(_NUM_THREADS)
-    try:
-        recipe = _recipe(job.name, job.overrides)
-        model = run_recipe(recipe, job.run_dir, _PipeReporter(sender))
-        if not _is_evaluated(job.run_dir / "test", model):
-            evaluate(
-                model,
-                job.test_manifest,
-                job.run_dir / "test",
-                config=recipe.decoding,
-                on_decoded=lambda done, total: sender.send(("scoring", done, total, "")),
-            )
-        evaluation = read_evaluation(job.run_dir / "test")
-        total, bleu = len(evaluation.sentences), evaluation.value_of("BLEU")
-        sender.send(("scoring", total, total, f"test BLEU {bleu:.1f}"))
-    except UserError as error:
-        sender.send(error)
-    sender.close()
-
-
 def _is_evaluated(folder: Path, model: Path) -> bool:
     """Whether the folder holds the scores of just these weights."""
     if not (folder / SCORES_FILE).is_file():
         return False
     summary = read_evaluation(folder).summary
     return bool(summary["model"]["sha256"] == weights_fingerprint(model))
-
-
-def _end_with_parent() -> None:
-    """Ends this process when its parent ends, even by SIGKILL: two writers never share a run."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None, "jobs run in child processes"
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _show_corpus(corpus: CorpusSummary, console: Console) -> None:

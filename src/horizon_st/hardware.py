@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 import torch
 
-__all__ = ["cpu_has_fast_bf16", "gpu_has_bf16"]
+__all__ = ["cpu_has_fast_bf16", "gpu_has_bf16", "usable_cores"]
 
 
 def gpu_has_bf16() -> bool:
@@ -15,3 +17,10 @@ def gpu_has_bf16() -> bool:
 def cpu_has_fast_bf16() -> bool:
     """Whether the CPU has instructions for it (AMX, AVX512_BF16)."""
     return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
+
+
+def usable_cores() -> int:
+    """The processor's cores that this process may use; schedulers often grant fewer than all."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,7 +1,7 @@
 """Which terms enter the objective, with which weights, passes, taps and errors."""
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -22,6 +22,7 @@ from horizon_st.objective.terms import (
     kl_divergence,
     mean_squared_error,
     pooled_mean_squared_error,
+    renyi,
     symmetric_kl,
 )
 
@@ -89,6 +90,7 @@ def term(report, name):
         ({"mt_weight": 0.0, "consistency_weight": 1.0}, Passes(1, 1)),
         ({"rdrop_weight": 1.0}, Passes(2, 1)),
         ({"rdrop_weight": 1.0, "rdrop_from": "shared_encoder"}, Passes(2, 1, True)),
+        ({"rdrop_weight": 1.0, "rdrop_passes": 3}, Passes(3, 1)),
         ({"mt_weight": 0.0, "rdrop_weight": 1.0}, Passes(2, 0)),
         ({"mt_rdrop_weight": 1.0}, Passes(1, 2)),
         ({"ctc_weight": 1.0, "mt_weight": 0.0}, Passes(1, 0, ctc=True)),
@@ -164,6 +166,80 @@ def test_means_over_passes_and_rows_without_transcript():
     assert (s[0].logits.grad[2, :3] != 0).any()
 
 
+def test_rdrop_of_three_passes_is_the_mean_over_their_pairs():
+    config = ObjectiveConfig(mt_weight=0.0, rdrop_weight=1.0, rdrop_passes=3)
+    passes = speech(3)
+    report = compute(config, passes, [])
+    pairs = [
+        symmetric_kl(passes[i].logits, passes[j].logits, IS_TARGET)[0].item()
+        for i, j in ((0, 1), (0, 2), (1, 2))
+    ]
+    assert term(report, "rdrop") == (pytest.approx(sum(pairs) / 3), 9)
+    means = [cross_entropy(x.logits, TARGET, label_smoothing=0.1, ignore_index=PAD) for x in passes]
+    expected = sum(total.item() for total, _ in means) / 3
+    assert term(report, "ce_speech") == (pytest.approx(expected), 9)
+
+
+WEIGHED = {"consistency_weight": 2.0, "rdrop_weight": 4.0, "mt_rdrop_weight": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("schedule", "shares"),
+    [
+        ("warmup", {0: 0.25, 1: 0.5, 3: 1.0, 9: 1.0}),
+        ("cosine", {0: (1 + 0.5**0.5) / 2, 1: 0.5, 3: 0.0, 9: 0.0}),
+    ],
+)
+def test_scheduled_weights_follow_their_course(schedule, shares):
+    config = ObjectiveConfig(
+        **WEIGHED, tap="logits", rdrop_passes=3, schedule=schedule, schedule_steps=4
+    )
+    for update, share in shares.items():
+        now = config.of_update(update)
+        found = {name: getattr(now, name) for name in WEIGHED}
+        assert found == pytest.approx({name: share * weight for name, weight in WEIGHED.items()})
+        assert now.mt_weight == config.mt_weight
+        assert plan_passes(now) == (Passes(3, 2) if share > 0 else Passes(1, 1))
+
+
+def test_a_schedule_and_rdrop_now_and_then_go_together():
+    config = ObjectiveConfig(
+        rdrop_weight=4.0, rdrop_every_steps=2, schedule="warmup", schedule_steps=4
+    )
+    weights = [config.of_update(update).rdrop_weight for update in range(6)]
+    assert weights == pytest.approx([0.0, 4.0, 0.0, 8.0, 0.0, 8.0])
+
+
+def test_terms_brought_to_the_size_of_the_cross_entropy():
+    """In the total each has its weight times CE_s; its gradient is scaled as its value is."""
+    config = ObjectiveConfig(mt_weight=0.0, **WEIGHED, schedule="loss_ratio")
+    plain = replace(config, schedule="constant")
+    s, t = speech(2), text(2)
+    report = compute(config, s, t)
+    sums = {name: term(report, name)[0] / term(report, name)[1] for name in report.terms}
+    assert report.terms.keys() == compute(plain, s, t).terms.keys()
+    weights = {name: float(weight) for name, weight in report.weights.items()}
+    assert weights["ce_speech"] == 1.0
+    for name, weight in (("consistency", 2.0), ("rdrop", 4.0), ("mt_rdrop", 1.0)):
+        assert weights[name] * sums[name] == pytest.approx(weight * sums["ce_speech"])
+    report.total(1).backward()
+    scaled = s[1].logits.grad.clone()
+    s[1].logits.grad = None
+    fixed = LossReport(compute(plain, s, t).terms, weights)
+    fixed.total(1).backward()
+    assert torch.allclose(scaled, s[1].logits.grad)
+    assert config.of_update(0) is config
+
+
+def test_equal_passes_have_no_size_to_be_brought_to():
+    config = ObjectiveConfig(mt_weight=0.0, rdrop_weight=1.0, schedule="loss_ratio")
+    [one] = speech()
+    total = compute(config, [one, one], []).total(1)
+    total.backward()
+    assert torch.isfinite(total)
+    assert torch.isfinite(one.logits.grad).all()
+
+
 def test_total_is_the_weighted_sum_per_target_token():
     report = LossReport(
         {"a": (torch.tensor(3.0), torch.tensor(2)), "b": (torch.tensor(5.0), torch.tensor(1))},
@@ -184,6 +260,8 @@ def distance_of(tap, divergence, s, t):
         return mean_squared_error(s.logits, t.logits, IS_TEXT_TARGET)
     if divergence == "kl_text_speech":
         return kl_divergence(t.logits, s.logits, IS_TEXT_TARGET)
+    if divergence == "renyi":
+        return renyi(s.logits, t.logits, IS_TEXT_TARGET, order=0.5)
     by_name = {
         "symmetric_kl": symmetric_kl,
         "jensen_shannon": jensen_shannon,
@@ -203,6 +281,7 @@ def distance_of(tap, divergence, s, t):
         ("softmax", "jensen_shannon", "logits"),
         ("softmax", "kl_speech_text", "logits"),
         ("softmax", "kl_text_speech", "logits"),
+        ("softmax", "renyi", "logits"),
     ],
 )
 def test_taps_divergences_and_stopped_gradients(tap, divergence, field, stop_gradient):
@@ -311,6 +390,25 @@ def test_validation_loss_is_plain_cross_entropy():
         ({"label_smoothing": 1.0}, r"objective\.label_smoothing: .*below 1, found 1\.0"),
         ({"tap": "decodr"}, r"objective\.tap: .*found decodr\. Did you mean decoder\?"),
         ({"divergence": "jsd"}, r"objective\.divergence: expected one of symmetric_kl"),
+        (
+            {"consistency_weight": 1.0, "divergence": "renyi", "renyi_order": 1.0},
+            r"objective\.renyi_order: expected a number above 0 other than 1",
+        ),
+        (
+            {"consistency_weight": 1.0, "renyi_order": 2.0},
+            r"objective\.renyi_order: expected nothing, .*: divergence is not renyi",
+        ),
+        ({"rdrop_weight": 1.0, "rdrop_passes": 1}, r"objective\.rdrop_passes: expected at least 2"),
+        ({"rdrop_passes": 3}, r"objective\.rdrop_passes: expected nothing, .*rdrop_weight is 0"),
+        ({"schedule": "warmup", "schedule_steps": 2}, r"objective\.schedule: .*no weight of"),
+        (
+            {"rdrop_weight": 1.0, "schedule": "cosine"},
+            r"objective\.schedule_steps: expected at least 1 with schedule: cosine",
+        ),
+        (
+            {"rdrop_weight": 1.0, "schedule_steps": 5},
+            r"objective\.schedule_steps: expected nothing, .*: schedule is constant",
+        ),
         ({"stop_gradient": "txt"}, r"objective\.stop_gradient: .*Did you mean text\?"),
         (
             {"tap": "encoder", "divergence": "jensen_shannon"},

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -20,11 +21,13 @@ from horizon_st.objective.terms import (
     kl_divergence,
     mean_squared_error,
     pooled_mean_squared_error,
+    renyi,
     symmetric_kl,
 )
 
 PAD = 1
-DISTANCES = [symmetric_kl, jensen_shannon, kl_divergence, mean_squared_error]
+RENYI = partial(renyi, order=0.5)
+DISTANCES = [symmetric_kl, jensen_shannon, kl_divergence, mean_squared_error, RENYI]
 
 
 @st.composite
@@ -52,7 +55,7 @@ def test_distances_are_not_negative_and_zero_on_equal_passes(batch):
 def test_symmetric_distances_are_symmetric_and_bounded(batch):
     p, q, target = batch
     is_target = target != PAD
-    for distance in (symmetric_kl, jensen_shannon, mean_squared_error):
+    for distance in (symmetric_kl, jensen_shannon, mean_squared_error, RENYI):
         assert torch.allclose(distance(p, q, is_target)[0], distance(q, p, is_target)[0])
     js, count = jensen_shannon(p, q, is_target)
     assert js <= math.log(2) * count + 1e-9
@@ -98,11 +101,22 @@ def test_distances_agree_with_scipy():
         symmetric_kl: (rel_entr(probs_p, probs_q) + rel_entr(probs_q, probs_p)).sum() / 2,
         jensen_shannon: (jensenshannon(probs_p, probs_q, axis=-1) ** 2).sum(),
         mean_squared_error: ((p - q) ** 2).mean(axis=-1).sum(),
+        RENYI: -2 * np.log(np.sqrt(probs_p * probs_q).sum(axis=-1)).sum(),
+        partial(renyi, order=2.0): (
+            np.log((probs_p**2 / probs_q).sum(axis=-1))
+            + np.log((probs_q**2 / probs_p).sum(axis=-1))
+        ).sum()
+        / 2,
+        partial(renyi, order=1 + 1e-7): (
+            rel_entr(probs_p, probs_q) + rel_entr(probs_q, probs_p)
+        ).sum()
+        / 2,
     }
     is_target = torch.ones(1, 5, dtype=torch.bool)
     for distance, value in expected.items():
         total, count = distance(torch.tensor(p)[None], torch.tensor(q)[None], is_target)
-        assert total.item() == pytest.approx(value, rel=1e-9)
+        is_limit = isinstance(distance, partial) and distance.keywords["order"] not in (0.5, 2.0)
+        assert total.item() == pytest.approx(value, rel=1e-5 if is_limit else 1e-9)
         assert count == 5
 
 

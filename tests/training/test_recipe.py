@@ -48,6 +48,10 @@ from horizon_st.training.stages import Run
             r"Set it to 7",
         ),
         (
+            "stages.mt_external.track_text=true",
+            r"stages\.mt_external\.track_text: expected nothing.*only stage st .*True",
+        ),
+        (
             "objective={rdrop_from: shared_encoder, rdrop_weight: 0}",
             r"objective\.rdrop_from: expected nothing, .*: rdrop_weight is 0, found shared_encod",
         ),

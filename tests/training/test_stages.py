@@ -235,6 +235,29 @@ def test_text_stages_need_dev_transcripts(make_recipe, corpus, tmp_path):
         read_corpus(make_recipe(f"data.dev={bare}"))
 
 
+def test_the_text_path_is_tracked_through_the_last_stage(train, st_only, undisturbed, tmp_path):
+    """With the figures of the speech path as they are without it, and those of stage MT before."""
+    tracked = ("stages.st.track_text=true", "stages.st.max_steps=4")
+    [stage] = record_of(train(tmp_path / "with", *st_only, *tracked))["stages"]
+    [alone] = record_of(train(tmp_path / "without", *st_only, tracked[1]))["stages"]
+    for entry, plain in zip(stage["dev_history"], alone["dev_history"], strict=True):
+        assert entry.keys() == plain.keys() | {"text_loss", "text_bleu"}
+        assert {name: entry[name] for name in plain} == plain
+    assert stage["final"].keys() == {"loss", "bleu", "text_loss", "text_bleu"}
+    texts = [f"initial_model={undisturbed / 'stages/mt_in_domain/model'}", *st_only, *tracked]
+    frozen = ("stages.st.learning_rate=1e-30", "stages.st.max_steps=1", "stages.st.average=1")
+    [kept] = record_of(train(tmp_path / "kept", *texts, *frozen))["stages"]
+    expected = record_of(undisturbed)["stages"][1]["final"]["loss"]
+    assert kept["final"]["text_loss"] == pytest.approx(expected, rel=1e-6)
+
+
+def test_tracking_the_text_path_needs_dev_transcripts(make_recipe, corpus, st_only, tmp_path):
+    bare = _without_transcripts(corpus / "dev.jsonl", tmp_path / "dev.jsonl")
+    tracked = (f"data.dev={bare}", "stages.st.track_text=true")
+    with pytest.raises(UserError, match=r"stages\.st\.track_text: expected false when no dev"):
+        read_corpus(make_recipe(*st_only, *tracked))
+
+
 def test_changed_data_is_refused(train, st_only, corpus, tmp_path):
     dev = _without_transcripts(corpus / "dev.jsonl", tmp_path / "dev.jsonl")
     settings = (*st_only, f"data.dev={dev}", "stages.st.max_steps=1", "stages.st.average=1")

@@ -185,6 +185,31 @@ def test_rdrop_now_and_then_weighs_as_much_in_all(make_recipe, collate, cuts, rd
         assert loss_of(plain)[1] is (weight > 0)
 
 
+def test_scheduled_weights_act_on_both_kinds_of_batches(make_recipe, collate, cuts):
+    """An update has the weights of its place in the schedule, for speech and for text pairs."""
+    recipe = make_recipe("objective={mt_rdrop_weight: 2, schedule: warmup, schedule_steps: 4}")
+    parts = build_parts(recipe, read_corpus(recipe))
+    batch = collate(cuts)
+    micro = MicroBatch(batch, replace(batch, speech=None, speech_lengths=None))
+
+    def loss_of(objective, **options):
+        torch.manual_seed(0)
+        step = TrainingStep(parts.translator.train(), objective)
+        return step(micro, torch.tensor(9), torch.tensor(9), **options)[0].item()
+
+    scheduled = recipe.objective
+    plain = replace(
+        scheduled,
+        consistency_weight=scheduled.consistency_weight / 2,
+        rdrop_weight=scheduled.rdrop_weight / 2,
+        mt_rdrop_weight=1.0,
+        schedule="constant",
+        schedule_steps=0,
+    )
+    assert loss_of(scheduled, update=1) == loss_of(plain)
+    assert loss_of(scheduled, update=2) != loss_of(plain)
+
+
 CTC_ON_SPEECH = (
     *("model.speech_encoder.layers=1", "model.ctc.position=speech_encoder"),
     "objective.rdrop_from=shared_encoder",

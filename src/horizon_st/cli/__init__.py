@@ -15,6 +15,7 @@ from horizon_st.cli.corpora import new, shard, validate
 from horizon_st.cli.memory import keep_freed_memory
 from horizon_st.cli.models import compare, demo, evaluate, keys, train, translate
 from horizon_st.cli.prepare import prepare
+from horizon_st.cli.studies import report, search
 from horizon_st.cli.terminal import is_main
 from horizon_st.errors import UserError
 
@@ -29,6 +30,8 @@ _ORDER = (
     "keys",
     "evaluate",
     "compare",
+    "search",
+    "report",
     "translate",
 )
 
@@ -58,6 +61,8 @@ app.command()(train)
 app.command()(keys)
 app.command()(evaluate)
 app.command()(compare)
+app.command()(search)
+app.command()(report)
 app.command()(translate)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Literal, Optional
 
@@ -34,10 +33,11 @@ def validate(
     from horizon_st.data import validation
     from horizon_st.data.files import make_folder
     from horizon_st.display import ProgressBars
+    from horizon_st.hardware import usable_cores
 
     if fix is not None:
         make_folder(fix)  # refuses before hours of decoding
-    workers = (os.cpu_count() or 1) if workers is None else workers
+    workers = usable_cores() if workers is None else workers
     with ProgressBars(console) as bars:
         report = validation.validate(
             paths, out=out, check_audio=audio, num_workers=workers, progress=bars.advance_to

@@ -9,9 +9,13 @@ from typing import Literal, get_args
 from horizon_st.errors import UserError, check_choice, refuse_unread
 
 Tap = Literal["encoder", "decoder", "logits", "softmax"]
-Divergence = Literal["symmetric_kl", "jensen_shannon", "kl_speech_text", "kl_text_speech"]
+Divergence = Literal["symmetric_kl", "jensen_shannon", "kl_speech_text", "kl_text_speech", "renyi"]
 StopGradient = Literal["none", "speech", "text"]
 RdropFrom = Literal["speech_encoder", "shared_encoder"]
+Schedule = Literal["constant", "warmup", "cosine", "loss_ratio"]
+_SCHEDULED = ("consistency_weight", "rdrop_weight", "mt_rdrop_weight")
+_CONSISTENCY_FORM = ("tap", "divergence", "renyi_order", "stop_gradient")
+_RDROP_FORM = ("rdrop_from", "rdrop_passes", "rdrop_every_steps")
 
 
 @dataclass
@@ -35,6 +39,13 @@ class ObjectiveConfig:
         metadata={
             "help": "Where the two speech passes part: speech_encoder, or shared_encoder, which "
             "saves the second pass through the speech encoder."
+        },
+    )
+    rdrop_passes: int = field(
+        default=2,
+        metadata={
+            "help": "Speech passes that R-drop compares, each with each; the term is the mean over "
+            "the pairs."
         },
     )
     rdrop_every_steps: int = field(
@@ -71,12 +82,28 @@ class ObjectiveConfig:
         default="symmetric_kl",
         metadata={
             "help": "Distance at the softmax: symmetric_kl, jensen_shannon, kl_speech_text "
-            "(KL(speech||text)) or kl_text_speech (KL(text||speech))."
+            "(KL(speech||text)), kl_text_speech (KL(text||speech)) or renyi (mean of both "
+            "directions)."
         },
+    )
+    renyi_order: float = field(
+        default=0.5,
+        metadata={"help": "Order of divergence: renyi; towards 1 it becomes the KL divergence."},
     )
     stop_gradient: StopGradient = field(
         default="none",
         metadata={"help": "Side of the consistency term that gets no gradient from it."},
+    )
+    schedule: Schedule = field(
+        default="constant",
+        metadata={
+            "help": "Course of the weights of consistency and R-drop in stage st: constant; warmup "
+            "(a line from 0) or cosine (falling to 0) over schedule_steps; loss_ratio: each is "
+            "brought to the size of the speech cross-entropy before it is weighed."
+        },
+    )
+    schedule_steps: int = field(
+        default=0, metadata={"help": "Updates that warmup or cosine take; later ones stay there."}
     )
 
     def __post_init__(self) -> None:
@@ -97,6 +124,13 @@ class ObjectiveConfig:
                 found=self.rdrop_every_steps,
                 remedy="1 compares them in every update.",
             )
+        if self.rdrop_passes < 2:
+            raise UserError(
+                "objective.rdrop_passes",
+                expected="at least 2",
+                found=self.rdrop_passes,
+                remedy="Set rdrop_weight to 0 to leave R-drop out.",
+            )
         if not 0 <= self.label_smoothing < 1:
             raise UserError(
                 "objective.label_smoothing",
@@ -108,23 +142,36 @@ class ObjectiveConfig:
         check_choice("objective.divergence", self.divergence, get_args(Divergence))
         check_choice("objective.stop_gradient", self.stop_gradient, get_args(StopGradient))
         check_choice("objective.rdrop_from", self.rdrop_from, get_args(RdropFrom))
+        check_choice("objective.schedule", self.schedule, get_args(Schedule))
         self._check_combinations()
 
     def of_update(self, update: int) -> ObjectiveConfig:
-        """The objective of one update of a stage, counted from 0: the last of k has R-drop.
+        """The objective of one update of a stage, counted from 0, with constant weights.
 
-        It has k times the weight there, so that the sum of the gradients over k updates is what it
-        would be if each had it.
+        Where R-drop acts in every k-th update, it has k times the weight in the last of k, so that
+        the sum of the gradients over k updates is what it would be if each had it.
         """
-        if self.rdrop_every_steps == 1:
+        if self.schedule in ("constant", "loss_ratio") and self.rdrop_every_steps == 1:
             return self
+        weights = {name: getattr(self, name) * self._share_at(update) for name in _SCHEDULED}
         has_rdrop = (update + 1) % self.rdrop_every_steps == 0
-        return replace(
-            self,
-            rdrop_weight=self.rdrop_weight * self.rdrop_every_steps if has_rdrop else 0.0,
-            rdrop_from=self.rdrop_from if has_rdrop else "speech_encoder",
-            rdrop_every_steps=1,
-        )
+        weights["rdrop_weight"] *= self.rdrop_every_steps if has_rdrop else 0
+        unread: set[str] = {"rdrop_every_steps", "schedule_steps"}
+        if weights["rdrop_weight"] == 0:
+            unread |= {*_RDROP_FORM}
+        if weights["consistency_weight"] == 0:
+            unread |= {*_CONSISTENCY_FORM}
+        is_scaled = self.schedule == "loss_ratio" and any(weights.values())
+        kept = "loss_ratio" if is_scaled else "constant"
+        defaults = {f.name: f.default for f in fields(self) if f.name in unread}
+        return replace(self, **{**weights, **defaults, "schedule": kept})
+
+    def _share_at(self, update: int) -> float:
+        """What is left of the scheduled weights in an update."""
+        done = min(1.0, (update + 1) / self.schedule_steps) if self.schedule_steps else 1.0
+        if self.schedule == "warmup":
+            return done
+        return (1 + math.cos(math.pi * done)) / 2 if self.schedule == "cosine" else 1.0
 
     def _check_combinations(self) -> None:
         if self.tap != "softmax" and self.divergence != "symmetric_kl":
@@ -135,12 +182,20 @@ class ObjectiveConfig:
                 found=self.divergence,
                 remedy="Set tap: softmax to use a divergence, or remove divergence.",
             )
+        if self.divergence == "renyi" and not (self.renyi_order > 0 and self.renyi_order != 1):
+            raise UserError(
+                "objective.renyi_order",
+                expected="a number above 0 other than 1",
+                found=self.renyi_order,
+                remedy="Use divergence: symmetric_kl for order 1.",
+            )
+        if self.divergence != "renyi":
+            refuse_unread("objective", self, ("renyi_order",), "divergence is not renyi")
         if self.consistency_weight == 0:
-            form = ("tap", "divergence", "stop_gradient")
-            refuse_unread("objective", self, form, "consistency_weight is 0")
+            refuse_unread("objective", self, _CONSISTENCY_FORM, "consistency_weight is 0")
         if self.rdrop_weight == 0:
-            rdrop_form = ("rdrop_from", "rdrop_every_steps")
-            refuse_unread("objective", self, rdrop_form, "rdrop_weight is 0")
+            refuse_unread("objective", self, _RDROP_FORM, "rdrop_weight is 0")
+        self._check_schedule()
         if self.mt_rdrop_weight > 0 and self.mt_weight == 0 and self.consistency_weight == 0:
             raise UserError(
                 "objective.mt_rdrop_weight",
@@ -148,3 +203,19 @@ class ObjectiveConfig:
                 found=self.mt_rdrop_weight,
                 remedy="Set mt_weight or consistency_weight above 0, or mt_rdrop_weight to 0.",
             )
+
+    def _check_schedule(self) -> None:
+        has_steps = self.schedule in ("warmup", "cosine")
+        if has_steps and self.schedule_steps < 1:
+            raise UserError(
+                "objective.schedule_steps",
+                expected=f"at least 1 with schedule: {self.schedule}",
+                found=self.schedule_steps,
+                remedy="Half the updates of stage st are a start.",
+            )
+        if not has_steps:
+            reason = f"schedule is {self.schedule}"
+            refuse_unread("objective", self, ("schedule_steps",), reason)
+        if all(getattr(self, name) == 0 for name in _SCHEDULED):
+            reason = "no weight of consistency or R-drop is above 0"
+            refuse_unread("objective", self, ("schedule",), reason)

@@ -36,7 +36,7 @@ class LossReport:
     """Terms of one micro-batch as (sum, count), and the weights they enter the total with."""
 
     terms: dict[str, Term]
-    weights: dict[str, float]
+    weights: dict[str, float | Tensor]
 
     def total(self, num_target_tokens: int | Tensor) -> Tensor:
         """Weighted total per target token; pass the target tokens of the whole step."""
@@ -83,7 +83,14 @@ def compute_objective(
     if config.ctc_weight > 0:
         scored = [p for p in speech if p.ctc_logits is not None]
         found["ctc"] = _mean_over_passes([_ctc(p, ctc_targets, ctc_blank) for p in scored])
-    return LossReport(found, {name: _weight_of(config, name) for name in found})
+    weights = {name: _weight_of(config, name) for name in found}
+    if config.schedule == "loss_ratio":
+        weights |= {
+            name: weights[name] * _size_ratio(found["ce_speech"], found[name])
+            for name in ("consistency", "rdrop", "mt_rdrop")
+            if name in found
+        }
+    return LossReport(found, weights)
 
 
 def external_objective(
@@ -100,7 +107,10 @@ def external_objective(
     sums = token_sums(config, [], text, target, target, pad_id=pad_id)
     count = (target != pad_id).sum()
     weight = config.external_mt_weight
-    weights = {"ce_pairs": weight, "pairs_rdrop": weight * config.mt_rdrop_weight}
+    weights: dict[str, float | Tensor] = {
+        "ce_pairs": weight,
+        "pairs_rdrop": weight * config.mt_rdrop_weight,
+    }
     return LossReport({name: (x, count) for name, x in sums.items()}, weights)
 
 
@@ -139,7 +149,15 @@ def _mean_over_passes(found: Sequence[Term]) -> Term:
     return torch.stack([term_sum for term_sum, _ in found]).mean(), found[0][1]
 
 
-def _weight_of(config: ObjectiveConfig, term: str) -> float:
+def _size_ratio(reference: Term, term: Term) -> Tensor:
+    """What brings a term to the size of another, both per token; a constant for gradients."""
+    (wanted, num_wanted), (size, num) = reference, term
+    per_token = size.detach() / num.clamp(min=1)
+    wanted_per_token = wanted.detach() / num_wanted.clamp(min=1)
+    return wanted_per_token / per_token.clamp(min=torch.finfo(per_token.dtype).tiny)
+
+
+def _weight_of(config: ObjectiveConfig, term: str) -> float | Tensor:
     return {
         "ce_speech": 1.0,
         "ce_text": config.mt_weight,

@@ -66,7 +66,7 @@ def plan_passes(config: ObjectiveConfig) -> Passes:
     """The fewest passes that give every term of non-zero weight, for a batch of triples."""
     needs_text = config.mt_weight > 0 or config.consistency_weight > 0
     return Passes(
-        speech=2 if config.rdrop_weight > 0 else 1,
+        speech=config.rdrop_passes if config.rdrop_weight > 0 else 1,
         text=(2 if config.mt_rdrop_weight > 0 else 1) if needs_text else 0,
         share_speech_encoder=config.rdrop_from == "shared_encoder",
         ctc=config.ctc_weight > 0,

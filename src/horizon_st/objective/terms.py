@@ -73,6 +73,23 @@ def jensen_shannon(
     return jensen_shannon_of(log_probabilities(logits_p), log_probabilities(logits_q), is_target)
 
 
+def renyi(
+    logits_p: Float[Tensor, "B L V"],
+    logits_q: Float[Tensor, "B L V"],
+    is_target: Bool[Tensor, "B L"],
+    *,
+    order: float,
+) -> Term:
+    """The mean of D(p||q) and D(q||p), summed over target tokens, of Rényi's divergence.
+
+    D(p||q) = log Σ p^order·q^(1−order) / (order − 1); order 0.5 is twice the Bhattacharyya
+    distance, order towards 1 the KL divergence. Gradients flow into both sides. Source: van Erven
+    and Harremoës 2014 (arXiv 1206.2459), eq. 1.
+    """
+    log_p, log_q = log_probabilities(logits_p), log_probabilities(logits_q)
+    return renyi_of(log_p, log_q, is_target, order=order)
+
+
 def mean_squared_error(
     states_p: Float[Tensor, "*N D"],
     states_q: Float[Tensor, "*N D"],
@@ -204,6 +221,21 @@ def jensen_shannon_of(
     log_m = torch.logaddexp(log_p, log_q) - torch.log(torch.tensor(2.0, dtype=log_p.dtype))
     per_token = log_p.exp() * (log_p - log_m) + log_q.exp() * (log_q - log_m)
     return _sum_over_targets(per_token.sum(dim=-1) / 2, is_target)
+
+
+def renyi_of(
+    log_p: Float[Tensor, "*N V"],
+    log_q: Float[Tensor, "*N V"],
+    is_target: Bool[Tensor, "*N"],
+    *,
+    order: float,
+) -> Term:
+    """:func:`renyi` of log-probabilities."""
+    both = [
+        torch.logsumexp(order * log_a + (1 - order) * log_b, dim=-1)
+        for log_a, log_b in ((log_p, log_q), (log_q, log_p))
+    ]
+    return _sum_over_targets((both[0] + both[1]) / (2 * (order - 1)), is_target)
 
 
 def _sum_over_targets(per_token: Float[Tensor, "*N"], is_target: Bool[Tensor, "*N"]) -> Term:

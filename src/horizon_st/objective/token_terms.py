@@ -109,7 +109,12 @@ def _slice_sums(
         found = [_consistency(config, s, t, is_text_target) for s, t in pairs]
         sums["consistency"] = torch.stack(found).mean()
     if config.rdrop_weight > 0:
-        sums["rdrop"] = terms.symmetric_kl_of(log_speech[0], log_speech[1], is_target)[0]
+        sums["rdrop"] = torch.stack(
+            [
+                terms.symmetric_kl_of(first, second, is_target)[0]
+                for first, second in itertools.combinations(log_speech, 2)
+            ]
+        ).mean()
     if config.mt_rdrop_weight > 0:
         sums["mt_rdrop"] = terms.symmetric_kl_of(log_text[0], log_text[1], is_text_target)[0]
     return sums
@@ -129,4 +134,6 @@ def _consistency(
         return terms.jensen_shannon_of(speech, text, is_target)[0]
     if config.divergence == "kl_speech_text":
         return terms.kl_divergence_of(speech, text, is_target)[0]
-    return terms.kl_divergence_of(text, speech, is_target)[0]
+    if config.divergence == "kl_text_speech":
+        return terms.kl_divergence_of(text, speech, is_target)[0]
+    return terms.renyi_of(speech, text, is_target, order=config.renyi_order)[0]

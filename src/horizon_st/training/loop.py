@@ -30,6 +30,10 @@ _SCHEDULERS = {
 }
 
 
+class DivergedError(UserError):
+    """Losses are no numbers any more: the settings are too bold for this data."""
+
+
 class Reporter(Protocol):
     """Shows where training stands."""
 
@@ -251,7 +255,7 @@ class Loop:
 
     def _check_finite(self, figures: dict[str, float]) -> None:
         if not all(math.isfinite(value) for value in figures.values()):
-            raise UserError(
+            raise DivergedError(
                 f"stage {self.name}, step {self.progress.step}",
                 expected="a finite loss",
                 found=", ".join(f"{name} {value}" for name, value in figures.items()),

@@ -299,7 +299,16 @@ def _check_stages_have_data(recipe: Recipe, corpus: Corpus) -> None:
                 remedy=f"Set it to 0, or add transcripts to {recipe.data.train}.",
             )
     source_stages = [name for name in trained if name != "st"]
-    if source_stages and all(transcript_of(cut) is None for cut in corpus.dev_cuts):
+    if any(transcript_of(cut) is not None for cut in corpus.dev_cuts):
+        return
+    if recipe.stages.st.track_text:
+        raise UserError(
+            "stages.st.track_text",
+            expected="false when no dev utterance has a transcript to translate",
+            found=True,
+            remedy=f"Set it to false, or add transcripts to {recipe.data.dev}.",
+        )
+    if source_stages:
         raise UserError(
             f"stages.{source_stages[0]}.max_steps",
             expected="0 when no dev utterance has a transcript to measure it on",

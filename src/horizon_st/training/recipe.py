@@ -87,6 +87,13 @@ class StageConfig:
             "masks stay on, unlike with model.speech_encoder.freeze, as augmentation."
         },
     )
+    track_text: bool = field(
+        default=False,
+        metadata={
+            "help": "Of stage st: validations measure the text path, too, as text_loss and (with "
+            "metric bleu) text_bleu, to see what it forgets."
+        },
+    )
     log_every_steps: int = field(
         default=50, metadata={"help": "Updates between records of the training figures."}
     )
@@ -176,9 +183,13 @@ class StagesConfig:
         for name in STAGES:
             self.of(name).check(f"stages.{name}")
             if name != "st":
-                reason = "only stage st can leave the speech encoder as it is"
-                key = "freeze_speech_encoder_steps"
-                refuse_unread(f"stages.{name}", self.of(name), (key,), reason)
+                keys = {
+                    "freeze_speech_encoder_steps": "leave the speech encoder as it is",
+                    "track_text": "forget the text path",
+                }
+                for key, what in keys.items():
+                    reason = f"only stage st can {what}"
+                    refuse_unread(f"stages.{name}", self.of(name), (key,), reason)
         if not self.trained:
             raise UserError(
                 "stages",

@@ -22,7 +22,7 @@ from horizon_st.data.collate import Collator, FeatureCache
 from horizon_st.data.cuts import TranscribedCuts
 from horizon_st.data.files import partial_of
 from horizon_st.data.sampling import speech_stream, text_stream
-from horizon_st.decoding.generate import check_precision
+from horizon_st.decoding.generate import Modality, check_precision
 from horizon_st.errors import UserError
 from horizon_st.model.attention import use_cpu_attention
 from horizon_st.objective.objective import ObjectiveConfig
@@ -36,7 +36,7 @@ from horizon_st.training.recipe import Recipe, StageConfig, StagesConfig
 from horizon_st.training.recognition import RecognitionStep, RecognitionValidation
 from horizon_st.training.record import RunRecord, StageRecord
 from horizon_st.training.step import TrainingStep
-from horizon_st.training.validation import Validation
+from horizon_st.training.validation import Validation, ValidationOfBoth
 
 __all__ = ["Recipe", "Run", "StageConfig", "StagesConfig", "resolve_precision", "run_recipe"]
 
@@ -202,7 +202,7 @@ class Run:
         text = text_stream(pairs, tokenizer, recipe.data, **share) if pairs is not None else None
         return Streams(speech, text)
 
-    def _validation_of(self, name: str) -> Validation | RecognitionValidation:
+    def _validation_of(self, name: str) -> Validation | ValidationOfBoth | RecognitionValidation:
         if name == "asr":
             return RecognitionValidation(
                 self.parts,
@@ -211,16 +211,23 @@ class Run:
                 self.recipe,
                 self.accelerator,
             )
-        return Validation(
-            self.parts.translator,
-            self.parts.tokenizer,
-            self.corpus.dev_cuts,
-            self.dev_features,
-            self.recipe.decoding,
-            self.accelerator,
-            modality="speech" if name == "st" else "text",
-            with_bleu=self.recipe.stages.of(name).metric == "bleu",
-        )
+        stage = self.recipe.stages.of(name)
+
+        def of(modality: Modality) -> Validation:
+            return Validation(
+                self.parts.translator,
+                self.parts.tokenizer,
+                self.corpus.dev_cuts,
+                self.dev_features,
+                self.recipe.decoding,
+                self.accelerator,
+                modality=modality,
+                with_bleu=stage.metric == "bleu",
+            )
+
+        if stage.track_text:
+            return ValidationOfBoth(of("speech"), of("text"))
+        return of("speech" if name == "st" else "text")
 
     def _load(self, weights: dict[str, Tensor]) -> None:
         """Puts all weights into the model; tied ones are stored once."""

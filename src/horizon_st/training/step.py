@@ -85,14 +85,13 @@ class TrainingStep(nn.Module):
                 its dropout stays.
         """
         reports: list[tuple[LossReport, Tensor]] = []
+        objective = self.objective.of_update(update)
         with FastDropout():
             if micro.speech is not None:
-                report = self._speech_report(
-                    micro.speech, self.objective.of_update(update), train_speech_encoder
-                )
+                report = self._speech_report(micro.speech, objective, train_speech_encoder)
                 reports.append((report, num_speech_tokens))
             if micro.text is not None:
-                reports.append((self._text_report(micro.text), num_text_tokens))
+                reports.append((self._text_report(micro.text, objective), num_text_tokens))
         loss = torch.stack([report.total(count) for report, count in reports]).sum()
         sums = {name: value for report, _ in reports for name, value in report.sums().items()}
         if micro.speech is not None and "ctc" in sums:
@@ -130,8 +129,8 @@ class TrainingStep(nn.Module):
             ctc_blank=self.translator.ctc_blank,
         )
 
-    def _text_report(self, batch: Batch) -> LossReport:
-        plan = plan_external_passes(self.objective)
+    def _text_report(self, batch: Batch, objective: ObjectiveConfig) -> LossReport:
+        plan = plan_external_passes(objective)
         check_batch(self.translator, batch, num_speech=plan.speech, num_text=plan.text)
         _, text = run_passes(
             self.translator,
@@ -143,7 +142,7 @@ class TrainingStep(nn.Module):
             num_text=plan.text,
         )
         return external_objective(
-            self.objective, text, batch.target, pad_id=self.translator.config.pad_token_id
+            objective, text, batch.target, pad_id=self.translator.config.pad_token_id
         )
 
 

@@ -108,3 +108,21 @@ class Validation:
         pairs = gather_object([(h.text, references[h.id]) for h in hypotheses])
         texts, targets = zip(*pairs, strict=True)
         return score(texts, targets).metrics["BLEU"].value
+
+
+class ValidationOfBoth:
+    """Measures the speech path, and beside it what the text path still knows.
+
+    Args:
+        speech: measures the speech path.
+        text: measures the text path.
+    """
+
+    def __init__(self, speech: Validation, text: Validation) -> None:
+        self._speech = speech
+        self._text = text
+
+    def __call__(self) -> dict[str, float]:
+        """The figures of the speech path, and those of the text path with ``text_`` before them."""
+        of_text = {f"text_{name}": value for name, value in self._text().items()}
+        return self._speech() | of_text

@@ -10,11 +10,11 @@ import numpy as np
 
 from horizon_st.data.files import whole_file
 from horizon_st.data.validation.columns import SIDES
-from horizon_st.data.validation.page_style import STYLE
 from horizon_st.data.validation.pictures import MOST_SPLITS, histogram
 from horizon_st.data.validation.problems import KINDS
 from horizon_st.data.validation.report import Report
 from horizon_st.data.validation.summary import Distribution, SideSummary, SplitSummary, usable
+from horizon_st.page_style import STYLE
 
 
 def write_page(report: Report, path: Path) -> None:

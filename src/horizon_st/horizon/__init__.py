@@ -1,0 +1,1 @@
+"""Run records -> answers: studies of the regularisers, their statistics, figures and verdicts."""

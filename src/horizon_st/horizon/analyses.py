@@ -1,0 +1,270 @@
+"""The results of a study -> what they say about its claim, with the evidence."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from scipy import stats
+
+from horizon_st.errors import UserError
+from horizon_st.horizon.results import StudyResults
+from horizon_st.horizon.statistics import CONFIDENCE, BlockedMeans, Estimate
+from horizon_st.horizon.study import short_name, shown
+from horizon_st.horizon.surrogate import SingleIndex, fit_single_index
+
+Answer = Literal["holds", "does not hold", "not decided"]
+_MT_WEIGHT = "objective.mt_weight"
+_LEAST_EXPLAINED = 0.8
+"""Share of the differences between arms that one curve must explain to be called a good picture."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a study says about its claim, and the figures that say so."""
+
+    answer: Answer
+    evidence: str
+
+
+@dataclass(frozen=True)
+class ArmRow:
+    """One arm in the table of a study.
+
+    Attributes:
+        name: of the arm.
+        num_runs: with a score.
+        num_failed: that diverged.
+        mean: of the metric, over all seeds.
+        lowest: of its runs.
+        highest: of its runs.
+        difference: from the baseline; None for the baseline and without one.
+        text_score: mean of the metric for the transcripts as input, if all runs have it.
+        minutes: mean time of the last stage.
+    """
+
+    name: str
+    num_runs: int
+    num_failed: int
+    mean: Estimate
+    lowest: float
+    highest: float
+    difference: Estimate | None
+    text_score: float | None
+    minutes: float
+
+
+class Analysis:
+    """The means, the table and the verdict of a study.
+
+    Args:
+        results: with at least one score.
+
+    Raises:
+        UserError: there is none.
+    """
+
+    def __init__(self, results: StudyResults) -> None:
+        if not results.scores:
+            raise UserError(
+                results.study.name,
+                expected="at least one run with a score",
+                found="none",
+                remedy="Run `horizon-st search` first; if all runs diverged, lower the rates.",
+            )
+        self.results = results
+        self.study = results.study
+        self.means = BlockedMeans(results.scores)
+        self.mean_of = {arm: self.means.mean(arm).value for arm in self.means.arms}
+
+    def rows(self) -> list[ArmRow]:
+        """The table: every arm that has a score, in the order of the study."""
+        baseline = self.study.baseline
+        against = {}
+        if baseline in self.mean_of:
+            others = [arm for arm in self.mean_of if arm != baseline]
+            against = self.means.against(baseline, others)
+        return [self._row(arm, against.get(arm)) for arm in self.mean_of]
+
+    def verdict(self) -> Verdict:
+        """The answer, by the rule of the study's kind of analysis; see `docs/studies.md`."""
+        return {
+            "comparison": self._compare,
+            "order": self._order,
+            "peak": self._peak,
+            "saturation": self._saturation,
+            "horizon": self._horizon,
+        }[self.study.analysis.kind]()
+
+    def value_of(self, arm: str, key: str) -> Any:
+        """What the recipe of an arm has for a key that the study varies."""
+        return self.results.settings[arm][key]
+
+    def best_of_each(self, key: str) -> dict[str, str]:
+        """The best arm for each value of a key, by the dev set where all runs have dev BLEU."""
+        chosen_by = self._dev_means() or self.mean_of
+        best: dict[str, str] = {}
+        for arm in self.mean_of:
+            value = shown(self.value_of(arm, key))
+            if value not in best or chosen_by[arm] > chosen_by[best[value]]:
+                best[value] = arm
+        return best
+
+    def single_index(self) -> tuple[SingleIndex, dict[str, float]]:
+        """The curve of total regularisation through the means of all arms, and R of each arm."""
+        settings = {arm: self._turned_up(arm) for arm in self.mean_of}
+        fitted = fit_single_index([*settings.values()], [*self.mean_of.values()])
+        return fitted, {arm: fitted.total(setting) for arm, setting in settings.items()}
+
+    def _row(self, arm: str, difference: Estimate | None) -> ArmRow:
+        trials = [trial for trial in self.results.trials if trial.arm == arm]
+        scored = [trial for trial in trials if self.study.metric in trial.scores]
+        scores = [trial.scores[self.study.metric] for trial in scored]
+        texts = [trial.scores.get(f"text_{self.study.metric}") for trial in scored]
+        return ArmRow(
+            name=arm,
+            num_runs=len(scored),
+            num_failed=len(trials) - len(scored),
+            mean=self.means.mean(arm),
+            lowest=min(scores),
+            highest=max(scores),
+            difference=difference,
+            text_score=None
+            if None in texts
+            else float(np.mean([t for t in texts if t is not None])),
+            minutes=float(np.mean([trial.wall_s for trial in scored])) / 60,
+        )
+
+    def _dev_means(self) -> dict[str, float] | None:
+        found = {(t.arm, t.seed): t.dev.get("bleu") for t in self.results.trials if t.scores}
+        if None in found.values():
+            return None
+        means = BlockedMeans({at: value for at, value in found.items() if value is not None})
+        return {arm: means.mean(arm).value for arm in means.arms}
+
+    def _compare(self) -> Verdict:
+        baseline = self.study.baseline
+        if baseline not in self.mean_of:
+            return Verdict("not decided", "There is no baseline to compare with.")
+        others = [arm for arm in self.mean_of if arm != baseline]
+        return self._any_better(baseline, others, f"“{baseline}”")
+
+    def _peak(self) -> Verdict:
+        analysis = self.study.analysis
+        assert analysis.key is not None
+        assert analysis.at is not None
+        at = shown(analysis.at)
+        best = self.best_of_each(analysis.key)
+        if at not in best:
+            return Verdict("not decided", f"No run has {short_name(analysis.key)} {at}.")
+        others = [arm for value, arm in best.items() if value != at]
+        return self._any_better(best[at], others, f"{short_name(analysis.key)} {at}")
+
+    def _any_better(self, reference: str, others: list[str], called: str) -> Verdict:
+        """Whether one of some arms beats a reference, or none does by as much as matters."""
+        against = self.means.against(reference, others)
+        if not against:
+            return Verdict("not decided", f"There is nothing beside {called} yet.")
+        best = max(against, key=lambda arm: against[arm].value)
+        tolerance = self.study.analysis.tolerance
+        evidence = f"“{best}” against {called}: {_said(against[best])}."
+        if against[best].value > 0 and against[best].is_significant:
+            return Verdict("holds", evidence)
+        if all(estimate.high < tolerance for estimate in against.values()):
+            evidence += f" No arm gains as much as {tolerance:g}: all intervals end below."
+            return Verdict("does not hold", evidence)
+        return Verdict("not decided", evidence)
+
+    def _order(self) -> Verdict:
+        analysis = self.study.analysis
+        assert analysis.key is not None
+        best = self.best_of_each(analysis.key)
+        order = [value for value in analysis.order if value in best]
+        steps = [
+            (better, worse, self.means.contrast({best[better]: 1.0, best[worse]: -1.0}))
+            for better, worse in itertools.pairwise(order)
+        ]
+        said = [f"{better} against {worse} {_said(found)}" for better, worse, found in steps]
+        evidence = "Each at its best: " + "; ".join(said) + "."
+        if any(found.value < 0 and found.is_significant for _, _, found in steps):
+            return Verdict("does not hold", evidence)
+        is_whole = len(order) == len(analysis.order)
+        if is_whole and all(found.value > 0 and found.is_significant for _, _, found in steps):
+            return Verdict("holds", evidence)
+        return Verdict("not decided", evidence)
+
+    def _saturation(self) -> Verdict:
+        none, (one, other, both) = self.study.baseline, self.study.analysis.parts
+        assert none is not None
+        missing = [arm for arm in (none, one, other, both) if arm not in self.mean_of]
+        if missing:
+            return Verdict("not decided", f"No scores yet for {', '.join(missing)}.")
+        gains = {arm: self.mean_of[arm] - self.mean_of[none] for arm in (one, other, both)}
+        beyond = self.means.contrast({both: 1.0, one: -1.0, other: -1.0, none: 1.0})
+        stronger = max((one, other), key=lambda arm: self.mean_of[arm])
+        added = self.means.contrast({both: 1.0, stronger: -1.0})
+        evidence = (
+            f"“{one}” gains {gains[one]:+.2f}, “{other}” {gains[other]:+.2f}, “{both}” "
+            f"{gains[both]:+.2f}: {_said(beyond)} beyond the sum. “{both}” against “{stronger}”: "
+            f"{_said(added)}."
+        )
+        if beyond.value < 0 and beyond.is_significant:
+            return Verdict("holds", evidence)
+        if beyond.low > -self.study.analysis.tolerance:
+            return Verdict("does not hold", evidence)
+        return Verdict("not decided", evidence)
+
+    def _horizon(self) -> Verdict:
+        arms = [*self.mean_of]
+        curve, totals = self.single_index()
+        num_free = len(arms) - curve.num_parameters
+        if num_free < 1 or math.isnan(self.means.noise):
+            return Verdict("not decided", f"{len(arms)} arms are too few for the curve.")
+        y = np.array([*self.mean_of.values()])
+        residuals = y - curve.score_at(np.array([totals[arm] for arm in arms]))
+        explained = 1 - float(residuals @ residuals) / float(((y - y.mean()) ** 2).sum())
+        num_runs = np.array([sum(a == arm for a, _ in self.results.scores) for arm in arms])
+        misfit = float((num_runs * residuals**2).sum()) / num_free / self.means.noise**2
+        p_misfit = float(stats.f.sf(misfit, num_free, self.means.num_free))
+        best = max(arms, key=lambda arm: self.mean_of[arm])
+        most = max(arms, key=lambda arm: totals[arm])
+        least = min(arms, key=lambda arm: totals[arm])
+        fall = self.means.contrast({most: 1.0, best: -1.0})
+        rise = self.means.contrast({best: 1.0, least: -1.0})
+        evidence = (
+            f"One curve explains {explained:.0%} of the differences between arms (misfit beyond "
+            f"noise: p {_p(p_misfit)}). From the least regularised arm to the best {_said(rise)}, "
+            f"from there to the most regularised {_said(fall)}."
+        )
+        falls = fall.value < 0 and fall.is_significant and totals[most] > totals[best]
+        fits = p_misfit > 1 - CONFIDENCE
+        if falls and fits:
+            return Verdict("holds", evidence)
+        if not fits and explained < _LEAST_EXPLAINED:
+            return Verdict("does not hold", evidence)
+        return Verdict("not decided", evidence)
+
+    def _turned_up(self, arm: str) -> dict[str, float]:
+        """How far each varied regulariser is turned up: less text loss is more of it."""
+        values = self.results.settings[arm]
+        if _MT_WEIGHT in values:
+            highest = max(s[_MT_WEIGHT] for s in self.results.settings.values())
+        return {
+            key: float(highest - value if key == _MT_WEIGHT else value)
+            for key, value in values.items()
+            if isinstance(value, (int, float))
+        }
+
+
+def _said(estimate: Estimate) -> str:
+    if math.isnan(estimate.p_value):
+        return f"{estimate.value:+.2f}"
+    interval = f"{estimate.low:+.2f} to {estimate.high:+.2f}"
+    return f"{estimate.value:+.2f} ({interval}, p {_p(estimate.p_value)})"
+
+
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"

@@ -1,0 +1,217 @@
+"""The figure of a study, in the form that its kind of analysis asks for."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from horizon_st.horizon.analyses import Analysis
+from horizon_st.horizon.study import short_name, shown
+
+_SYMBOLS = {
+    "mt_weight": "α_t",
+    "consistency_weight": "α_cr",
+    "rdrop_weight": "α_rd",
+    "mt_rdrop_weight": "α_rdt",
+}
+_COLORS = ("#2459a9", "#c2571a", "#2e7d4f", "#7b3fa0", "#8a6d1d", "#a02c4a", "#3a8fa3", "#555555")
+_SOFT, _GRID = "#666666", "#dddddd"
+_WIDTH, _HEIGHT, _ROW_HEIGHT = 7.0, 4.2, 0.34
+
+
+def draw(analysis: Analysis) -> Figure:
+    """The figure: every run a dot, means with their 95 % intervals."""
+    return {
+        "comparison": _draw_arms,
+        "saturation": _draw_arms,
+        "peak": _draw_peak,
+        "order": _draw_order,
+        "horizon": _draw_horizon,
+    }[analysis.study.analysis.kind](analysis)
+
+
+def as_bytes(figure: Figure, kind: str) -> bytes:
+    """The figure as svg or png, the same bytes for the same figure."""
+    buffer = io.BytesIO()
+    metadata = {"Date": None} if kind == "svg" else {}
+    with rc_context({"svg.hashsalt": "horizon-st"}):  # or its ids are random
+        figure.savefig(buffer, format=kind, dpi=150, metadata=metadata)
+    return buffer.getvalue()
+
+
+def symbol(key: str) -> str:
+    """A recipe's key as figures name it: the paper's symbol where it has one."""
+    name = short_name(key)
+    return _SYMBOLS.get(name, name.replace("_", " "))
+
+
+def _draw_arms(analysis: Analysis) -> Figure:
+    arms = [*analysis.mean_of]
+    figure = Figure(figsize=(_WIDTH, 1.1 + _ROW_HEIGHT * len(arms)), layout="constrained")
+    axes = _axes(figure.subplots())
+    for row, arm in enumerate(arms):
+        is_baseline = arm == analysis.study.baseline
+        color = _SOFT if is_baseline else _COLORS[0]
+        scores = _runs(analysis, arm)
+        axes.plot(scores, [row] * len(scores), "o", color=color, alpha=0.35, markersize=5)
+        mean = analysis.means.mean(arm)
+        axes.plot(mean.value, row, "D", color=color, markersize=6)
+        if not math.isnan(mean.low):
+            axes.hlines(row, mean.low, mean.high, color=color, linewidth=2)
+        if is_baseline:
+            axes.axvline(mean.value, color=_SOFT, linestyle=":", linewidth=1)
+    axes.set_yticks(range(len(arms)), arms)
+    axes.invert_yaxis()
+    axes.set_xlabel(_score_name(analysis))
+    return figure
+
+
+def _draw_peak(analysis: Analysis) -> Figure:
+    key = analysis.study.analysis.key
+    assert key is not None
+    rows = analysis.rows()
+    texts = {row.name: row.text_score for row in rows if row.text_score is not None}
+    has_text = len(texts) == len(rows)
+    figure = Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
+    panels = figure.subplots(1, 2 if has_text else 1, squeeze=False)[0]
+    arms = sorted(analysis.mean_of, key=lambda arm: float(analysis.value_of(arm, key)))
+    x = [float(analysis.value_of(arm, key)) for arm in arms]
+    axes = _axes(panels[0])
+    _draw_line(axes, analysis, arms, x, _COLORS[0], None)
+    axes.set_xlabel(symbol(key))
+    axes.set_ylabel(_score_name(analysis))
+    if has_text:
+        axes = _axes(panels[1])
+        axes.plot(x, [texts[arm] for arm in arms], "D-", color=_COLORS[1], linewidth=1.2)
+        axes.set_xlabel(symbol(key))
+        axes.set_ylabel(f"{analysis.study.metric} of the transcripts")
+    return figure
+
+
+def _draw_order(analysis: Analysis) -> Figure:
+    """A line for each value of the key over another numeric key, or dots without one."""
+    key = analysis.study.analysis.key
+    assert key is not None
+    x_key = next(
+        (
+            other
+            for other in analysis.study.varied_keys
+            if other != key
+            and all(_is_number(analysis.value_of(arm, other)) for arm in analysis.mean_of)
+        ),
+        None,
+    )
+    if x_key is None:
+        return _draw_arms(analysis)
+    figure = Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
+    axes = _axes(figure.subplots())
+    for color, value in zip(_COLORS, analysis.study.analysis.order, strict=False):
+        arms = [
+            arm
+            for arm in analysis.mean_of
+            if shown(analysis.value_of(arm, key)) == value and arm != analysis.study.baseline
+        ]
+        arms.sort(key=lambda arm: float(analysis.value_of(arm, x_key)))
+        x = [float(analysis.value_of(arm, x_key)) for arm in arms]
+        _draw_line(axes, analysis, arms, x, color, value)
+    baseline = analysis.study.baseline
+    if baseline in analysis.mean_of:
+        axes.axhline(
+            analysis.mean_of[baseline], color=_SOFT, linestyle=":", linewidth=1, label=baseline
+        )
+    axes.set_xscale("log")
+    ticks = sorted({float(analysis.value_of(arm, x_key)) for arm in analysis.mean_of} - {0.0})
+    axes.set_xticks(ticks, [shown(tick) for tick in ticks])
+    axes.minorticks_off()
+    axes.set_xlabel(symbol(x_key))
+    axes.set_ylabel(_score_name(analysis))
+    axes.legend(frameon=False)
+    return figure
+
+
+def _draw_horizon(analysis: Analysis) -> Figure:
+    """Scores against total regularisation, coloured by the first varied key."""
+    curve, totals = analysis.single_index()
+    figure = Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
+    axes = _axes(figure.subplots())
+    grid = np.linspace(0, 1.05 * max(totals.values()), 200)
+    axes.plot(grid, curve.score_at(grid), color=_SOFT, linewidth=1.2)
+    axes.axvline(1.0, color=_SOFT, linestyle=":", linewidth=1)
+    axes.annotate(
+        "horizon", (1.0, 0.03), xycoords=("data", "axes fraction"), color=_SOFT, ha="left",
+        xytext=(4, 0), textcoords="offset points",
+    )  # fmt: skip
+    key = analysis.study.varied_keys[0]
+    values = sorted({analysis.value_of(arm, key) for arm in totals})
+    for color, value in zip(_COLORS, values, strict=False):
+        arms = [arm for arm in totals if analysis.value_of(arm, key) == value]
+        x = [totals[arm] for arm in arms]
+        means = [analysis.means.mean(arm) for arm in arms]
+        axes.plot(
+            x, [m.value for m in means], "o", color=color, markersize=6,
+            label=f"{symbol(key)} {shown(value)}",
+        )  # fmt: skip
+        if not any(math.isnan(m.low) for m in means):
+            axes.vlines(
+                x, [m.low for m in means], [m.high for m in means], color=color, linewidth=1.2
+            )
+    parts = [
+        f"{weight:.2g}·{'(' + shown_range(analysis, name) + symbol(name) + ')'}"
+        if name.endswith(".mt_weight")
+        else f"{weight:.2g}·{symbol(name)}"
+        for name, weight in curve.weights.items()
+        if weight > 0
+    ]
+    axes.set_xlabel("R = " + " + ".join(parts))
+    axes.set_ylabel(_score_name(analysis))
+    axes.legend(frameon=False)
+    return figure
+
+
+def shown_range(analysis: Analysis, key: str) -> str:
+    """The value that counts as no regularisation of the text loss, and a minus sign."""
+    return f"{shown(float(max(analysis.value_of(arm, key) for arm in analysis.mean_of)))} − "
+
+
+def _draw_line(
+    axes: Axes,
+    analysis: Analysis,
+    arms: Sequence[str],
+    x: Sequence[float],
+    color: str,
+    label: str | None,
+) -> None:
+    means = [analysis.means.mean(arm) for arm in arms]
+    for arm, at in zip(arms, x, strict=True):
+        scores = _runs(analysis, arm)
+        axes.plot([at] * len(scores), scores, "o", color=color, alpha=0.35, markersize=4)
+    axes.plot(x, [m.value for m in means], "D-", color=color, linewidth=1.2, label=label)
+    if not any(math.isnan(m.low) for m in means):
+        axes.vlines(x, [m.low for m in means], [m.high for m in means], color=color, linewidth=1.2)
+
+
+def _runs(analysis: Analysis, arm: str) -> list[float]:
+    return [score for (name, _), score in analysis.results.scores.items() if name == arm]
+
+
+def _score_name(analysis: Analysis) -> str:
+    return analysis.study.metric
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _axes(axes: Any) -> Axes:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(color=_GRID, linewidth=0.6)
+    axes.set_axisbelow(True)
+    assert isinstance(axes, Axes)
+    return axes

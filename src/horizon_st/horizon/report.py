@@ -1,0 +1,176 @@
+"""Studies -> what people read: the terminal, Markdown with a figure, one HTML file."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from horizon_st.data.files import make_folder, whole_file
+from horizon_st.horizon.analyses import Analysis, Answer, ArmRow
+from horizon_st.horizon.figures import as_bytes, draw
+from horizon_st.horizon.results import StudyResults
+from horizon_st.horizon.statistics import Estimate
+from horizon_st.page_style import STYLE
+
+PAGE_FILE = "report.html"
+_LOOK: dict[Answer, str] = {"holds": "good", "does not hold": "bad", "not decided": "none"}
+_INTERVALS = (
+    "Intervals are 95 % and over training seeds: they say what other seeds would give on this "
+    "test set. Differences are from {baseline}; their p-values are Holm's over all arms."
+)
+
+
+def show(results: StudyResults, console: Console) -> None:
+    """The table and the verdict of a study, printed to the console."""
+    analysis = Analysis(results)
+    headings, rows = table_of(analysis)
+    table = Table(title=f"{results.study.name}: {results.study.metric}")
+    for heading in headings:
+        table.add_column(heading, justify="left" if heading == "arm" else "right")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+    verdict = analysis.verdict()
+    console.print(f"[bold]{results.study.claim}[/] {verdict.answer.capitalize()}.")
+    console.print(verdict.evidence)
+
+
+def markdown(results: StudyResults, figure: str) -> str:
+    """A section for a page: claim, verdict, figure, table, cost.
+
+    Args:
+        results: of the study.
+        figure: the path of its picture, as the page sees it.
+    """
+    analysis, study = Analysis(results), results.study
+    verdict = analysis.verdict()
+    headings, rows = table_of(analysis)
+    source = f" ({study.source})" if study.source else ""
+    lines = [
+        f"**Claim{source}:** {study.claim}",
+        "",
+        f"**{verdict.answer.capitalize()}.** {verdict.evidence}",
+        "",
+        f"![{study.name}]({figure})",
+        "",
+        "| " + " | ".join(headings) + " |",
+        "|" + "---|" * len(headings),
+        *("| " + " | ".join(row) + " |" for row in rows),
+        "",
+        _caption(analysis),
+        "",
+        _cost(results),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def write_page(studies: Sequence[StudyResults], folder: Path) -> Path:
+    """One HTML file that needs no other, and the figures as PNG and SVG beside it.
+
+    Raises:
+        UserError: the folder cannot be written, or a study has no scores.
+    """
+    make_folder(folder)
+    sections = []
+    for results in studies:
+        analysis = Analysis(results)
+        picture = draw(analysis)
+        for kind in ("svg", "png"):
+            (folder / f"{results.study.name}.{kind}").write_bytes(as_bytes(picture, kind))
+        sections.append(_section(analysis, as_bytes(picture, "svg").decode()))
+    title = studies[0].study.name if len(studies) == 1 else f"{len(studies)} studies"
+    with whole_file(folder / PAGE_FILE) as file:
+        file.write(
+            "<!doctype html>\n<html lang=en><head><meta charset=utf-8>"
+            '<meta name=viewport content="width=device-width, initial-scale=1">'
+            f"<title>{escape(title)}</title><style>{STYLE}{_MORE_STYLE}</style></head>\n"
+            f"<body><main>{''.join(sections)}</main></body></html>\n"
+        )
+    return folder / PAGE_FILE
+
+
+def table_of(analysis: Analysis) -> tuple[list[str], list[list[str]]]:
+    """Headings and rows as text; a column that would be empty is left out."""
+    rows = analysis.rows()
+    columns = {
+        "arm": [row.name for row in rows],
+        "runs": [_runs(row) for row in rows],
+        analysis.study.metric: [f"{row.mean.value:.2f}" for row in rows],
+        "range": [
+            f"{row.lowest:.2f} to {row.highest:.2f}" if row.num_runs > 1 else "" for row in rows
+        ],
+        "difference": [_difference(row.difference) for row in rows],
+        "p": ["" if row.difference is None else _p(row.difference) for row in rows],
+        "of transcripts": [
+            "" if row.text_score is None else f"{row.text_score:.2f}" for row in rows
+        ],
+        "minutes": [f"{row.minutes:.1f}" for row in rows],
+    }
+    used = {heading: cells for heading, cells in columns.items() if any(cells)}
+    return [*used], [list(cells) for cells in zip(*used.values(), strict=True)]
+
+
+def _section(analysis: Analysis, svg: str) -> str:
+    study, verdict = analysis.study, analysis.verdict()
+    headings, rows = table_of(analysis)
+    source = f"<p class=legend>{escape(study.source)}</p>" if study.source else ""
+    head = "".join(f"<th>{escape(heading)}</th>" for heading in headings)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
+    )
+    return (
+        f"<h1>{escape(study.name)}</h1><p>{escape(study.claim)}</p>{source}"
+        f'<p><span class="verdict {_LOOK[verdict.answer]}">{verdict.answer.capitalize()}.</span> '
+        f"{escape(verdict.evidence)}</p>"
+        f"<figure class=drawn>{svg[svg.index('<svg') :]}</figure>"
+        f"<div class=wide><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+        f"<p class=legend>{escape(_caption(analysis))} {escape(_cost(analysis.results))}</p>\n"
+    )
+
+
+_MORE_STYLE = """
+main { max-width: 60rem; }
+.drawn { background: #fff; max-width: 46rem; }
+"""
+
+
+def _caption(analysis: Analysis) -> str:
+    baseline = analysis.study.baseline
+    return (
+        _INTERVALS.format(baseline=f"“{baseline}”") if baseline else _INTERVALS.partition(" D")[0]
+    )
+
+
+def _cost(results: StudyResults) -> str:
+    minutes = sum(trial.wall_s for trial in results.trials) / 60
+    processors = ", ".join(
+        dict.fromkeys(str(h["accelerator"] or h["processor"]) for h in results.hardware)
+    )
+    signature = results.signatures.get(results.study.metric, "")
+    return (
+        f"{len(results.trials)} runs, {minutes:.0f} minutes of training after pre-training "
+        f"({processors}). {signature}"
+    )
+
+
+def _runs(row: ArmRow) -> str:
+    return f"{row.num_runs}" + (f" (+{row.num_failed} diverged)" if row.num_failed else "")
+
+
+def _difference(estimate: Estimate | None) -> str:
+    if estimate is None:
+        return ""
+    if math.isnan(estimate.low):
+        return f"{estimate.value:+.2f}"
+    return f"{estimate.value:+.2f} ({estimate.low:+.2f} to {estimate.high:+.2f})"
+
+
+def _p(estimate: Estimate) -> str:
+    if math.isnan(estimate.p_value):
+        return ""
+    return "< 0.001" if estimate.p_value < 0.001 else f"{estimate.p_value:.3f}"

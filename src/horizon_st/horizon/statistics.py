@@ -1,0 +1,92 @@
+"""Scores of arms over seeds -> means, intervals and tests.
+
+Every arm is trained with the same seeds, and a seed fixes data order, first weights and (with
+pre-training) the model to start from, so it is a block of the design: score = arm + seed + noise,
+with noise of the same variance in all arms. Three seeds of ten arms then give 18 degrees of freedom
+instead of 2. Source: the randomised complete block design, e.g. Montgomery, Design and Analysis of
+Experiments, chapter 4; several comparisons with one baseline by Holm (1979).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import statsmodels.api as sm
+from statsmodels.stats.multitest import multipletests
+
+CONFIDENCE = 0.95
+Scores = Mapping[tuple[str, int], float]
+"""By arm and seed."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean or a difference with its 95 % interval and the p-value of its being 0.
+
+    Without degrees of freedom, as with one seed, interval and p-value are NaN.
+    """
+
+    value: float
+    low: float
+    high: float
+    p_value: float
+
+    @property
+    def is_significant(self) -> bool:
+        """Whether the 5 % level is reached; never without degrees of freedom."""
+        return self.p_value < 1 - CONFIDENCE
+
+
+class BlockedMeans:
+    """The fit of score = arm + seed + noise by least squares; runs may be missing.
+
+    Args:
+        scores: at least one.
+    """
+
+    def __init__(self, scores: Scores) -> None:
+        self.arms = list(dict.fromkeys(arm for arm, _ in scores))
+        self._seeds = sorted({seed for _, seed in scores})
+        design = np.array([self._row({arm: 1.0}, seed) for arm, seed in scores])
+        self._fit = sm.OLS(np.array([*scores.values()]), design).fit()
+        self.num_free = int(self._fit.df_resid)
+        """Degrees of freedom of the noise."""
+        self.noise = math.sqrt(self._fit.scale) if self.num_free > 0 else math.nan
+        """Standard deviation of a run's score around arm + seed."""
+
+    def contrast(self, weights: Mapping[str, float]) -> Estimate:
+        """A weighted sum of arm means, over all seeds; weights that sum to 0 make a difference."""
+        row = np.array(self._row(weights, None))
+        value = float(row @ self._fit.params)
+        if self.num_free <= 0:
+            return Estimate(value, math.nan, math.nan, math.nan)
+        test = self._fit.t_test(row)
+        low, high = np.ravel(test.conf_int(alpha=1 - CONFIDENCE))
+        return Estimate(value, float(low), float(high), float(np.ravel(test.pvalue)[0]))
+
+    def mean(self, arm: str) -> Estimate:
+        """The mean of an arm; its interval leaves out what seeds share, to compare arms by."""
+        return self.contrast({arm: 1.0})
+
+    def against(self, baseline: str, others: Sequence[str]) -> dict[str, Estimate]:
+        """Each other arm minus the baseline; p-values are Holm's, intervals of each alone."""
+        found = {arm: self.contrast({arm: 1.0, baseline: -1.0}) for arm in others}
+        p_values = [estimate.p_value for estimate in found.values()]
+        if not found or any(map(math.isnan, p_values)):
+            return found
+        adjusted = multipletests(p_values, method="holm")[1]
+        return {
+            arm: Estimate(e.value, e.low, e.high, float(p))
+            for (arm, e), p in zip(found.items(), adjusted, strict=True)
+        }
+
+    def _row(self, weights: Mapping[str, float], seed: int | None) -> list[float]:
+        """Arms have a column each; the last seed is minus the sum of the others."""
+        columns = [float(weights.get(arm, 0.0)) for arm in self.arms]
+        *others, last = self._seeds
+        for other in others:
+            columns.append(0.0 if seed is None else float(seed == other) - float(seed == last))
+        return columns

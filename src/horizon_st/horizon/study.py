@@ -1,0 +1,238 @@
+"""A study: one recipe, the overrides to vary, the seeds, and the question that the scores answer.
+
+A study is a YAML file. Its arms are listed, or spanned by a grid, or both; each arm is trained once
+per seed.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Optional
+
+from horizon_st.config import load_config, parse_yaml
+from horizon_st.errors import UserError
+
+Metric = Literal["BLEU", "chrF2"]
+Kind = Literal["comparison", "order", "peak", "saturation", "horizon"]
+STUDIES = Path(__file__).parent / "studies"
+"""The studies that come with the package: one YAML file each."""
+_READ_BY = {
+    "key": ("order", "peak"),
+    "order": ("order",),
+    "at": ("peak",),
+    "parts": ("saturation",),
+}
+
+
+@dataclass
+class ArmConfig:
+    """One listed arm."""
+
+    name: str = field(default="???", metadata={"help": "Of the arm, in tables and figures."})
+    set: list[str] = field(
+        default_factory=list,
+        metadata={"help": "Its overrides of the recipe: section.key=value."},
+    )
+
+
+@dataclass
+class AnalysisConfig:
+    """What is asked of the scores; each kind has its figure and its rule for the verdict."""
+
+    kind: Kind = field(
+        default="comparison",
+        metadata={
+            "help": "comparison: is any arm better than the baseline; order: do the values of "
+            "`key` rank as claimed, each at its best; peak: is some value of `key` better than "
+            "`at`; saturation: do two regularisers together gain less than the sum of both; "
+            "horizon: do the scores lie on one curve of the total regularisation that falls at "
+            "its end."
+        },
+    )
+    key: Optional[str] = field(  # noqa: UP045
+        default=None, metadata={"help": "The recipe's key that order and peak are about."}
+    )
+    order: list[str] = field(
+        default_factory=list,
+        metadata={"help": "Of order: values of `key`, the claimed best first."},
+    )
+    at: Optional[float] = field(  # noqa: UP045
+        default=None, metadata={"help": "Of peak: the value of `key` that others should beat."}
+    )
+    tolerance: float = field(
+        default=1.0,
+        metadata={"help": "Points of the metric below which a difference is of no interest."},
+    )
+    parts: list[str] = field(
+        default_factory=list,
+        metadata={"help": "Of saturation: names of the arms with one, the other, both of them."},
+    )
+
+
+@dataclass
+class StudyConfig:
+    """What a study's YAML file holds."""
+
+    name: str = field(default="???", metadata={"help": "Of the study, in files and pictures."})
+    claim: str = field(default="???", metadata={"help": "The sentence that the study tests."})
+    source: str = field(default="", metadata={"help": "Who claims it, and where."})
+    recipe: str = field(
+        default="???", metadata={"help": "A YAML file, or the name of a shipped recipe."}
+    )
+    embedded_corpus: Optional[str] = field(  # noqa: UP045
+        default=None,
+        metadata={
+            "help": "es, fr, it or de: build the embedded corpus with these translations, train on "
+            "it, and score on its test set."
+        },
+    )
+    test: Optional[str] = field(  # noqa: UP045
+        default=None, metadata={"help": "Manifest to score on; the recipe's data.dev by default."}
+    )
+    metric: Metric = field(default="BLEU", metadata={"help": "The score that is compared."})
+    seeds: list[int] = field(
+        default_factory=lambda: [1, 2, 3], metadata={"help": "Each arm is trained with each."}
+    )
+    set: list[str] = field(
+        default_factory=list, metadata={"help": "Overrides of the recipe for all arms."}
+    )
+    baseline: Optional[str] = field(  # noqa: UP045
+        default=None, metadata={"help": "Name of the arm that others are compared with."}
+    )
+    arms: list[ArmConfig] = field(default_factory=list, metadata={"help": "Listed arms."})
+    grid: list[str] = field(
+        default_factory=list,
+        metadata={"help": "Lists of values, section.key=[a, b]; all combinations are arms."},
+    )
+    analysis: AnalysisConfig = field(default_factory=AnalysisConfig)
+
+    def __post_init__(self) -> None:
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
+            raise UserError(
+                "seeds",
+                expected="at least one, each once",
+                found=self.seeds,
+                remedy="Three seeds are the least that shows what is chance: [1, 2, 3].",
+            )
+        names = [arm.name for arm in self.all_arms]
+        _check_names(names)
+        if self.baseline is not None:
+            _check_known("baseline", [self.baseline], names)
+        self._check_analysis(names)
+
+    @property
+    def all_arms(self) -> list[ArmConfig]:
+        """The listed arms, then those of the grid, which are named by their values."""
+        axes = [_axis(line) for line in self.grid]
+        found = [*self.arms]
+        for values in itertools.product(*(values for _, values in axes)) if axes else ():
+            chosen = [(key, value) for (key, _), value in zip(axes, values, strict=True)]
+            found.append(
+                ArmConfig(
+                    name=", ".join(f"{short_name(key)} {shown(value)}" for key, value in chosen),
+                    set=[f"{key}={shown(value)}" for key, value in chosen],
+                )
+            )
+        return found
+
+    @property
+    def varied_keys(self) -> list[str]:
+        """The recipe's keys that some arm sets, in the order of the file."""
+        keys = [line.partition("=")[0] for arm in self.all_arms for line in arm.set]
+        return list(dict.fromkeys(keys))
+
+    def _check_analysis(self, names: list[str]) -> None:
+        analysis = self.analysis
+        for name, kinds in _READ_BY.items():
+            is_set = getattr(analysis, name) not in (None, [])
+            if is_set != (analysis.kind in kinds):
+                raise UserError(
+                    f"analysis.{name}",
+                    expected="a value" if not is_set else "nothing",
+                    found=f"{'none' if not is_set else 'a value'} with kind {analysis.kind}",
+                    remedy=f"It belongs to {' and '.join(kinds)}.",
+                )
+        if analysis.key is not None:
+            _check_known("analysis.key", [analysis.key], self.varied_keys)
+        if analysis.kind == "saturation":
+            if len(analysis.parts) != 3 or self.baseline is None:
+                raise UserError(
+                    "analysis.parts",
+                    expected="three arms (one regulariser, the other, both) beside a baseline",
+                    found=f"{analysis.parts} with baseline {self.baseline}",
+                    remedy="Name them as in `arms`.",
+                )
+            _check_known("analysis.parts", analysis.parts, names)
+
+
+def load_study(path_or_name: str, overrides: Sequence[str] = ()) -> StudyConfig:
+    """The study in a file, or the shipped one of that name, with dotted overrides.
+
+    Raises:
+        UserError: there is none, or it is ill-formed.
+    """
+    path, shipped = Path(path_or_name), STUDIES / f"{path_or_name}.yaml"
+    for candidate in (path, shipped):
+        if candidate.is_file():
+            return load_config(StudyConfig, candidate, overrides)
+    names = ", ".join(sorted(study.stem for study in STUDIES.glob("*.yaml")))
+    raise UserError(
+        path_or_name,
+        expected=f"a YAML file, or the name of a shipped study ({names})",
+        found="a folder" if path.is_dir() else "no such file",
+        remedy="Check the path.",
+    )
+
+
+def short_name(key: str) -> str:
+    """A recipe's key without its sections: objective.mt_weight -> mt_weight."""
+    return key.rpartition(".")[2]
+
+
+def shown(value: Any) -> str:
+    """A value as it stands in YAML, and in the name of an arm."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _axis(line: str) -> tuple[str, list[Any]]:
+    key, equals, text = line.partition("=")
+    place = f"grid {line!r}"
+    values = parse_yaml(text, place) if equals else None
+    if not key or not isinstance(values, list) or not values:
+        raise UserError(
+            place,
+            expected="section.key=[a, b]",
+            found=line,
+            remedy="Write the values in square brackets.",
+        )
+    return key, values
+
+
+def _check_names(names: list[str]) -> None:
+    if not names:
+        raise UserError(
+            "arms", expected="at least one arm", found="none", remedy="Add arms, or a grid."
+        )
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise UserError(
+            "arms", expected="each name once", found=twice, remedy="Give each arm its own name."
+        )
+
+
+def _check_known(place: str, given: list[str], known: list[str]) -> None:
+    for name in given:
+        if name not in known:
+            raise UserError(
+                place,
+                expected="one of " + ", ".join(known),
+                found=name,
+                remedy="Write it as it stands there.",
+            )

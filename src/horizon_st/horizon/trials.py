@@ -1,0 +1,272 @@
+"""A study -> its trials, and one trial -> its result; whatever ended before is not run again.
+
+Trials of one folder that need the same pre-training share it, and studies in one folder share
+trials.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from fcntl import LOCK_EX, LOCK_NB, lockf
+from pathlib import Path
+from typing import Any
+
+from horizon_st.config import describe_changes, load_config
+from horizon_st.data.files import make_folder, whole_file
+from horizon_st.data.manifest import transcript_of
+from horizon_st.data.shar import files_to_fingerprint, open_cuts
+from horizon_st.decoding.evaluate import evaluate
+from horizon_st.decoding.generate import Modality
+from horizon_st.decoding.trained import fingerprint, weights_fingerprint
+from horizon_st.errors import UserError
+from horizon_st.horizon.results import TrialResult
+from horizon_st.horizon.study import ArmConfig, StudyConfig
+from horizon_st.objective.objective import ObjectiveConfig
+from horizon_st.recipes import find_recipe
+from horizon_st.training.loop import DivergedError
+from horizon_st.training.recipe import Recipe, StageConfig
+from horizon_st.training.record import RECORD_FILE
+from horizon_st.training.stages import run_recipe
+from horizon_st.workers import Messages
+
+TRIAL_FILE = "trial.json"
+_KEY_LENGTH = 12
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One arm with one seed, and where it is run.
+
+    Attributes:
+        arm: its name.
+        seed: of the run.
+        recipe: of the whole run, pre-training included.
+        test: the manifest to score on.
+        key: the same for the same recipe, data and test set, whatever the study and the arm.
+        root: folder of all trials.
+    """
+
+    arm: str
+    seed: int
+    recipe: Recipe
+    test: Path
+    key: str
+    root: Path
+
+    @property
+    def folder(self) -> Path:
+        """Of the run."""
+        return self.root / "runs" / self.key
+
+    @property
+    def title(self) -> str:
+        """As progress shows it."""
+        return f"{self.arm}, seed {self.seed}"
+
+    @property
+    def is_done(self) -> bool:
+        """Whether its result is there."""
+        return (self.folder / TRIAL_FILE).is_file()
+
+    def read(self) -> dict[str, Any]:
+        """What `run_trial` wrote."""
+        content: dict[str, Any] = json.loads((self.folder / TRIAL_FILE).read_text("utf-8"))
+        return content
+
+    @property
+    def result(self) -> TrialResult:
+        """Its result, under the name that the arm has in this study."""
+        return replace(TrialResult(**self.read()["result"]), arm=self.arm)
+
+
+def plan_trials(study: StudyConfig, root: Path, data: tuple[str, ...] = ()) -> list[Trial]:
+    """All trials of a study: the first seed of every arm, then the second.
+
+    Args:
+        study: what to run.
+        root: folder of the runs, shared by studies.
+        data: overrides that say where the corpus lies.
+
+    Raises:
+        UserError: an override is wrong, a file is missing, or two arms are the same.
+    """
+    recipes = {
+        (arm.name, seed): arm_recipe(study, arm, seed, data)
+        for seed in study.seeds
+        for arm in study.all_arms
+    }
+    trials = []
+    for (arm, seed), recipe in recipes.items():
+        test = Path(study.test or recipe.data.dev)
+        trials.append(Trial(arm, seed, recipe, test, _key(recipe, test), root))
+    _check_different(trials)
+    return trials
+
+
+def arm_recipe(study: StudyConfig, arm: ArmConfig, seed: int, data: tuple[str, ...] = ()) -> Recipe:
+    """The recipe of one run: the study's, with its overrides, those of the arm, and the seed."""
+    overrides = (*data, *study.set, *arm.set, f"seed={seed}", "trackers=[]", "name=trial")
+    return load_config(Recipe, find_recipe(study.recipe), overrides)
+
+
+def run_trial(trial: Trial, bar: str, messages: Messages) -> bool:
+    """Trains, scores and writes the result; False if another process is at it.
+
+    A run that diverges ends with a result, too: its `failure` says so.
+
+    Raises:
+        UserError: the data or the recipe is unusable.
+    """
+    make_folder(trial.folder)
+    with _claimed(trial.folder.with_suffix(".lock"), wait=False) as is_ours:
+        if not is_ours:
+            return False
+        if not trial.is_done:
+            try:
+                _train_and_score(trial, bar, messages)
+            except DivergedError as error:
+                result = TrialResult(trial.arm, trial.seed, failure=str(error))
+                _write(trial, {"result": asdict(result)})
+        return True
+
+
+def _train_and_score(trial: Trial, bar: str, messages: Messages) -> None:
+    recipe, pretraining_wall_s = _pretrained(trial, bar, messages)
+    run_dir = trial.folder / "run"
+    model = run_recipe(recipe, run_dir, _Reporter(bar, trial.title, messages))
+    record = json.loads((run_dir / RECORD_FILE).read_text(encoding="utf-8"))
+    scores, signatures = {}, {}
+    cuts = open_cuts(trial.test)
+    modalities: list[Modality] = ["speech"]
+    if all(transcript_of(cut) is not None for cut in cuts):
+        modalities.append("text")
+    for modality in modalities:
+        scored = evaluate(
+            model,
+            trial.test,
+            trial.folder / f"test_{modality}",
+            config=recipe.decoding,
+            modality=modality,
+            on_decoded=lambda done, total: messages.advance_to(bar, done, total, trial.title),
+        )
+        prefix = "" if modality == "speech" else "text_"
+        for metric in ("BLEU", "chrF2"):
+            scores[prefix + metric] = scored.value_of(metric)
+            signatures[metric] = scored.summary["metrics"][metric]["signature"]
+    stage = record["stages"][-1]
+    result = TrialResult(
+        trial.arm,
+        trial.seed,
+        scores=scores,
+        dev=stage["final"],
+        dev_history=stage["dev_history"],
+        train_figures=stage["train_history"][-1] if stage["train_history"] else {},
+        steps=stage["steps"],
+        wall_s=stage["wall_s"],
+        pretraining_wall_s=pretraining_wall_s,
+    )
+    surroundings = {name: record[name] for name in ("versions", "hardware")}
+    _write(trial, {"result": asdict(result), "signatures": signatures, **surroundings})
+    shutil.rmtree(run_dir / "stages")  # checkpoints; the model stays
+
+
+def _pretrained(trial: Trial, bar: str, messages: Messages) -> tuple[Recipe, float]:
+    """The recipe of the last stage alone, from the pre-training it needs, and what that took."""
+    recipe = pretraining_of(trial.recipe)
+    if recipe is None:
+        return trial.recipe, 0.0
+    folder = trial.root / "pretraining" / _key(recipe)
+    make_folder(folder)
+    with _claimed(folder.with_suffix(".lock"), wait=True):
+        title = f"pre-training, seed {trial.seed}"
+        model = run_recipe(recipe, folder, _Reporter(bar, title, messages))
+    record = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
+    off = {name: StageConfig(max_steps=0) for name in recipe.stages.trained}
+    last = replace(
+        trial.recipe, initial_model=str(model), stages=replace(trial.recipe.stages, **off)
+    )
+    return last, record["wall_s"]
+
+
+def pretraining_of(recipe: Recipe) -> Recipe | None:
+    """The stages before ST alone, without whatever they do not read; None if there are none.
+
+    Of the objective they read label smoothing, R-drop on text, and whether there is CTC.
+    """
+    if recipe.stages.trained == ["st"]:
+        return None
+    objective = ObjectiveConfig(
+        label_smoothing=recipe.objective.label_smoothing,
+        mt_rdrop_weight=recipe.objective.mt_rdrop_weight,
+        ctc_weight=float(recipe.objective.ctc_weight > 0),
+    )
+    return replace(
+        recipe,
+        objective=objective,
+        stages=replace(recipe.stages, st=StageConfig(max_steps=0)),
+    )
+
+
+class _Reporter:
+    """Tells the parent process where training stands."""
+
+    def __init__(self, bar: str, title: str, messages: Messages) -> None:
+        self._bar = bar
+        self._title = title
+        self._messages = messages
+
+    def update(self, stage: str, step: int, max_steps: int, figures: dict[str, float]) -> None:
+        bleu = f"  dev BLEU {figures['dev_bleu']:.1f}" if "dev_bleu" in figures else ""
+        self._messages.advance_to(self._bar, step, max_steps, f"{self._title}: {stage}{bleu}")
+
+
+@contextmanager
+def _claimed(path: Path, *, wait: bool) -> Iterator[bool]:
+    """Holds a lock, which the system frees however this process ends; says whether it got it."""
+    with path.open("w") as lock:
+        try:
+            lockf(lock, LOCK_EX if wait else LOCK_EX | LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+
+
+def _write(trial: Trial, content: dict[str, Any]) -> None:
+    with whole_file(trial.folder / TRIAL_FILE) as file:
+        json.dump(content, file, ensure_ascii=False, indent=1, allow_nan=False)
+        file.write("\n")
+
+
+def _key(recipe: Recipe, *more: Path) -> str:
+    """Of the recipe's settings and the content of its files; other paths give the same key."""
+    settings = describe_changes(Recipe(), recipe)
+    paths = [*more]
+    for name in ("data.train", "data.dev", "data.text_pairs"):
+        if name in settings:
+            paths.append(Path(settings.pop(name)))
+    fingerprints = [fingerprint(*files_to_fingerprint(path)) for path in paths]
+    initial_model = settings.get("initial_model")
+    if initial_model is not None and Path(initial_model).is_dir():
+        del settings["initial_model"]
+        fingerprints.append(weights_fingerprint(Path(initial_model)))
+    text = json.dumps([settings, fingerprints], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:_KEY_LENGTH]
+
+
+def _check_different(trials: list[Trial]) -> None:
+    seen: dict[str, Trial] = {}
+    for trial in trials:
+        other = seen.setdefault(trial.key, trial)
+        if other is not trial:
+            raise UserError(
+                "arms",
+                expected="arms that differ",
+                found=f"{other.title} and {trial.title}, which are the same recipe",
+                remedy="Remove one of them.",
+            )

@@ -1,0 +1,170 @@
+"""Verdicts on made-up studies whose truth is known."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from horizon_st.errors import UserError
+from horizon_st.horizon.analyses import Analysis
+from horizon_st.horizon.results import StudyResults
+
+ORDER = {"kind": "order", "key": "objective.tap", "order": ["softmax", "logits", "encoder"]}
+
+
+def verdict(results):
+    return Analysis(results).verdict()
+
+
+@pytest.mark.parametrize(
+    ("better", "noise", "answer"),
+    [(3.0, 0.2, "holds"), (-1.0, 0.1, "does not hold"), (0.5, 2.0, "not decided")],
+)
+def test_comparison(make_results, better, noise, answer):
+    truth = {"none": 20.0, "new": 20.0 + better, "other": 19.0}
+    found = verdict(make_results(truth, noise=noise, baseline="none"))
+    assert found.answer == answer
+    assert "“new” against “none”" in found.evidence
+
+
+def test_comparison_without_a_baseline_decides_nothing(make_results):
+    assert verdict(make_results({"a": 1.0, "b": 5.0})).answer == "not decided"
+
+
+@pytest.mark.parametrize(
+    ("scores", "answer"),
+    [
+        ([18, 24, 25, 24, 22], "holds"),
+        ([18, 19, 20, 21, 22], "does not hold"),
+        ([21.9, 22.0, 22.4, 22.2, 22.0], "not decided"),
+    ],
+)
+def test_peak(make_results, scores, answer):
+    weights = [0.0, 0.1, 0.25, 0.5, 1.0]
+    noise = 0.2 if answer != "not decided" else 1.5
+    truth = {f"mt_weight {w:g}": float(s) for w, s in zip(weights, scores, strict=True)}
+    settings = {f"mt_weight {w:g}": {"objective.mt_weight": w} for w in weights}
+    analysis = {"kind": "peak", "key": "objective.mt_weight", "at": 1.0}
+    found = verdict(make_results(truth, settings, noise=noise, analysis=analysis))
+    assert found.answer == answer
+
+
+def taps(best, weights=(0.1, 1, 10)):
+    """Each tap is best at a weight of its own; `best` says how good."""
+    settings, truth = {}, {}
+    for index, (tap, top) in enumerate(best.items()):
+        for place, weight in enumerate(weights):
+            arm = f"{tap} {weight}"
+            settings[arm] = {"objective.tap": tap, "objective.consistency_weight": weight}
+            truth[arm] = top - 4.0 * abs(place - index % len(weights))
+    return truth, settings
+
+
+@pytest.mark.parametrize(
+    ("best", "noise", "answer"),
+    [
+        ({"softmax": 30.0, "logits": 28.0, "encoder": 26.0}, 0.2, "holds"),
+        ({"softmax": 28.0, "logits": 30.0, "encoder": 26.0}, 0.2, "does not hold"),
+        ({"softmax": 28.4, "logits": 28.2, "encoder": 28.0}, 1.0, "not decided"),
+        ({"softmax": 30.0, "logits": 28.0}, 0.2, "not decided"),
+    ],
+)
+def test_order_of_values_each_at_its_best(make_results, best, noise, answer):
+    truth, settings = taps(best)
+    results = make_results(truth, settings, noise=noise, analysis=ORDER)
+    assert verdict(results).answer == answer
+
+
+def test_the_best_of_each_is_chosen_on_the_dev_set(make_results):
+    truth, settings = taps({"softmax": 30.0, "logits": 28.0, "encoder": 26.0})
+    chosen = {"softmax 10", "logits 10", "encoder 0.1"}
+    dev = {arm: 50.0 if arm in chosen else 20.0 for arm in truth}
+    results = make_results(truth, settings, dev_truth=dev, analysis=ORDER)
+    assert set(Analysis(results).best_of_each("objective.tap").values()) == chosen
+    without = make_results(truth, settings, analysis=ORDER)
+    assert set(Analysis(without).best_of_each("objective.tap").values()) == {
+        "softmax 0.1",
+        "logits 1",
+        "encoder 10",
+    }
+
+
+@pytest.mark.parametrize(
+    ("both", "noise", "answer"),
+    [(24.0, 0.2, "holds"), (27.0, 0.1, "does not hold"), (26.6, 1.5, "not decided")],
+)
+def test_saturation(make_results, both, noise, answer):
+    truth = {"none": 20.0, "CR": 23.0, "RD": 24.0, "both": both}
+    analysis = {"kind": "saturation", "parts": ["CR", "RD", "both"]}
+    found = verdict(make_results(truth, noise=noise, baseline="none", analysis=analysis))
+    assert found.answer == answer
+    assert "beyond the sum" in found.evidence
+
+
+def grid(score):
+    settings, truth = {}, {}
+    for mt, cr, rd in itertools.product((1.0, 0.5, 0.1), (0.0, 1.0, 5.0), (0.0, 3.0, 10.0)):
+        arm = f"{mt} {cr} {rd}"
+        settings[arm] = {
+            "objective.mt_weight": mt,
+            "objective.consistency_weight": cr,
+            "objective.rdrop_weight": rd,
+        }
+        truth[arm] = score(1 - mt, cr, rd)
+    return truth, settings
+
+
+def on_one_curve(mt, cr, rd):
+    return 30.0 - 6.0 * (0.4 * mt + 0.2 * cr + 0.1 * rd - 1.0) ** 2
+
+
+def test_one_curve_that_falls_is_a_horizon(make_results):
+    results = make_results(*grid(on_one_curve), analysis={"kind": "horizon"})
+    assert verdict(results).answer == "holds"
+    curve, totals = Analysis(results).single_index()
+    assert totals["1.0 0.0 0.0"] == 0
+    assert curve.weights["objective.consistency_weight"] == pytest.approx(0.2, rel=0.1)
+
+
+def test_regularisers_that_do_not_share_a_curve_are_no_horizon(make_results):
+    results = make_results(
+        *grid(lambda mt, cr, rd: 20 + 8 * np.sin(9 * mt + 2 * cr + 5 * rd)),
+        analysis={"kind": "horizon"},
+    )
+    assert verdict(results).answer == "does not hold"
+
+
+def test_a_curve_that_only_rises_is_not_decided(make_results):
+    results = make_results(
+        *grid(lambda mt, cr, rd: 20 + 0.4 * mt + 0.2 * cr + 0.1 * rd),
+        noise=0.05,
+        analysis={"kind": "horizon"},
+    )
+    assert verdict(results).answer != "holds"
+
+
+def test_few_arms_are_no_curve(make_results):
+    found = verdict(make_results({"a": 1.0, "b": 2.0}, analysis={"kind": "horizon"}))
+    assert found.answer == "not decided"
+    assert "too few" in found.evidence
+
+
+def test_the_table_has_every_arm(make_results):
+    results = make_results({"none": 20.0, "new": 25.0}, noise=0.1, baseline="none")
+    results.trials[0].scores.clear()
+    results.trials[0].failure = "diverged"
+    none, new = Analysis(results).rows()
+    assert (none.num_runs, none.num_failed, none.difference) == (2, 1, None)
+    assert new.difference is not None
+    assert new.difference.value == pytest.approx(5.0, abs=0.5)
+    scores = [trial.scores["BLEU"] for trial in results.trials if trial.arm == "new"]
+    assert (new.lowest, new.highest) == (min(scores), max(scores))
+    assert new.text_score == pytest.approx(np.mean(scores) + 30)
+    assert new.minutes == pytest.approx(1.0)
+
+
+def test_a_study_without_scores_is_refused(make_results):
+    results = make_results({"a": 1.0})
+    empty = StudyResults(results.study, results.settings, [])
+    with pytest.raises(UserError, match="made_up: expected at least one run with a score"):
+        Analysis(empty)

@@ -1,0 +1,206 @@
+"""The page, the figures and the terminal of made-up studies; and that drawing needs no torch."""
+
+import io
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from dataclasses import asdict
+from html.parser import HTMLParser
+
+import pytest
+from PIL import Image
+from rich.console import Console
+from typer.testing import CliRunner
+
+from horizon_st.cli import app
+from horizon_st.errors import UserError
+from horizon_st.horizon.analyses import Analysis
+from horizon_st.horizon.figures import as_bytes, draw
+from horizon_st.horizon.report import PAGE_FILE, markdown, show, write_page
+from horizon_st.horizon.results import RESULTS_FILE, find_results, read_results
+
+
+@pytest.fixture
+def peak(make_results):
+    weights = [0.0, 0.25, 1.0]
+    truth = dict(zip(map(str, weights), [20.0, 26.0, 23.0], strict=True))
+    settings = {str(weight): {"objective.mt_weight": weight} for weight in weights}
+    analysis = {"kind": "peak", "key": "objective.mt_weight", "at": 1.0}
+    return make_results(truth, settings, baseline="1.0", analysis=analysis)
+
+
+@pytest.fixture(params=["comparison", "saturation", "peak", "order", "order alone", "horizon"])
+def results(request, make_results, peak):
+    kind = request.param
+    if kind == "peak":
+        return peak
+    if kind == "horizon":
+        settings = {
+            f"{a} {b}": {"objective.rdrop_weight": a, "objective.mt_weight": b}
+            for a in (0.0, 1.0, 3.0)
+            for b in (1.0, 0.5, 0.0)
+        }
+        truth = {
+            arm: 30 - (0.5 * s["objective.rdrop_weight"] - s["objective.mt_weight"]) ** 2
+            for arm, s in settings.items()
+        }
+        return make_results(truth, settings, analysis={"kind": "horizon"})
+    if kind.startswith("order"):
+        weights = (1, 10) if kind == "order" else (1,)
+        settings = {
+            f"{tap} {weight}": {"objective.tap": tap}
+            | ({"objective.consistency_weight": weight} if len(weights) > 1 else {})
+            for tap in ("softmax", "encoder")
+            for weight in weights
+        }
+        truth = {arm: 20.0 + place for place, arm in enumerate(settings)}
+        analysis = {"kind": "order", "key": "objective.tap", "order": ["softmax", "encoder"]}
+        return make_results(truth, settings, analysis=analysis)
+    truth = {"none": 20.0, "CR": 23.0, "RD": 24.0, "both": 24.5}
+    analysis = {"kind": kind} | ({"parts": ["CR", "RD", "both"]} if kind == "saturation" else {})
+    return make_results(truth, baseline="none", analysis=analysis)
+
+
+def test_every_kind_has_a_figure_with_all_runs(results):
+    figure = draw(Analysis(results))
+    drawn = [
+        float(value)
+        for axes in figure.axes
+        for line in axes.lines
+        for value in [*line.get_xdata(), *line.get_ydata()]
+        if line.get_marker() in ("o", "D")
+    ]
+    if results.study.analysis.kind == "horizon":
+        expected = Analysis(results).mean_of.values()
+    else:
+        expected = results.scores.values()
+    for score in expected:
+        assert any(value == pytest.approx(score) for value in drawn)
+
+
+def test_figures_are_pictures_and_the_same_each_time(results):
+    png, again = (as_bytes(draw(Analysis(results)), "png") for _ in range(2))
+    assert png == again
+    with Image.open(io.BytesIO(png)) as image:
+        assert image.size[0] > 500
+    svg, again = (as_bytes(draw(Analysis(results)), "svg") for _ in range(2))
+    assert svg == again
+    assert ET.fromstring(svg).tag.endswith("svg")
+
+
+class Cells(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.cells, self.open, self.sources = [], False, []
+
+    def handle_starttag(self, tag, attrs):
+        self.open = tag == "td"
+        self.cells += [""] if self.open else []
+        self.sources += [value for name, value in attrs if name in ("src", "href")]
+
+    def handle_data(self, data):
+        if self.open:
+            self.cells[-1] += data
+
+
+def test_the_page_holds_table_verdict_and_picture_and_needs_nothing_else(results, tmp_path):
+    page = write_page([results], tmp_path / "page").read_text(encoding="utf-8")
+    parsed = Cells()
+    parsed.feed(page)
+    for row in Analysis(results).rows():
+        assert row.name in parsed.cells
+        assert f"{row.mean.value:.2f}" in parsed.cells
+    assert Analysis(results).verdict().answer.capitalize() in page
+    assert "<svg" in page
+    assert not [source for source in parsed.sources if not source.startswith("#")]
+    names = {path.name for path in (tmp_path / "page").iterdir()}
+    assert names == {PAGE_FILE, "made_up.svg", "made_up.png"}
+
+
+def test_markup_in_names_is_text(make_results, tmp_path):
+    results = make_results({"<b>a</b>": 1.0, "c": 2.0})
+    page = write_page([results], tmp_path).read_text(encoding="utf-8")
+    assert "<b>a</b>" not in page
+    assert "&lt;b&gt;a&lt;/b&gt;" in page
+
+
+def test_markdown_has_a_row_for_each_arm(peak):
+    text = markdown(peak, "figures/peak.png")
+    rows = re.findall(r"^\| (\S+) \| 3 \| ([\d.]+) \|", text, re.MULTILINE)
+    expected = [(row.name, f"{row.mean.value:.2f}") for row in Analysis(peak).rows()]
+    assert rows == expected
+    assert "![made_up](figures/peak.png)" in text
+    assert "**Holds.** “0.25” against mt_weight 1: +" in text
+    assert "9 runs, 9 minutes" in text
+
+
+def test_the_terminal_shows_table_and_verdict(peak):
+    page = io.StringIO()
+    show(peak, Console(file=page, width=120))
+    assert "A is B. Holds." in page.getvalue()
+    assert f"{Analysis(peak).mean_of['0.25']:.2f}" in page.getvalue()
+
+
+def test_results_come_back_from_their_file(results, tmp_path):
+    path = tmp_path / RESULTS_FILE
+    results.write(path)
+    assert asdict(read_results(path)) == asdict(results)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "expected the results of a study, found JSONDecodeError"),
+        ("[]", "found TypeError|found AttributeError"),
+        ('{"study": {"name": "a"}, "trials": []}', "expected a value"),
+        ('{"trials": []}', "found KeyError"),
+    ],
+)
+def test_damaged_results_are_refused(tmp_path, content, message):
+    path = tmp_path / RESULTS_FILE
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(UserError, match=message):
+        read_results(path)
+
+
+def test_the_command_draws_all_studies_of_a_folder(peak, make_results, tmp_path):
+    peak.write(tmp_path / "results.json")
+    other = make_results({"a": 1.0, "b": 2.0})
+    other.study.name = "other"
+    (tmp_path / "deep").mkdir()
+    other.write(tmp_path / "deep" / "results.json")
+    assert len(find_results(tmp_path)) == 2
+    done = CliRunner().invoke(app, ["report", str(tmp_path), "--out", str(tmp_path / "out")])
+    assert done.exit_code == 0, done.output
+    page = (tmp_path / "out" / PAGE_FILE).read_text(encoding="utf-8")
+    assert "<h1>made_up</h1>" in page
+    assert "<h1>other</h1>" in page
+
+
+def test_a_folder_without_results_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"expected a folder with some results\.json"):
+        find_results(tmp_path)
+
+
+WITHOUT_TORCH = """
+import sys
+from pathlib import Path
+
+class Refuses:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("torch", "transformers", "lhotse"):
+            raise ImportError(name)
+
+sys.meta_path.insert(0, Refuses())
+from horizon_st.horizon.report import write_page
+from horizon_st.horizon.results import read_results
+write_page([read_results(Path(sys.argv[1]))], Path(sys.argv[2]))
+"""
+
+
+def test_drawing_needs_no_torch(peak, tmp_path):
+    peak.write(tmp_path / RESULTS_FILE)
+    command = [sys.executable, "-c", WITHOUT_TORCH, tmp_path / RESULTS_FILE, tmp_path / "page"]
+    subprocess.run(command, check=True)
+    assert (tmp_path / "page" / PAGE_FILE).is_file()

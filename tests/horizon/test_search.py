@@ -1,0 +1,283 @@
+"""Studies over the corpus of tones: what is run, shared, resumed, and what comes out."""
+
+import io
+import json
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from horizon_st.cli import app
+from horizon_st.config import dump_config
+from horizon_st.decoding.evaluation import read_evaluation
+from horizon_st.errors import UserError
+from horizon_st.horizon.results import read_results
+from horizon_st.horizon.search import run_study
+from horizon_st.horizon.study import AnalysisConfig, ArmConfig, StudyConfig
+from horizon_st.horizon.trials import TRIAL_FILE, arm_recipe, plan_trials, pretraining_of
+from horizon_st.training.stages import run_recipe
+
+
+@pytest.fixture(scope="module")
+def make_study(make_recipe, tmp_path_factory):
+    """A function: arms, and keys of the study -> a study with a recipe of two stages."""
+
+    def make(arms, **keys):
+        recipe = make_recipe("stages.mt_external.max_steps=0", "stages.st.max_steps=4")
+        path = tmp_path_factory.mktemp("recipe") / "tones.yaml"
+        path.write_text(dump_config(recipe), encoding="utf-8")
+        return StudyConfig(
+            name="small",
+            claim="More is better.",
+            recipe=str(path),
+            **{"seeds": [1, 2], **keys},
+            arms=[ArmConfig(name, list(settings)) for name, settings in arms.items()],
+        )
+
+    return make
+
+
+ARMS = {
+    "plain": ["objective.rdrop_weight=0", "objective.consistency_weight=0"],
+    "RD": ["objective.rdrop_weight=2", "objective.consistency_weight=0"],
+}
+
+
+def run(study, folder, *, num_workers=2):
+    return run_study(study, folder, Console(file=io.StringIO()), num_workers=num_workers)
+
+
+def run_folders(folder):
+    return sorted(path.parent for path in (folder / "runs").glob(f"*/{TRIAL_FILE}"))
+
+
+@pytest.fixture(scope="module")
+def finished(make_study, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("search")
+    study = make_study(ARMS, baseline="plain")
+    return study, folder, run(study, folder)
+
+
+def test_every_arm_is_run_with_every_seed_and_scored(finished):
+    study, folder, results = finished
+    assert set(results.scores) == {(arm, seed) for arm in ARMS for seed in (1, 2)}
+    assert results.settings == {
+        "plain": {"objective.rdrop_weight": 0.0, "objective.consistency_weight": 0.0},
+        "RD": {"objective.rdrop_weight": 2.0, "objective.consistency_weight": 0.0},
+    }
+    for trial in plan_trials(study, folder):
+        scored = {m: read_evaluation(trial.folder / f"test_{m}") for m in ("speech", "text")}
+        found = trial.result.scores
+        assert found["BLEU"] == scored["speech"].value_of("BLEU")
+        assert found["text_chrF2"] == scored["text"].value_of("chrF2")
+        assert [entry["step"] for entry in trial.result.dev_history] == [2, 4]
+        assert trial.result.steps == 4
+        assert "rdrop" in trial.result.train_figures or trial.arm == "plain"
+    assert results.signatures["BLEU"].startswith("nrefs:1")
+    assert results.versions["torch"]
+    assert len(results.hardware) == 1
+
+
+def test_results_are_written(finished):
+    study, folder, results = finished
+    saved = read_results(folder / "small" / "results.json")
+    assert saved.study == study
+    assert saved.trials == results.trials
+
+
+def test_arms_of_a_seed_share_their_pretraining(finished):
+    study, folder, _ = finished
+    assert len([*(folder / "pretraining").glob("*/model")]) == len(study.seeds)
+
+
+def test_a_trial_is_what_the_recipe_gives_when_it_is_run_whole(finished, tmp_path):
+    study, folder, _ = finished
+
+    class Silent:
+        def update(self, *args):
+            pass
+
+    trial = next(t for t in plan_trials(study, folder) if (t.arm, t.seed) == ("RD", 2))
+    pretrained = pretraining_of(trial.recipe)
+    initial = run_recipe(pretrained, tmp_path / "before", Silent())
+    off = replace(trial.recipe.stages.mt_in_domain, max_steps=0)
+    recipe = replace(
+        trial.recipe,
+        initial_model=str(initial),
+        stages=replace(trial.recipe.stages, mt_in_domain=off),
+    )
+    run_recipe(recipe, tmp_path / "run", Silent())
+    record = json.loads((tmp_path / "run" / "record.json").read_text())
+    assert trial.result.dev == record["stages"][-1]["final"]
+
+
+def test_nothing_is_run_twice(finished):
+    study, folder, results = finished
+    times = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+    again = run(study, folder)
+    assert again.trials == results.trials
+    changed = [
+        path.name
+        for path in folder.rglob("*")
+        if path.is_file() and times.get(path) != path.stat().st_mtime_ns
+    ]
+    assert changed == ["results.json"]
+
+
+def test_another_study_takes_over_what_is_there(finished, make_study):
+    _, folder, results = finished
+    before = run_folders(folder)
+    arms = {"none": ARMS["plain"], "more": ["objective.rdrop_weight=4", ARMS["RD"][1]]}
+    other = run(make_study(arms, seeds=[1]), folder)
+    assert len(run_folders(folder)) == len(before) + 1
+    assert other.scores["none", 1] == results.scores["plain", 1]
+
+
+def test_checkpoints_are_removed_and_the_model_is_kept(finished):
+    _, folder, _ = finished
+    for trial in run_folders(folder):
+        assert (trial / "run" / "model" / "model.safetensors").is_file()
+        assert not (trial / "run" / "stages").exists()
+
+
+def test_keys_know_the_content_of_files_but_not_their_place(finished, corpus, tmp_path):
+    study, folder, _ = finished
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    for name in ("train", "dev", "text_pairs"):
+        (moved / f"{name}.jsonl").write_bytes((corpus / f"{name}.jsonl").read_bytes())
+    data = tuple(f"data.{name}={moved / name}.jsonl" for name in ("train", "dev", "text_pairs"))
+    keys = [trial.key for trial in plan_trials(study, folder)]
+    assert [trial.key for trial in plan_trials(study, folder, data)] == keys
+    lines = (moved / "train.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    (moved / "train.jsonl").write_text("".join(lines[:-1]), encoding="utf-8")
+    assert not {trial.key for trial in plan_trials(study, folder, data)} & {*keys}
+
+
+def test_pretraining_depends_on_what_its_stages_read_alone(make_study):
+    study = make_study(ARMS)
+
+    def pretraining(*settings):
+        return pretraining_of(arm_recipe(study, ArmConfig("a", list(settings)), seed=1))
+
+    plain = pretraining()
+    assert pretraining("objective.rdrop_weight=5", "objective.tap=logits") == plain
+    assert pretraining("stages.st.max_steps=9") == plain
+    for changed in (
+        "objective.label_smoothing=0",
+        "objective.mt_rdrop_weight=1",
+        "objective.ctc_weight=0",
+        "model.text_model.dropout=0.3",
+        "stages.mt_in_domain.max_steps=5",
+    ):
+        assert pretraining(changed) != plain
+    assert pretraining("stages.mt_in_domain.max_steps=0") is None
+
+
+def test_equal_arms_are_refused(make_study, tmp_path):
+    study = make_study({"a": [], "b": ["objective.rdrop_weight=1.0"]})
+    with pytest.raises(UserError, match=r"a, seed 1 and b, seed 1, which are the same"):
+        plan_trials(study, tmp_path)
+
+
+def test_a_run_that_diverges_has_a_failure_and_the_others_go_on(make_study, tmp_path):
+    bold = ["stages.st.learning_rate=1e18", "stages.st.clip_norm=0"]
+    results = run(make_study({"bold": bold, "plain": ARMS["plain"]}, seeds=[1]), tmp_path)
+    failures = {trial.arm: trial.failure for trial in results.trials}
+    assert "expected a finite loss" in failures["bold"]
+    assert failures["plain"] is None
+    assert [*results.scores] == [("plain", 1)]
+
+
+def test_a_mistake_ends_the_search(make_study, tmp_path):
+    study = make_study({"a": ["data.max_batch_s=0.2"]}, seeds=[1])
+    with pytest.raises(UserError, match=r"data\.max_batch_s"):
+        run(study, tmp_path)
+    assert multiprocessing.active_children() == []
+
+
+def test_a_killed_worker_loses_its_trial_alone_and_the_same_command_goes_on(make_study, tmp_path):
+    study = make_study(ARMS | {"CR": ["objective.rdrop_weight=0"]}, seeds=[3])
+
+    def kill_after_first():
+        while not run_folders(tmp_path):
+            time.sleep(0.01)
+        for child in multiprocessing.active_children():
+            if child.name.startswith("worker"):
+                os.kill(child.pid, signal.SIGKILL)
+
+    thread = threading.Thread(target=kill_after_first)
+    thread.start()
+    with pytest.raises(UserError, match=r"expected the worker 1 run to end well, .* signal 9"):
+        run(study, tmp_path, num_workers=1)
+    thread.join()
+    before = {path: (path / TRIAL_FILE).stat().st_mtime_ns for path in run_folders(tmp_path)}
+    assert 1 <= len(before) < 3
+    results = run(study, tmp_path)
+    assert len(results.scores) == 3
+    for path, written in before.items():
+        assert (path / TRIAL_FILE).stat().st_mtime_ns == written
+
+
+def test_two_searches_in_one_folder_share_the_trials(make_study, tmp_path):
+    study = make_study(ARMS)
+    found = []
+    searches = [
+        threading.Thread(target=lambda: found.append(run(study, tmp_path, num_workers=1)))
+        for _ in range(2)
+    ]
+    for search in searches:
+        search.start()
+    for search in searches:
+        search.join()
+    assert [result.trials for result in found] == [found[0].trials] * 2
+    assert len(run_folders(tmp_path)) == 4
+    records = [json.loads(p.read_text()) for p in tmp_path.glob("runs/*/run/record.json")]
+    assert len({record["run_id"] for record in records}) == 4
+
+
+def test_the_command_runs_a_file_and_writes_the_page(finished, tmp_path):
+    study, folder, _ = finished
+    path = tmp_path / "mine.yaml"
+    path.write_text(dump_config(study), encoding="utf-8")
+    done = CliRunner().invoke(app, ["search", str(path), "seeds=[1]", "--out", str(folder)])
+    assert done.exit_code == 0, done.output
+    assert "0 of 2 runs to do" in done.output
+    assert "More is better." in done.output
+    assert (folder / "small" / "report.html").is_file()
+
+
+def test_the_embedded_corpus_is_built_and_its_test_set_scored(make_study, tmp_path, monkeypatch):
+    few = [
+        *(f"stages.{stage}.{key}=1" for stage in ("mt_external", "st") for key in FEW),
+        "decoding.beam_size=1",
+        "decoding.max_tokens=3",
+        "data.max_batch_s=40",
+        "stages.st.metric=loss",
+    ]
+    study = StudyConfig(
+        name="embedded",
+        claim="A is B.",
+        recipe="telephone",
+        embedded_corpus="fr",
+        seeds=[1],
+        set=few,
+        arms=[ArmConfig("a", [])],
+        analysis=AnalysisConfig(),
+    )
+    results = run(study, tmp_path, num_workers=1)
+    [trial] = results.trials
+    assert "BLEU" in trial.scores
+    [folder] = run_folders(tmp_path)
+    assert len(read_evaluation(folder / "test_speech").sentences) == 300
+    assert Path(study.test) == tmp_path / "corpus_fr" / "test.jsonl"
+
+
+FEW = ("max_steps", "warmup_steps", "validate_every_steps")
