@@ -27,8 +27,21 @@ def test_comparison(make_results, better, noise, answer):
     assert "“new” against “none”" in found.evidence
 
 
+@pytest.mark.parametrize(
+    ("other", "noise", "answer"),
+    [(20.1, 0.1, "holds"), (19.0, 0.1, "does not hold"), (19.5, 5.0, "not decided")],
+)
+def test_equivalence(make_results, other, noise, answer):
+    truth = {"exact": 20.0, "cheap": other, "cheaper": 20.0}
+    analysis = {"kind": "equivalence"}
+    results = make_results(truth, noise=noise, baseline="exact", analysis=analysis)
+    assert verdict(results).answer == answer
+
+
 def test_comparison_without_a_baseline_decides_nothing(make_results):
-    assert verdict(make_results({"a": 1.0, "b": 5.0})).answer == "not decided"
+    for kind in ("comparison", "equivalence"):
+        results = make_results({"a": 1.0, "b": 5.0}, analysis={"kind": kind})
+        assert verdict(results).answer == "not decided"
 
 
 @pytest.mark.parametrize(

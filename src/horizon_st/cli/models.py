@@ -39,6 +39,12 @@ def train(
         Optional[Path],  # noqa: UP045 - typer reads it
         typer.Option(help="Run folder; runs/NAME by default. The same command resumes."),
     ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Only try an update of each stage on made-up data: shapes, memory."
+        ),
+    ] = False,
 ) -> None:
     """Run all stages of a recipe; `horizon-st keys` lists what a recipe can say."""
     from horizon_st.config import load_config
@@ -49,6 +55,11 @@ def train(
     from horizon_st.training.stages import Recipe, run_recipe
 
     resolved = load_config(Recipe, path, overrides or ())
+    if dry_run:
+        from horizon_st.training.dry_run import dry_run as try_out
+
+        try_out(resolved).render(console)
+        return
     with ProgressBars(console) as bars:
         model = run_recipe(resolved, out or Path("runs") / resolved.name, bars)
     console.print(f"The model is in {model}", soft_wrap=True)

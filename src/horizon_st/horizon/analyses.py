@@ -18,6 +18,7 @@ from horizon_st.horizon.surrogate import SingleIndex, fit_single_index
 
 Answer = Literal["holds", "does not hold", "not decided"]
 _MT_WEIGHT = "objective.mt_weight"
+_NO_BASELINE = "There is no baseline to compare with."
 _LEAST_EXPLAINED = 0.8
 """Share of the differences between arms that one curve must explain to be called a good picture."""
 
@@ -93,6 +94,7 @@ class Analysis:
         """The answer, by the rule of the study's kind of analysis; see `docs/studies.md`."""
         return {
             "comparison": self._compare,
+            "equivalence": self._equal,
             "order": self._order,
             "peak": self._peak,
             "saturation": self._saturation,
@@ -148,9 +150,25 @@ class Analysis:
     def _compare(self) -> Verdict:
         baseline = self.study.baseline
         if baseline not in self.mean_of:
-            return Verdict("not decided", "There is no baseline to compare with.")
+            return Verdict("not decided", _NO_BASELINE)
         others = [arm for arm in self.mean_of if arm != baseline]
         return self._any_better(baseline, others, f"“{baseline}”")
+
+    def _equal(self) -> Verdict:
+        baseline = self.study.baseline
+        if baseline not in self.mean_of:
+            return Verdict("not decided", _NO_BASELINE)
+        others = [arm for arm in self.mean_of if arm != baseline]
+        against = self.means.against(baseline, others)
+        if not against:
+            return Verdict("not decided", f"There is nothing beside “{baseline}” yet.")
+        worst = min(against, key=lambda arm: against[arm].low)
+        evidence = f"Least sure is “{worst}” against “{baseline}”: {_said(against[worst])}."
+        if any(found.value < 0 and found.is_significant for found in against.values()):
+            return Verdict("does not hold", evidence)
+        if against[worst].low > -self.study.analysis.tolerance:
+            return Verdict("holds", evidence)
+        return Verdict("not decided", evidence)
 
     def _peak(self) -> Verdict:
         analysis = self.study.analysis

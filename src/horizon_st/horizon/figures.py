@@ -30,6 +30,7 @@ def draw(analysis: Analysis) -> Figure:
     """The figure: every run a dot, means with their 95 % intervals."""
     return {
         "comparison": _draw_arms,
+        "equivalence": _draw_arms,
         "saturation": _draw_arms,
         "peak": _draw_peak,
         "order": _draw_order,

@@ -16,7 +16,7 @@ from horizon_st.config import load_config, parse_yaml
 from horizon_st.errors import UserError
 
 Metric = Literal["BLEU", "chrF2"]
-Kind = Literal["comparison", "order", "peak", "saturation", "horizon"]
+Kind = Literal["comparison", "equivalence", "order", "peak", "saturation", "horizon"]
 STUDIES = Path(__file__).parent / "studies"
 """The studies that come with the package: one YAML file each."""
 _READ_BY = {
@@ -45,7 +45,8 @@ class AnalysisConfig:
     kind: Kind = field(
         default="comparison",
         metadata={
-            "help": "comparison: is any arm better than the baseline; order: do the values of "
+            "help": "comparison: is any arm better than the baseline; equivalence: is every arm as "
+            "good as it; order: do the values of "
             "`key` rank as claimed, each at its best; peak: is some value of `key` better than "
             "`at`; saturation: do two regularisers together gain less than the sum of both; "
             "horizon: do the scores lie on one curve of the total regularisation that falls at "

@@ -39,16 +39,25 @@ def pretrained_speech_model(config: SpeechEncoderConfig) -> PreTrainedModel | No
     if config.pretrained is None:
         return None
     place = "model.speech_encoder.pretrained"
-    hf_config = _load_config(config.pretrained, place, SPEECH_TYPES)
-    training = config.training(reads_waveforms=reads_waveforms(hf_config))
+    hf_config = load_config(config.pretrained, place, SPEECH_TYPES)
+    prepare_for_training(hf_config, config)
+    # Of Whisper only the encoder is used; a mask embedding that no one has trained yet may be new.
+    used = "encoder." if hf_config.model_type == "whisper" else ""
+    return _load_weights(AutoModel, config.pretrained, place, used, config=hf_config)
+
+
+def prepare_for_training(hf_config: PreTrainedConfig, section: SpeechEncoderConfig) -> None:
+    """Switches layer drop of a speech model off, and sets the masks of the section.
+
+    Raises:
+        UserError: it cannot be trained as the section says.
+    """
+    training = section.training(reads_waveforms=reads_waveforms(hf_config))
     if reads_waveforms(hf_config):
         hf_config.layerdrop = 0.0
         set_masks(hf_config, training)
     else:
         hf_config.encoder_layerdrop = 0.0
-    # Of Whisper only the encoder is used; a mask embedding that no one has trained yet may be new.
-    used = "encoder." if hf_config.model_type == "whisper" else ""
-    return _load_weights(AutoModel, config.pretrained, place, used, config=hf_config)
 
 
 def pretrained_text_model(source: str, section: TextModelConfig) -> PreTrainedModel:
@@ -58,12 +67,22 @@ def pretrained_text_model(source: str, section: TextModelConfig) -> PreTrainedMo
         UserError: it cannot be had, or is of another type.
     """
     place = "model.text_model.pretrained"
-    hf_config = _load_config(source, place, TEXT_TYPES)
+    hf_config = load_config(source, place, TEXT_TYPES)
     set_dropout(hf_config, section)
     return _load_weights(AutoModelForSeq2SeqLM, source, place, config=hf_config)
 
 
-def _load_config(source: str, place: str, known_types: tuple[str, ...]) -> PreTrainedConfig:
+def load_config(source: str, place: str, known_types: tuple[str, ...]) -> PreTrainedConfig:
+    """The config of a folder or hub id.
+
+    Args:
+        source: the folder or id.
+        place: the recipe's key that names it, for messages.
+        known_types: that the model may have.
+
+    Raises:
+        UserError: it cannot be had, or is of another type.
+    """
     try:
         config: PreTrainedConfig = AutoConfig.from_pretrained(source)
     except (OSError, ValueError, TypeError, AttributeError) as error:

@@ -25,6 +25,7 @@ from horizon_st.data.sampling import speech_stream, text_stream
 from horizon_st.decoding.generate import Modality, check_precision
 from horizon_st.errors import UserError
 from horizon_st.model.attention import use_cpu_attention
+from horizon_st.model.translator import SpeechTranslatorModel
 from horizon_st.objective.objective import ObjectiveConfig
 from horizon_st.training.checkpoint import Checkpoints, Progress, rename_whole
 from horizon_st.training.checks import check_before_training
@@ -136,7 +137,7 @@ class Run:
         loop = Loop(
             name,
             config,
-            step=self._step_of(name),
+            step=step_of(self.recipe, name, self.parts.translator),
             streams=self._streams_of(name),
             validate=validate,
             checkpoints=checkpoints,
@@ -168,17 +169,6 @@ class Run:
         """Steps of the earlier stages: trackers such as W&B want steps that only rise."""
         stages = self.recipe.stages
         return sum(stages.of(s).max_steps for s in stages.trained[: stages.trained.index(name)])
-
-    def _step_of(self, name: str) -> TrainingStep | RecognitionStep:
-        """The recipe's objective for the last stage, and what of it the others can have."""
-        objective = self.recipe.objective
-        if name == "asr":
-            return RecognitionStep(self.parts.translator)
-        if name != "st":
-            objective = ObjectiveConfig(
-                label_smoothing=objective.label_smoothing, mt_rdrop_weight=objective.mt_rdrop_weight
-            )
-        return TrainingStep(self.parts.translator, objective)
 
     def _streams_of(self, name: str) -> Streams:
         recipe, corpus, tokenizer = self.recipe, self.corpus, self.parts.tokenizer
@@ -281,6 +271,20 @@ class Run:
     def _write_record(self) -> None:
         if self.accelerator.is_main_process:
             self.record.write(self.folder)
+
+
+def step_of(
+    recipe: Recipe, name: str, translator: SpeechTranslatorModel
+) -> TrainingStep | RecognitionStep:
+    """What a stage trains: the recipe's objective, or what of it those before the last can have."""
+    objective = recipe.objective
+    if name == "asr":
+        return RecognitionStep(translator)
+    if name != "st":
+        objective = ObjectiveConfig(
+            label_smoothing=objective.label_smoothing, mt_rdrop_weight=objective.mt_rdrop_weight
+        )
+    return TrainingStep(translator, objective)
 
 
 def _read_model(folder: Path) -> dict[str, Tensor]:

@@ -1,0 +1,114 @@
+"""A recipe tried without data: every shipped one passes, and the figures are those of the model."""
+
+import json
+import math
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from horizon_st.cli import app
+from horizon_st.config import dump_config, load_config
+from horizon_st.errors import UserError
+from horizon_st.recipes import FOLDER, find_recipe
+from horizon_st.training.dry_run import dry_run
+from horizon_st.training.stages import Recipe
+
+SHIPPED = sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_shipped_recipe_can_be_tried(name, monkeypatch):
+    recipe = load_config(Recipe, find_recipe(name))
+    if name.startswith("mustc"):  # 150 million parameters: short utterances are enough
+        monkeypatch.setattr("horizon_st.training.dry_run._DURATIONS_S", (1.0, 0.6))
+    tried = dry_run(recipe)
+    assert [stage.name for stage in tried.stages] == recipe.stages.trained
+    for stage in tried.stages:
+        assert math.isfinite(stage.loss)
+        assert 0 < stage.num_trained <= tried.total
+        assert stage.memory_gb > 4 * tried.total / 1e9
+        assert stage.shapes["logits"][-1] == recipe.data.vocab_size
+    if name.startswith("mustc"):
+        assert 150e6 < tried.total < 156e6
+        assert tried.stages[-1].shapes["input"] == (2, 16_000)
+
+
+def test_parameters_are_those_of_the_trained_model(make_recipe, undisturbed):
+    record = json.loads((undisturbed / "record.json").read_text())
+    tried = dry_run(make_recipe())
+    assert tried.total == record["num_parameters"]
+    translator = tried.stages[-1]
+    assert translator.num_trained == tried.total
+
+
+def test_a_stage_trains_what_it_trains(make_recipe):
+    recipe = make_recipe(
+        *("model.speech_encoder.layers=1", "model.ctc.position=speech_encoder"),
+        *("stages.asr.max_steps=3", "stages.st.freeze_speech_encoder_steps=2"),
+        "objective.rdrop_from=shared_encoder",
+    )
+    tried = dry_run(recipe)
+    parts = tried.num_parameters
+    trained = {stage.name: stage.num_trained for stage in tried.stages}
+    assert trained["mt_in_domain"] == parts["text model"]
+    assert trained["asr"] == parts["speech encoder"] + parts["CTC head"]
+    assert trained["st"] == parts["subsampler"] + parts["text model"]
+
+
+def test_memory_grows_with_the_batch_as_activations_do(make_recipe):
+    """A batch of four times the length keeps four times as much; weights stay."""
+
+    def memory_gb(seconds):
+        recipe = make_recipe(f"data.max_batch_s={seconds}", "objective.external_mt_weight=0")
+        return dry_run(recipe).stages[-1].memory_gb
+
+    small, middle, large = memory_gb(10), memory_gb(20), memory_gb(40)
+    assert large - middle == pytest.approx(2 * (middle - small), rel=0.02)
+    assert middle > small
+
+
+def test_memory_is_near_what_training_needs(make_recipe, monkeypatch):
+    """Beside a count of what autograd keeps for a batch of that size, and of the optimiser."""
+    recipe = make_recipe("data.max_batch_s=20", "objective.external_mt_weight=0")
+    estimate = dry_run(recipe).stages[-1]
+    monkeypatch.setattr("horizon_st.training.dry_run._DURATIONS_S", (5.0, 4.0, 5.0, 4.0))
+    measured = dry_run(recipe).stages[-1]
+    assert estimate.memory_gb == pytest.approx(measured.memory_gb, rel=0.05)
+
+
+def test_no_data_and_no_files_are_needed(make_recipe, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.yaml").write_text(
+        dump_config(make_recipe("data={train: nowhere, dev: nowhere, text_pairs: nowhere}")),
+        encoding="utf-8",
+    )
+    done = CliRunner().invoke(app, ["train", "mine.yaml", "--dry-run"])
+    assert done.exit_code == 0, done.output
+    assert "mt_external" in done.output
+    assert "st: input 2×500×20 → encoder 2×125×16" in done.output
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.yaml"]
+
+
+def test_bf16_can_be_tried(make_recipe):
+    tried = dry_run(make_recipe("precision=bf16"))
+    assert all(math.isfinite(stage.loss) for stage in tried.stages)
+
+
+def test_an_initial_model_is_refused(make_recipe):
+    with pytest.raises(UserError, match=r"initial_model: expected none in a dry run"):
+        dry_run(make_recipe("initial_model=somewhere"))
+
+
+def test_a_model_that_cannot_be_had_is_named(make_recipe, tmp_path):
+    missing = tmp_path / "missing"
+    with pytest.raises(UserError, match=r"model\.speech_encoder\.pretrained: expected a folder"):
+        dry_run(make_recipe(f"model.speech_encoder={{pretrained: {missing}, num_mel_bins: 80}}"))
+
+
+def test_the_random_state_of_the_caller_does_not_matter(make_recipe):
+    losses = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        losses.append([stage.loss for stage in dry_run(make_recipe()).stages])
+    assert losses[0] == losses[1]
