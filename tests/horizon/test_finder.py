@@ -1,0 +1,190 @@
+"""The search for the best setting on surfaces whose best is known."""
+
+import itertools
+import json
+import math
+
+import numpy as np
+import pytest
+
+from horizon_st.errors import UserError
+from horizon_st.horizon import SearchSpace, find_horizon
+from horizon_st.horizon.finder import (
+    NUM_FIRST,
+    ScoredSetting,
+    conclude,
+    expected_improvement,
+    propose,
+)
+from horizon_st.horizon.gaussian_process import HorizonProcess
+
+SPACE = SearchSpace()
+GRID = [
+    dict(zip(SPACE.names, values, strict=True))
+    for values in itertools.product(*(np.linspace(*SPACE.bounds[n], 4) for n in SPACE.names))
+]
+
+
+def ridge(setting):
+    total = (1 - setting["mt_weight"]) + 0.1 * setting["consistency_weight"]
+    return 30 - 8 * (total + 0.2 * setting["rdrop_weight"] - 1.4) ** 2
+
+
+def corner(setting):
+    u = SPACE.to_unit(setting)
+    return 25 - 3 * (u[0] + (1 - u[1]) + (1 - u[2]))
+
+
+def flat(setting):
+    return 20.0
+
+
+def test_the_usual_space_is_the_papers():
+    assert SPACE.bounds == {
+        "mt_weight": (0.0, 1.0),
+        "consistency_weight": (0.0, 10.0),
+        "rdrop_weight": (0.0, 10.0),
+    }
+    assert SearchSpace(mt_weight=(0.0, 1.0)).names == ["mt_weight"]
+
+
+def test_settings_and_points_are_the_same_thing():
+    setting = {"mt_weight": 0.25, "consistency_weight": 5.0, "rdrop_weight": 0.0}
+    assert SPACE.to_unit(setting).tolist() == [0.25, 0.5, 0.0]
+    assert SPACE.from_unit(np.array([0.25, 0.5, 0.0])) == setting
+    assert SearchSpace(a=(2.0, 4.0)).from_unit(np.array([0.5])) == {"a": 3.0}
+
+
+@pytest.mark.parametrize("bounds", [(1.0, 1.0), (2.0, 1.0), (0.0, math.inf), (math.nan, 1.0)])
+def test_bounds_that_are_none_are_refused(bounds):
+    with pytest.raises(UserError, match=r"SearchSpace\(a=\.\.\.\): expected two finite numbers"):
+        SearchSpace(a=bounds)
+
+
+@pytest.mark.parametrize("setting", [{"a": 3.0}, {"b": 0.5}, {}, {"a": 0.5, "b": 0.5}])
+def test_settings_outside_of_the_space_are_refused(setting):
+    with pytest.raises(UserError, match="setting: expected values"):
+        SearchSpace(a=(0.0, 1.0)).to_unit(setting)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.3])
+@pytest.mark.parametrize("surface", [ridge, corner, flat])
+def test_the_best_is_within_a_hundredth_after_16_runs(surface, noise):
+    rng = np.random.default_rng(5)
+    found = find_horizon(lambda s: surface(s) + noise * rng.normal(), SPACE, 16, 1)
+    assert surface(found.best) >= 0.99 * max(map(surface, GRID))
+    assert len(found.trials) == 16
+    assert abs(found.best_score - surface(found.best)) < max(4 * found.best_deviation, 0.05)
+
+
+@pytest.mark.parametrize("num_dimensions", [1, 2, 5])
+def test_spaces_of_any_number_of_dimensions(num_dimensions):
+    space = SearchSpace(**{f"x{i}": (-1.0, 3.0) for i in range(num_dimensions)})
+    found = find_horizon(lambda s: -sum((v - 1) ** 2 for v in s.values()), space, 9, 0)
+    assert found.best == pytest.approx(dict.fromkeys(space.names, 1.0), abs=0.3)
+    for trial in found.trials:
+        space.to_unit(trial.setting)  # refuses what lies outside
+
+
+def test_the_same_seed_gives_the_same_search():
+    def trials(seed):
+        return find_horizon(ridge, SPACE, 8, seed).trials
+
+    assert trials(3) == trials(3)
+    assert trials(3) != trials(4)
+
+
+def test_a_search_can_go_on_from_the_runs_that_were_made():
+    whole = find_horizon(ridge, SPACE, 9, 2)
+    for number in (0, 3, NUM_FIRST, 8):
+        assert propose(whole.trials[:number], SPACE, 2) == whole.trials[number].setting
+    assert conclude(whole.trials, SPACE).best == whole.best
+
+
+def test_runs_that_diverge_are_avoided():
+    def half_diverges(setting):
+        return math.nan if setting["rdrop_weight"] > 5 else ridge(setting)
+
+    found = find_horizon(half_diverges, SPACE, 16, 0)
+    assert ridge(found.best) >= 0.99 * 30
+    later = [trial for trial in found.trials[NUM_FIRST:] if math.isnan(trial.score)]
+    assert len(later) <= 4
+    text = json.dumps(found.to_json(), allow_nan=False)
+    assert json.loads(text)["trials"][0]["setting"] == found.trials[0].setting
+
+
+def test_a_search_in_which_all_runs_diverge_says_so():
+    with pytest.raises(UserError, match="expected a finite score of at least one setting"):
+        find_horizon(lambda _: math.nan, SPACE, 7, 0)
+
+
+def test_a_search_needs_runs():
+    with pytest.raises(UserError, match="num_trials: expected at least 1"):
+        find_horizon(ridge, SPACE, 0, 0)
+
+
+def test_the_best_is_not_the_luckiest_run():
+    """One lucky score on a poor setting does not outweigh its neighbours."""
+    trials = [
+        ScoredSetting({"a": a}, 10 - (a - 0.5) ** 2 * 20 + (4.0 if a == 0.9 else 0.0))
+        for a in (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.88, 0.9, 0.92)
+    ]
+    assert max(trials, key=lambda trial: trial.score).setting == {"a": 0.9}
+    assert conclude(trials, SearchSpace(a=(0.0, 1.0))).best["a"] <= 0.7
+
+
+def test_expected_improvement_is_the_mean_over_draws():
+    rng = np.random.default_rng(0)
+    mean, deviation = np.array([0.0, 1.0, -2.0]), np.array([1.0, 0.5, 3.0])
+    draws = rng.normal(mean, deviation, (400_000, 3))
+    expected = np.maximum(draws - 0.7, 0).mean(axis=0)
+    assert expected_improvement(mean, deviation, 0.7) == pytest.approx(expected, rel=0.01)
+
+
+class TestProcess:
+    points = np.random.default_rng(1).random((18, 3))
+
+    def test_it_passes_through_scores_without_noise(self):
+        scores = np.sin(3 * self.points.sum(axis=1))
+        surface = HorizonProcess(self.points, scores, noise=0.0)
+        mean, deviation = surface.predict(self.points)
+        assert mean == pytest.approx(scores, abs=0.01)
+        assert (deviation < 0.05).all()
+
+    def test_it_knows_the_direction_of_a_ridge(self):
+        truth = np.array([-0.8, 0.5, 0.33])
+        scores = 20 - 5 * (self.points @ truth - 0.1) ** 2
+        found = HorizonProcess(self.points, scores).direction
+        assert abs(found @ truth) / np.linalg.norm(truth) > 0.98
+
+    def test_it_estimates_the_noise(self):
+        rng = np.random.default_rng(2)
+        points = rng.random((60, 2))
+        scores = 10 * points[:, 0] + rng.normal(0, 0.7, 60)
+        assert HorizonProcess(points, scores).noise == pytest.approx(0.7, rel=0.3)
+
+    def test_intervals_hold_what_was_left_out(self):
+        rng = np.random.default_rng(3)
+        held = 0
+        for _ in range(30):
+            weights, at = rng.normal(size=3), rng.random(3)
+            surface = HorizonProcess(self.points, np.cos(2 * (self.points @ weights)))
+            mean, deviation = surface.predict(at[None])
+            held += abs(mean[0] - np.cos(2 * (at @ weights))) < 2 * deviation[0] + 0.01
+        assert held >= 24
+
+    def test_equal_scores_are_no_error(self):
+        mean, _ = HorizonProcess(self.points, np.full(18, 7.0)).predict(self.points)
+        assert mean == pytest.approx(np.full(18, 7.0))
+
+    def test_one_score_is_enough(self):
+        mean, deviation = HorizonProcess(self.points[:1], np.array([5.0])).predict(self.points)
+        assert mean == pytest.approx(np.full(18, 5.0), abs=1e-3)
+        assert np.isfinite(deviation).all()
+
+    def test_scores_of_any_size_give_the_same_picture(self):
+        scores = np.sin(3 * self.points[:, 0])
+        small, large = (HorizonProcess(self.points, c + f * scores) for c, f in ((0, 1), (50, 9)))
+        mean, deviation = small.predict(np.full((1, 3), 0.4))
+        assert large.predict(np.full((1, 3), 0.4))[0] == pytest.approx(50 + 9 * mean)
+        assert large.predict(np.full((1, 3), 0.4))[1] == pytest.approx(9 * deviation, rel=0.01)
