@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo setup test bench check format lint types imports clean
+.PHONY: demo setup test bench bench-finder results check format lint types imports clean
 
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
@@ -41,6 +41,12 @@ test: check  ## lint, types, import contract and all tests
 
 bench: setup  ## all benchmarks: tables in docs/performance.md, half an hour
 	$(BIN)/python benchmarks/all.py $(if $(MODEL),--decode $(MODEL) $(MANIFEST))
+
+bench-finder: setup  ## find_horizon against other searches, hours; results stay in JSON
+	$(BIN)/python benchmarks/finder.py --out benchmarks/results/finder.json
+
+results: setup  ## redraw all studies in docs/results.md, without training
+	$(BIN)/python scripts/redraw_results.py
 
 format: setup  ## rewrite in the project's style
 	$(BIN)/ruff check --fix src tests scripts benchmarks

@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from itertools import chain, count
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
@@ -153,6 +154,27 @@ def test_two_processes_share_the_work_of_one(run_main, monkeypatch):
     assert apart["one process (s)"] == 2 * one["epoch (s)"]
     assert apart["two (s)"] == max(left["epoch (s)"], right["epoch (s)"])
     assert products["times faster"] > 0
+
+
+def test_searches_are_counted_until_they_are_good_enough(run_main, benchmark):
+    options = ("--surfaces", 6, "--noise", 0, "--seeds", 1, "--runs", 6)
+    ours, *rivals = run_main("finder", *options)
+    assert ours["search"] == "find_horizon"
+    assert {row["search"] for row in rivals} == {
+        "Optuna, GP",
+        "Optuna, TPE",
+        "random",
+        "grid 4×4×4",
+    }
+    for row in (ours, *rivals):
+        assert 1 <= row["median of runs"] <= 65
+    module = benchmark("finder")
+    peak = module.Surface("peak", lambda point: 30 - 40 * float(((point - 1) ** 2).sum()))
+    assert peak.wanted == pytest.approx(0.99 * 30)
+    points = [np.zeros(3), np.full(3, 0.9), np.ones(3)]
+    assert module.runs_needed(peak, iter(points)) == 3
+    assert module.runs_needed(peak, iter(points[:2])) == 3
+    assert module.runs_needed(peak, iter(points[2:])) == 1
 
 
 SHARING = """
