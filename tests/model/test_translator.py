@@ -47,6 +47,57 @@ def test_a_row_without_transcript_keeps_everything_finite(architecture, make_mod
             assert parameter.grad.isfinite().all(), name
 
 
+@each_architecture
+def test_a_share_of_the_words_is_drawn_by_the_decoder_itself(architecture, make_model, batch):
+    """What it reads at each place is the reference, or a draw from its scores of that place."""
+    model = make_model(architecture).eval()
+    read = []
+    decode = model.decode
+
+    def listened(encoded, prefixes):
+        output = decode(encoded, prefixes)
+        read.append((prefixes, output.logits))
+        return output
+
+    model.decode = listened
+    gold = model.shift_right(batch["target"])
+    is_padding = gold == model.config.pad_token_id
+    is_padding[:, 0] = True  # the start symbol stays as well
+    torch.manual_seed(0)
+    found = []
+    for _ in range(60):
+        [speech], _ = run_passes(model, **batch, num_speech=1, num_text=0, gold_share=0.6)
+        (first, scores), (second, logits) = read
+        assert torch.equal(first, gold)
+        assert torch.equal(speech.logits, logits)
+        assert torch.equal(second[is_padding], gold[is_padding])
+        found.append((second, scores))
+        read.clear()
+    kept = torch.stack([mixed == gold for mixed, _ in found])[:, ~is_padding].float().mean()
+    assert 0.55 < kept < 0.68  # a drawn word may be the reference's by chance
+    run_passes(model, **batch, num_speech=1, num_text=0)
+    assert len(read) == 1
+
+
+def test_drawn_words_follow_the_decoders_own_distribution(make_model, batch):
+    model = make_model().eval()
+    gold = model.shift_right(batch["target"])
+    with torch.no_grad():
+        [speech], _ = run_passes(model, **batch, num_speech=1, num_text=0)
+        expected = speech.logits.softmax(-1)[0, 0]
+        decode, drawn = model.decode, []
+        model.decode = lambda encoded, prefixes: drawn.append(prefixes) or decode(encoded, prefixes)
+        torch.manual_seed(0)
+        for _ in range(400):
+            run_passes(model, **batch, num_speech=1, num_text=0, gold_share=1e-9)
+    words = torch.stack(drawn[1::2])[:, 0, 1]
+    assert not torch.equal(drawn[1], gold)
+    counts = torch.bincount(words, minlength=len(expected)) / len(words)
+    assert (counts - expected).abs().sum() / 2 < 0.25  # total variation of 400 draws of 50 words
+    sharp = expected.argmax()
+    assert counts[sharp] == pytest.approx(expected[sharp].item(), abs=0.06)
+
+
 def test_passes_that_nobody_asked_for_are_not_computed(make_model, batch):
     model = make_model()
     rows = []

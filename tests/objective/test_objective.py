@@ -231,6 +231,64 @@ def test_terms_brought_to_the_size_of_the_cross_entropy():
     assert config.of_update(0) is config
 
 
+@pytest.mark.parametrize(
+    ("tap", "field"),
+    [("softmax", "logits"), ("logits", "logits"), ("decoder", "decoder_states")],
+)
+def test_tokens_weigh_more_where_the_modalities_differ(tap, field):
+    """Both cross-entropies and consistency; R-drop and the numbers of tokens stay."""
+    config = ObjectiveConfig(
+        consistency_weight=1.0,
+        rdrop_weight=1.0,
+        tap=tap,
+        token_base_weight=0.7,
+        token_gap_weight=0.5,
+    )
+    s, t = speech(2), text()
+    cosine = torch.nn.functional.cosine_similarity(
+        s[0].decoder_states, t[0].decoder_states, dim=-1
+    ).detach()
+    weight = torch.where(IS_TEXT_TARGET, 0.7 + 0.5 * (1 - cosine), 0.7)
+    found = compute(config, s, t)
+    plain = compute(replace(config, token_base_weight=1.0, token_gap_weight=0.0), s, t)
+
+    def nll(output, target):
+        log_p = output.logits.log_softmax(-1)
+        picked = log_p.gather(-1, target[..., None]).squeeze(-1)
+        others = 0.1 / (log_p.shape[-1] - 1)
+        smoothed = -(1 - 0.1 - others) * picked - others * log_p.sum(-1)
+        return (smoothed * weight)[target != PAD].sum().item()
+
+    assert term(found, "ce_speech")[0] == pytest.approx(sum(nll(x, TARGET) for x in s) / 2)
+    assert term(found, "ce_text")[0] == pytest.approx(nll(t[0], TEXT_TARGET))
+    distances = []
+    for x in s:
+        a, b = getattr(x, field), getattr(t[0], field)
+        if tap == "softmax":
+            p, q = a.softmax(-1), b.softmax(-1)
+            distance = ((p - q) * (p.log() - q.log())).sum(-1) / 2
+        else:
+            distance = (a - b).square().mean(-1)
+        distances.append((distance * weight)[IS_TEXT_TARGET].sum().item())
+    assert term(found, "consistency")[0] == pytest.approx(sum(distances) / 2, rel=1e-6)
+    assert term(found, "rdrop") == term(plain, "rdrop")
+    for name in found.terms:
+        assert term(found, name)[1] == term(plain, name)[1]
+
+
+def test_a_base_weight_alone_scales_the_terms():
+    config = ObjectiveConfig(mt_weight=0.0, token_base_weight=0.5)
+    plain = term(compute(ObjectiveConfig(mt_weight=0.0), speech(), []), "ce_speech")
+    assert term(compute(config, speech(), []), "ce_speech") == (pytest.approx(plain[0] / 2), 9)
+
+
+def test_words_of_the_reference_get_rarer_as_published():
+    config = ObjectiveConfig(scheduled_sampling=15.0)
+    assert config.gold_share(0) == pytest.approx(0.93, abs=0.005)
+    assert config.gold_share(19) == pytest.approx(0.80, abs=0.005)
+    assert ObjectiveConfig().gold_share(99) == 1.0
+
+
 def test_equal_passes_have_no_size_to_be_brought_to():
     config = ObjectiveConfig(mt_weight=0.0, rdrop_weight=1.0, schedule="loss_ratio")
     [one] = speech()
@@ -409,6 +467,12 @@ def test_validation_loss_is_plain_cross_entropy():
             {"rdrop_weight": 1.0, "schedule_steps": 5},
             r"objective\.schedule_steps: expected nothing, .*: schedule is constant",
         ),
+        ({"scheduled_sampling": -1.0}, r"objective\.scheduled_sampling: .*at least 0, found -1"),
+        (
+            {"mt_weight": 0.0, "token_gap_weight": 1.0},
+            r"objective\.token_gap_weight: .*Set mt_weight or consistency_weight above 0",
+        ),
+        ({"token_base_weight": -1.0}, r"objective\.token_base_weight: expected a finite weight"),
         ({"stop_gradient": "txt"}, r"objective\.stop_gradient: .*Did you mean text\?"),
         (
             {"tap": "encoder", "divergence": "jensen_shannon"},

@@ -28,12 +28,13 @@ class Slope(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(2))
         self.factor, self.loss = factor, loss
-        self.updates = []
+        self.updates, self.epochs = [], []
 
     def forward(
-        self, micro, num_speech_tokens, num_text_tokens, *, update, train_speech_encoder=True
+        self, micro, num_speech_tokens, num_text_tokens, *, update, epoch, train_speech_encoder=True
     ):
         self.updates.append(update)
+        self.epochs.append(epoch)
         loss = self.factor * (self.weight * torch.tensor([3.0, 4.0])).sum()
         return loss, {"ce_pairs": torch.tensor(self.loss) * num_text_tokens}
 
@@ -237,6 +238,23 @@ def test_all_micro_batches_of_an_update_have_its_number(tmp_path):
     loop = make_loop(tmp_path, accumulation=3, max_steps=2)
     loop.run()
     assert loop.step.updates == [0, 0, 0, 1, 1, 1]
+
+
+def test_updates_know_the_epoch_of_the_speech(tmp_path):
+    class Short(Endless):
+        def rest_of_epoch(self):
+            ids = torch.zeros(1, 2, dtype=torch.int64)
+            while self.position.num_batches < 3:
+                self.position.num_batches += 1
+                yield Batch(["a"], None, None, ids, ids, 2)
+            self.position = Position(self.position.epoch + 1, 0)
+
+    loop = make_loop(tmp_path / "speech", streams=Streams(Short(), Endless()), max_steps=7)
+    loop.run()
+    assert loop.step.epochs == [0, 0, 0, 1, 1, 1, 2]
+    loop = make_loop(tmp_path / "text", streams=Streams(None, Short()), max_steps=7)
+    loop.run()
+    assert loop.step.epochs == [0] * 7
 
 
 def test_a_resumed_run_writes_the_same_figures_of_such_a_term(tmp_path):

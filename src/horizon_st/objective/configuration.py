@@ -94,6 +94,27 @@ class ObjectiveConfig:
         default="none",
         metadata={"help": "Side of the consistency term that gets no gradient from it."},
     )
+    scheduled_sampling: float = field(
+        default=0.0,
+        metadata={
+            "help": "k: in epoch e of stage st (from 1) the decoder reads words that it has drawn "
+            "itself in place of those of the reference, each with probability 1 - k / (k + "
+            "exp(e / k)); 15 is usual; 0 is off."
+        },
+    )
+    token_base_weight: float = field(
+        default=1.0,
+        metadata={
+            "help": "What each target token counts in the cross-entropies and in consistency."
+        },
+    )
+    token_gap_weight: float = field(
+        default=0.0,
+        metadata={
+            "help": "What it counts besides for each unit of 1 - the cosine between the decoder "
+            "states of its speech pass and its text pass."
+        },
+    )
     schedule: Schedule = field(
         default="constant",
         metadata={
@@ -131,6 +152,13 @@ class ObjectiveConfig:
                 found=self.rdrop_passes,
                 remedy="Set rdrop_weight to 0 to leave R-drop out.",
             )
+        if not (math.isfinite(self.scheduled_sampling) and self.scheduled_sampling >= 0):
+            raise UserError(
+                "objective.scheduled_sampling",
+                expected="a finite number of at least 0",
+                found=self.scheduled_sampling,
+                remedy="15 is usual; 0 switches it off.",
+            )
         if not 0 <= self.label_smoothing < 1:
             raise UserError(
                 "objective.label_smoothing",
@@ -166,6 +194,19 @@ class ObjectiveConfig:
         defaults = {f.name: f.default for f in fields(self) if f.name in unread}
         return replace(self, **{**weights, **defaults, "schedule": kept})
 
+    def gold_share(self, epoch: int) -> float:
+        """The probability that the decoder reads a word of the reference, in an epoch from 0.
+
+        Source: Zhang et al. 2019 (arXiv 1906.02448), eq. 15.
+        """
+        k = self.scheduled_sampling
+        return k / (k + math.exp((epoch + 1) / k)) if k > 0 else 1.0
+
+    @property
+    def weighs_tokens(self) -> bool:
+        """Whether target tokens count otherwise than alike."""
+        return self.token_base_weight != 1 or self.token_gap_weight > 0
+
     def _share_at(self, update: int) -> float:
         """What is left of the scheduled weights in an update."""
         done = min(1.0, (update + 1) / self.schedule_steps) if self.schedule_steps else 1.0
@@ -196,6 +237,13 @@ class ObjectiveConfig:
         if self.rdrop_weight == 0:
             refuse_unread("objective", self, _RDROP_FORM, "rdrop_weight is 0")
         self._check_schedule()
+        if self.token_gap_weight > 0 and self.mt_weight == 0 and self.consistency_weight == 0:
+            raise UserError(
+                "objective.token_gap_weight",
+                expected="0 when neither mt_weight nor consistency_weight uses the text pass",
+                found=self.token_gap_weight,
+                remedy="Set mt_weight or consistency_weight above 0, or token_gap_weight to 0.",
+            )
         if self.mt_rdrop_weight > 0 and self.mt_weight == 0 and self.consistency_weight == 0:
             raise UserError(
                 "objective.mt_rdrop_weight",

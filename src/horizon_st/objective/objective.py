@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from horizon_st.objective import terms
@@ -72,13 +72,19 @@ def compute_objective(
     has_transcript = (transcript != pad_id).any(dim=1, keepdim=True)
     text_target = target.masked_fill(~has_transcript, pad_id)
     is_text_target = text_target != pad_id
-    sums = token_sums(config, speech, text, target, text_target, pad_id=pad_id)
+    weight = _token_weight(config, speech, text, has_transcript)
+    sums = token_sums(config, speech, text, target, text_target, pad_id=pad_id, weight=weight)
     counts = {"ce_speech": is_target.sum(), "rdrop": is_target.sum()}
     found = {name: (x, counts.get(name, is_text_target.sum())) for name, x in sums.items()}
     if config.consistency_weight > 0 and config.tap in ("encoder", "decoder"):
         pairs = itertools.product(speech, text)
         found["consistency"] = _mean_over_passes(
-            [_state_consistency(config, s, t, is_text_target) for s, t in pairs]
+            [
+                _state_consistency(
+                    config, s, t, is_text_target if weight is None else is_text_target * weight
+                )
+                for s, t in pairs
+            ]
         )
     if config.ctc_weight > 0:
         scored = [p for p in speech if p.ctc_logits is not None]
@@ -119,8 +125,32 @@ def validation_loss(speech: PassOutput, target: Int[Tensor, "B L"], *, pad_id: i
     return terms.cross_entropy(speech.logits, target, ignore_index=pad_id)
 
 
+def _token_weight(
+    config: ObjectiveConfig,
+    speech: Sequence[PassOutput],
+    text: Sequence[PassOutput],
+    has_transcript: Bool[Tensor, "B 1"],
+) -> Float[Tensor, "B L"] | None:
+    """What each token counts; None if all count 1. Without a transcript there is no gap to see.
+
+    The gap between the modalities is that of the decoder states of their first passes. Source: Fang
+    and Feng 2023 (arXiv 2305.08706), section 4.3, whose published code has base 0.7 and gap 0.05.
+    """
+    if not config.weighs_tokens:
+        return None
+    states = speech[0].decoder_states.detach().float()
+    gap = torch.zeros(states.shape[:2], device=states.device)
+    if config.token_gap_weight > 0:
+        similarity = torch.cosine_similarity(states, text[0].decoder_states.detach().float(), -1)
+        gap = (1 - similarity).masked_fill(~has_transcript, 0.0)
+    return config.token_base_weight + config.token_gap_weight * gap
+
+
 def _state_consistency(
-    config: ObjectiveConfig, speech: PassOutput, text: PassOutput, is_target: Bool[Tensor, "B L"]
+    config: ObjectiveConfig,
+    speech: PassOutput,
+    text: PassOutput,
+    is_target: Bool[Tensor, "B L"] | Float[Tensor, "B L"],
 ) -> Term:
     def kept(x: Tensor, side: str) -> Tensor:
         return x.detach() if config.stop_gradient == side else x

@@ -15,6 +15,8 @@ from torch import Tensor
 
 Term = tuple[Tensor, Tensor]
 """Sum (differentiable scalar) and count (int64 scalar)."""
+Weight = Bool[Tensor, "*N"] | Float[Tensor, "*N"]
+"""How much each token counts: a mask, or a number each."""
 
 
 def cross_entropy(
@@ -93,12 +95,13 @@ def renyi(
 def mean_squared_error(
     states_p: Float[Tensor, "*N D"],
     states_q: Float[Tensor, "*N D"],
-    is_target: Bool[Tensor, "*N"],
+    is_target: Weight,
 ) -> Term:
     """Squared difference, the mean over the width D, summed over target tokens.
 
     The mean over the width keeps a weight comparable between models of different width (and, on
-    logits, between vocabularies), as the mean squared error of PyTorch does.
+    logits, between vocabularies), as the mean squared error of PyTorch does. In place of the mask
+    there may be a weight of each token, here and below.
     """
     states_p, states_q = _at_least_float32(states_p), _at_least_float32(states_q)
     return _sum_over_targets((states_p - states_q).square().mean(dim=-1), is_target)
@@ -109,7 +112,7 @@ def pooled_mean_squared_error(
     mask_p: Bool[Tensor, "B T"],
     states_q: Float[Tensor, "B S D"],
     mask_q: Bool[Tensor, "B S"],
-    is_target: Bool[Tensor, "B L"],
+    is_target: Bool[Tensor, "B L"] | Float[Tensor, "B L"],
 ) -> Term:
     """Mean squared error of the time averages of two state sequences, once per target token.
 
@@ -182,64 +185,69 @@ def smoothed_nll(
     *,
     label_smoothing: float,
     ignore_index: int,
+    weight: Weight | None = None,
 ) -> Term:
-    """:func:`cross_entropy` of log-probabilities."""
+    """:func:`cross_entropy` of log-probabilities; tokens may have weights."""
     is_target = target != ignore_index
     index = target.masked_fill(~is_target, 0)[..., None]
     per_token = -log_p.gather(-1, index).squeeze(-1)
     if label_smoothing > 0:
         other = label_smoothing / (log_p.shape[-1] - 1)
         per_token = (1.0 - label_smoothing - other) * per_token - other * log_p.sum(dim=-1)
-    return _sum_over_targets(per_token, is_target)
+    return _sum_over_targets(per_token, is_target if weight is None else is_target * weight)
 
 
 def symmetric_kl_of(
     log_p: Float[Tensor, "*N V"],
     log_q: Float[Tensor, "*N V"],
-    is_target: Bool[Tensor, "*N"],
+    weight: Weight,
 ) -> Term:
-    """:func:`symmetric_kl` of log-probabilities."""
+    """:func:`symmetric_kl` of log-probabilities, with a weight of each token."""
     per_token = ((log_p.exp() - log_q.exp()) * (log_p - log_q)).sum(dim=-1) / 2
-    return _sum_over_targets(per_token, is_target)
+    return _sum_over_targets(per_token, weight)
 
 
 def kl_divergence_of(
     log_p: Float[Tensor, "*N V"],
     log_q: Float[Tensor, "*N V"],
-    is_target: Bool[Tensor, "*N"],
+    weight: Weight,
 ) -> Term:
-    """:func:`kl_divergence` of log-probabilities."""
-    return _sum_over_targets((log_p.exp() * (log_p - log_q)).sum(dim=-1), is_target)
+    """:func:`kl_divergence` of log-probabilities, with a weight of each token."""
+    return _sum_over_targets((log_p.exp() * (log_p - log_q)).sum(dim=-1), weight)
 
 
 def jensen_shannon_of(
     log_p: Float[Tensor, "*N V"],
     log_q: Float[Tensor, "*N V"],
-    is_target: Bool[Tensor, "*N"],
+    weight: Weight,
 ) -> Term:
-    """:func:`jensen_shannon` of log-probabilities."""
+    """:func:`jensen_shannon` of log-probabilities, with a weight of each token."""
     log_m = torch.logaddexp(log_p, log_q) - torch.log(torch.tensor(2.0, dtype=log_p.dtype))
     per_token = log_p.exp() * (log_p - log_m) + log_q.exp() * (log_q - log_m)
-    return _sum_over_targets(per_token.sum(dim=-1) / 2, is_target)
+    return _sum_over_targets(per_token.sum(dim=-1) / 2, weight)
 
 
 def renyi_of(
     log_p: Float[Tensor, "*N V"],
     log_q: Float[Tensor, "*N V"],
-    is_target: Bool[Tensor, "*N"],
+    weight: Weight,
     *,
     order: float,
 ) -> Term:
-    """:func:`renyi` of log-probabilities."""
+    """:func:`renyi` of log-probabilities, with a weight of each token."""
     both = [
         torch.logsumexp(order * log_a + (1 - order) * log_b, dim=-1)
         for log_a, log_b in ((log_p, log_q), (log_q, log_p))
     ]
-    return _sum_over_targets((both[0] + both[1]) / (2 * (order - 1)), is_target)
+    return _sum_over_targets((both[0] + both[1]) / (2 * (order - 1)), weight)
 
 
-def _sum_over_targets(per_token: Float[Tensor, "*N"], is_target: Bool[Tensor, "*N"]) -> Term:
-    return per_token.masked_fill(~is_target, 0.0).sum(), is_target.sum()
+def _sum_over_targets(per_token: Float[Tensor, "*N"], weight: Weight) -> Term:
+    """The weighted sum over the tokens that count, and their number."""
+    is_mask = weight.dtype == torch.bool
+    counts = weight if is_mask else weight != 0
+    weighted = per_token if is_mask else per_token * weight
+    return weighted.masked_fill(~counts, 0.0).sum(), counts.sum()
 
 
 def _mean_over_time(

@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from horizon_st.objective import terms
@@ -34,24 +34,28 @@ def token_sums(
     text_target: Int[Tensor, "B L"],
     *,
     pad_id: int,
+    weight: Float[Tensor, "B L"] | None = None,
 ) -> Sums:
     """Sums over target tokens of all terms that read logits, by name.
 
     Padding is taken out first. Each pass has one log-softmax, which its terms share. Without
     speech passes the terms are ``ce_pairs`` and ``pairs_rdrop``. ``text_target`` is ``target`` with
-    padding in the rows that no text term counts.
+    padding in the rows that no text term counts. ``weight`` is what each token counts in the
+    cross-entropies and in consistency.
     """
     index = (target != pad_id).flatten().nonzero().squeeze(-1)
     packed = [p.logits.flatten(0, 1).index_select(0, index) for p in (*speech, *text)]
-    targets = [t.flatten().index_select(0, index) for t in (target, text_target)]
+    weight = torch.ones_like(target, dtype=torch.float32) if weight is None else weight
+    per_token = [t.flatten().index_select(0, index) for t in (target, text_target, weight)]
     found: dict[str, list[Tensor]] = {}
-    for logits, (slice_target, slice_text_target) in _slices(packed, targets):
+    for logits, (slice_target, slice_text_target, slice_weight) in _slices(packed, per_token):
         sums = _slice_sums(
             config,
             logits[: len(speech)],
             logits[len(speech) :],
             slice_target,
             slice_text_target,
+            slice_weight if config.weighs_tokens else None,
             pad_id=pad_id,
         )
         for name, value in sums.items():
@@ -60,14 +64,15 @@ def token_sums(
 
 
 def _slices(
-    packed: Sequence[Float[Tensor, "N V"]], targets: Sequence[Int[Tensor, " N"]]
+    packed: Sequence[Float[Tensor, "N V"]],
+    per_token: Sequence[Int[Tensor, " N"] | Float[Tensor, " N"]],
 ) -> Iterator[tuple[tuple[Tensor, ...], tuple[Tensor, ...]]]:
-    """Slices of some tokens: logits of all passes, and both targets."""
+    """Slices of some tokens: logits of all passes, and what there is of each token."""
     device = packed[0].device.type
     budget = SLICE_ELEMENTS["cpu" if device == "cpu" else "other"]
     size = max(1, budget // packed[0].shape[-1])
     logits = zip(*(x.split(size) for x in packed), strict=True)
-    return zip(logits, zip(*(t.split(size) for t in targets), strict=True), strict=True)
+    return zip(logits, zip(*(t.split(size) for t in per_token), strict=True), strict=True)
 
 
 def _slice_sums(
@@ -76,6 +81,7 @@ def _slice_sums(
     text: Sequence[Float[Tensor, "N V"]],
     target: Int[Tensor, " N"],
     text_target: Int[Tensor, " N"],
+    weight: Float[Tensor, " N"] | None,
     *,
     pad_id: int,
 ) -> Sums:
@@ -86,7 +92,11 @@ def _slice_sums(
     def nll(log_p: Sequence[Tensor], target: Tensor) -> Tensor:
         found = [
             terms.smoothed_nll(
-                x, target, label_smoothing=config.label_smoothing, ignore_index=pad_id
+                x,
+                target,
+                label_smoothing=config.label_smoothing,
+                ignore_index=pad_id,
+                weight=weight,
             )
             for x in log_p
         ]
@@ -106,7 +116,8 @@ def _slice_sums(
             if config.tap == "logits"
             else itertools.product(log_speech, log_text)
         )
-        found = [_consistency(config, s, t, is_text_target) for s, t in pairs]
+        counts = is_text_target if weight is None else is_text_target * weight
+        found = [_consistency(config, s, t, counts) for s, t in pairs]
         sums["consistency"] = torch.stack(found).mean()
     if config.rdrop_weight > 0:
         sums["rdrop"] = torch.stack(
@@ -121,19 +132,19 @@ def _slice_sums(
 
 
 def _consistency(
-    config: ObjectiveConfig, speech: Tensor, text: Tensor, is_target: Bool[Tensor, " N"]
+    config: ObjectiveConfig, speech: Tensor, text: Tensor, weight: terms.Weight
 ) -> Tensor:
     """The distance of one pair of passes; both are logits or both are log-probabilities."""
     speech = speech.detach() if config.stop_gradient == "speech" else speech
     text = text.detach() if config.stop_gradient == "text" else text
     if config.tap == "logits":
-        return terms.mean_squared_error(speech, text, is_target)[0]
+        return terms.mean_squared_error(speech, text, weight)[0]
     if config.divergence == "symmetric_kl":
-        return terms.symmetric_kl_of(speech, text, is_target)[0]
+        return terms.symmetric_kl_of(speech, text, weight)[0]
     if config.divergence == "jensen_shannon":
-        return terms.jensen_shannon_of(speech, text, is_target)[0]
+        return terms.jensen_shannon_of(speech, text, weight)[0]
     if config.divergence == "kl_speech_text":
-        return terms.kl_divergence_of(speech, text, is_target)[0]
+        return terms.kl_divergence_of(speech, text, weight)[0]
     if config.divergence == "kl_text_speech":
-        return terms.kl_divergence_of(text, speech, is_target)[0]
-    return terms.renyi_of(speech, text, is_target, order=config.renyi_order)[0]
+        return terms.kl_divergence_of(text, speech, weight)[0]
+    return terms.renyi_of(speech, text, weight, order=config.renyi_order)[0]

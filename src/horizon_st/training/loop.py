@@ -51,6 +51,11 @@ class Streams:
     def __post_init__(self) -> None:
         self._endless_text = self.text.endless() if self.text is not None else iter(())
 
+    @property
+    def epoch_of_speech(self) -> int:
+        """The current one, from 0; 0 in stages without speech."""
+        return self.speech.position.epoch if self.speech is not None else 0
+
     def steps_of_epoch(self, accumulation: int) -> Iterator[list[MicroBatch]]:
         """Groups of micro-batches, one group per update; the last group of an epoch may be smaller.
 
@@ -188,6 +193,7 @@ class Loop:
                     micro.to(accelerator.device),
                     *counts.clamp_min(1),
                     update=self.progress.step,
+                    epoch=self.streams.epoch_of_speech,
                     train_speech_encoder=not is_frozen,
                 )
                 # Distributed training averages gradients over processes; the objective is a sum.

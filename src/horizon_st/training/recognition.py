@@ -43,11 +43,12 @@ class RecognitionStep(nn.Module):
         num_text_tokens: Tensor,
         *,
         update: int = 0,
+        epoch: int = 0,
         train_speech_encoder: bool = True,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss, and the figures of CTC, as `TrainingStep` gives them.
 
-        Neither the number of the update nor the freezing of stage `st` means anything here.
+        Neither the numbers of update and epoch nor the freezing of stage `st` means anything here.
         """
         assert micro.speech is not None
         with FastDropout():

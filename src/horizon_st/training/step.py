@@ -69,6 +69,7 @@ class TrainingStep(nn.Module):
         num_text_tokens: Tensor,
         *,
         update: int = 0,
+        epoch: int = 0,
         train_speech_encoder: bool = True,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss, and each term's detached sum over its tokens.
@@ -81,6 +82,7 @@ class TrainingStep(nn.Module):
                 and processes; the denominator of every term of the objective.
             num_text_tokens: the same for the text pairs, the denominator of their cross-entropy.
             update: number of the step in its stage, from 0.
+            epoch: of the speech, from 0.
             train_speech_encoder: whether gradients reach it; if not, CTC on it is left out, while
                 its dropout stays.
         """
@@ -88,7 +90,7 @@ class TrainingStep(nn.Module):
         objective = self.objective.of_update(update)
         with FastDropout():
             if micro.speech is not None:
-                report = self._speech_report(micro.speech, objective, train_speech_encoder)
+                report = self._speech_report(micro.speech, objective, epoch, train_speech_encoder)
                 reports.append((report, num_speech_tokens))
             if micro.text is not None:
                 reports.append((self._text_report(micro.text, objective), num_text_tokens))
@@ -99,7 +101,7 @@ class TrainingStep(nn.Module):
         return loss, sums
 
     def _speech_report(
-        self, batch: Batch, objective: ObjectiveConfig, train_speech_encoder: bool
+        self, batch: Batch, objective: ObjectiveConfig, epoch: int, train_speech_encoder: bool
     ) -> LossReport:
         has_own_ctc = self.translator.config.ctc_position == "speech_encoder"
         if has_own_ctc and not train_speech_encoder:
@@ -117,6 +119,7 @@ class TrainingStep(nn.Module):
             share_speech_encoder=plan.share_speech_encoder,
             train_speech_encoder=train_speech_encoder,
             ctc=plan.ctc,
+            gold_share=objective.gold_share(epoch),
         )
         return compute_objective(
             objective,
