@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from types import TracebackType
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -68,8 +69,9 @@ class ProgressBars:
 
     def advance_to(self, name: str, done: int, total: int, figures: str = "") -> None:
         """Moves the named bar to `done` of `total`."""
+        figures = escape(figures)
         if name not in self._tasks:
-            self._tasks[name] = self._progress.add_task(name, total=total, figures=figures)
+            self._tasks[name] = self._progress.add_task(escape(name), total=total, figures=figures)
         self._progress.update(self._tasks[name], completed=done, total=total, figures=figures)
         self._start_if_due()
 

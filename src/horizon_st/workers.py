@@ -64,7 +64,8 @@ def run_side_by_side(
     try:
         for task in tasks:
             receiver, sender = context.Pipe(duplex=False)
-            process = context.Process(target=_run, args=(task, sender), name=task.name, daemon=True)
+            # Daemons may have no children of their own, such as processes that load data.
+            process = context.Process(target=_run, args=(task, sender), name=task.name)
             process.start()
             sender.close()
             watched[receiver] = (task, process)

@@ -29,7 +29,12 @@ def test_comparison(make_results, better, noise, answer):
 
 @pytest.mark.parametrize(
     ("other", "noise", "answer"),
-    [(20.1, 0.1, "holds"), (19.0, 0.1, "does not hold"), (19.5, 5.0, "not decided")],
+    [
+        (20.1, 0.1, "holds"),
+        (19.6, 0.1, "holds"),
+        (18.0, 0.1, "does not hold"),
+        (19.5, 5.0, "not decided"),
+    ],
 )
 def test_equivalence(make_results, other, noise, answer):
     truth = {"exact": 20.0, "cheap": other, "cheaper": 20.0}
@@ -84,8 +89,27 @@ def taps(best, weights=(0.1, 1, 10)):
 )
 def test_order_of_values_each_at_its_best(make_results, best, noise, answer):
     truth, settings = taps(best)
-    results = make_results(truth, settings, noise=noise, analysis=ORDER)
+    results = make_results(truth, settings, noise=noise, dev_truth=truth, analysis=ORDER)
     assert verdict(results).answer == answer
+
+
+def test_what_was_chosen_by_the_scores_that_are_compared_is_not_decided(make_results):
+    truth, settings = taps({"softmax": 30.0, "logits": 28.0, "encoder": 26.0})
+    found = verdict(make_results(truth, settings, analysis=ORDER))
+    assert found.answer == "not decided"
+    assert "chosen by the scores that are compared" in found.evidence
+
+
+def test_the_baseline_is_none_of_the_values_in_order(make_results):
+    """It has the default of the key, and would stand for it where that is better."""
+    best = {"softmax": 26.0, "logits": 28.0, "encoder": 24.0}
+    truth, settings = taps(best)
+    truth["none"] = 35.0
+    settings["none"] = {"objective.tap": "softmax", "objective.consistency_weight": 0}
+    results = make_results(
+        truth, settings, noise=0.1, dev_truth=truth, baseline="none", analysis=ORDER
+    )
+    assert verdict(results).answer == "does not hold"
 
 
 def test_the_best_of_each_is_chosen_on_the_dev_set(make_results):
@@ -93,9 +117,9 @@ def test_the_best_of_each_is_chosen_on_the_dev_set(make_results):
     chosen = {"softmax 10", "logits 10", "encoder 0.1"}
     dev = {arm: 50.0 if arm in chosen else 20.0 for arm in truth}
     results = make_results(truth, settings, dev_truth=dev, analysis=ORDER)
-    assert set(Analysis(results).best_of_each("objective.tap").values()) == chosen
+    assert set(Analysis(results).best_of_each("objective.tap", [*truth]).values()) == chosen
     without = make_results(truth, settings, analysis=ORDER)
-    assert set(Analysis(without).best_of_each("objective.tap").values()) == {
+    assert set(Analysis(without).best_of_each("objective.tap", [*truth]).values()) == {
         "softmax 0.1",
         "logits 1",
         "encoder 10",
@@ -154,6 +178,50 @@ def test_a_curve_that_only_rises_is_not_decided(make_results):
         analysis={"kind": "horizon"},
     )
     assert verdict(results).answer != "holds"
+
+
+def test_flat_scores_are_seldom_a_horizon(make_results, monkeypatch):
+    """The best of 27 equal arms is the best by luck."""
+    truth, settings = grid(lambda mt, cr, rd: 25.0)
+    answers = []
+    for seed in range(40):
+        results = make_results(truth, settings, analysis={"kind": "horizon"})
+        rng = np.random.default_rng(seed)
+        for trial in results.trials:
+            trial.scores["BLEU"] = 25 + rng.normal()
+        answers.append(verdict(results).answer)
+    assert answers.count("not decided") >= 36
+
+
+def test_equal_scores_and_one_seed_decide_nothing(make_results):
+    truth, settings = grid(lambda mt, cr, rd: 0.0)
+    results = make_results(truth, settings, analysis={"kind": "horizon"})
+    for trial in results.trials:
+        trial.scores["BLEU"] = 0.0
+    assert verdict(results).answer == "not decided"
+    alone = make_results(truth, settings, seeds=(1,), analysis={"kind": "horizon"})
+    assert "several seeds" in verdict(alone).evidence
+
+
+def test_a_key_that_is_a_number_in_some_arms_alone_is_no_regulariser(make_results):
+    truth, settings = grid(on_one_curve)
+    for index, values in enumerate(settings.values()):
+        values["model.text_model.dropout"] = None if index % 2 else 0.3
+    results = make_results(truth, settings, analysis={"kind": "horizon"})
+    assert "model.text_model.dropout" not in Analysis(results).single_index()[0].weights
+
+
+def test_an_arm_of_which_all_runs_diverged_stands_in_the_table(make_results):
+    truth = {"exact": 20.0, "cheap": 20.1, "bold": 0.0}
+    analysis = {"kind": "equivalence"}
+    results = make_results(truth, noise=0.1, baseline="exact", analysis=analysis)
+    for trial in results.trials:
+        if trial.arm == "bold":
+            trial.scores.clear()
+    *_, bold = Analysis(results).rows()
+    assert (bold.name, bold.num_runs, bold.num_failed) == ("bold", 0, 3)
+    found = verdict(results)
+    assert (found.answer, found.evidence) == ("not decided", "No scores for bold.")
 
 
 def test_few_arms_are_no_curve(make_results):

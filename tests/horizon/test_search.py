@@ -4,7 +4,10 @@ import io
 import json
 import multiprocessing
 import os
+import re
 import signal
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -126,7 +129,7 @@ def test_nothing_is_run_twice(finished):
     changed = [
         path.name
         for path in folder.rglob("*")
-        if path.is_file() and times.get(path) != path.stat().st_mtime_ns
+        if path.is_file() and times.get(path) != path.stat().st_mtime_ns and path.suffix != ".lock"
     ]
     assert changed == ["results.json"]
 
@@ -228,17 +231,21 @@ def test_a_killed_worker_loses_its_trial_alone_and_the_same_command_goes_on(make
 
 def test_two_searches_in_one_folder_share_the_trials(make_study, tmp_path):
     study = make_study(ARMS)
-    found = []
+    path = tmp_path / "mine.yaml"
+    path.write_text(dump_config(study), encoding="utf-8")
+    command = [sys.executable, "-m", "horizon_st", "search", path, "--workers", "1"]
     searches = [
-        threading.Thread(target=lambda: found.append(run(study, tmp_path, num_workers=1)))
+        subprocess.Popen([*command, "--out", tmp_path], stdout=subprocess.PIPE, text=True)
         for _ in range(2)
     ]
-    for search in searches:
-        search.start()
-    for search in searches:
-        search.join()
-    assert [result.trials for result in found] == [found[0].trials] * 2
+    shown = [search.communicate()[0] for search in searches]
+    assert [search.returncode for search in searches] == [0, 0], shown
     assert len(run_folders(tmp_path)) == 4
+    ended = [
+        line for text in shown for line in text.splitlines() if re.match(r".*, seed \d:", line)
+    ]
+    assert len({line.partition(":")[0] for line in ended}) == len(ended) == 4
+    assert len(read_results(tmp_path / "small" / "results.json").scores) == 4
     records = [json.loads(p.read_text()) for p in tmp_path.glob("runs/*/run/record.json")]
     assert len({record["run_id"] for record in records}) == 4
 
@@ -277,7 +284,7 @@ def test_the_embedded_corpus_is_built_and_its_test_set_scored(make_study, tmp_pa
     assert "BLEU" in trial.scores
     [folder] = run_folders(tmp_path)
     assert len(read_evaluation(folder / "test_speech").sentences) == 300
-    assert Path(study.test) == tmp_path / "corpus_fr" / "test.jsonl"
+    assert Path(results.study.test) == tmp_path / "corpus_fr" / "test.jsonl"
 
 
 FEW = ("max_steps", "warmup_steps", "validate_every_steps")

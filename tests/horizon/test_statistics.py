@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+import statsmodels.api as sm
 import statsmodels.formula.api as smf
 from scipy import stats
 
@@ -72,6 +73,41 @@ def test_comparisons_with_a_baseline_are_holms():
         [min(1.0, p) for p in expected]
     )
     assert found["b"].low == means.contrast({"b": 1.0, "a": -1.0}).low
+
+
+def test_arms_without_a_seed_in_common_have_no_interval():
+    scores = {(a, s): 20.0 + 2 * (a in "cd") + 9 * (s > 2) + 0.1 * s for a, s in [
+        ("a", 1), ("a", 2), ("b", 1), ("b", 2), ("c", 3), ("c", 4), ("d", 3), ("d", 4),
+    ]}  # fmt: skip
+    means = BlockedMeans(scores)
+    apart = means.contrast({"c": 1.0, "a": -1.0})
+    assert math.isnan(apart.p_value)
+    assert apart.value == pytest.approx(of_arm(scores, "c").mean() - of_arm(scores, "a").mean())
+    assert not math.isnan(means.contrast({"b": 1.0, "a": -1.0}).p_value)
+
+
+def test_the_largest_of_many_differences_is_tukeys():
+    rng = np.random.default_rng(4)
+    samples = [rng.normal(i / 3, 1, 8) for i in range(4)]
+    scores = {(str(a), s): x for a, y in enumerate(samples) for s, x in enumerate(y)}
+    centred = {(a, s): x - np.mean([scores[b, s] for b in "0123"]) for (a, s), x in scores.items()}
+    means = BlockedMeans(centred)
+    found = means.best_against("3", "0")
+    residual = math.sqrt(means._fit.scale / 8)
+    q = abs(found.value) / residual
+    assert found.p_value == pytest.approx(stats.studentized_range.sf(q, 4, 21))
+    assert found.p_value > means.contrast({"3": 1.0, "0": -1.0}).p_value
+
+
+def test_whether_arms_differ_is_the_f_test_of_the_block_design():
+    scores = draw("a", "b", "c")
+    table = pd.DataFrame(
+        [(arm, seed, value) for (arm, seed), value in scores.items()],
+        columns=["arm", "seed", "score"],
+    )
+    fitted = smf.ols("score ~ C(arm) + C(seed)", table).fit()
+    expected = sm.stats.anova_lm(fitted, typ=2).loc["C(arm)", "PR(>F)"]
+    assert BlockedMeans(scores).p_of_any_difference() == pytest.approx(expected)
 
 
 def test_one_seed_has_means_but_no_intervals():

@@ -478,10 +478,6 @@ def test_validation_loss_is_plain_cross_entropy():
             {"tap": "encoder", "divergence": "jensen_shannon"},
             r"objective\.divergence: .*tap: encoder.*Set tap: softmax",
         ),
-        (
-            {"mt_weight": 0.0, "mt_rdrop_weight": 1.0},
-            r"objective\.mt_rdrop_weight: .*Set mt_weight or consistency_weight above 0",
-        ),
     ],
 )
 def test_configurations_that_mean_nothing_are_refused(values, message):

@@ -123,6 +123,15 @@ def test_impossible_values_are_refused(make_recipe, override, message):
         make_recipe(*band, override)
 
 
+def test_rdrop_on_text_needs_a_text_pass_in_some_stage(make_recipe, st_only):
+    alone = "objective={mt_weight: 0, consistency_weight: 0, mt_rdrop_weight: 1}"
+    with pytest.raises(UserError, match=r"objective\.mt_rdrop_weight: expected 0 when no stage"):
+        make_recipe(*st_only, alone, "objective.external_mt_weight=0")
+    make_recipe(*st_only, alone)  # external pairs in stage st
+    make_recipe(alone, "objective.external_mt_weight=0")  # the MT stages
+    make_recipe(*st_only, "objective={mt_weight: 1, mt_rdrop_weight: 1, external_mt_weight: 0}")
+
+
 def test_a_stage_may_be_all_warm_up_with_a_checkpoint_at_each_step(make_recipe):
     settings = ("max_steps=4", "warmup_steps=4", "validate_every_steps=1", "average=4")
     stage = make_recipe("stages.st.keep_newest=4", *(f"stages.st.{s}" for s in settings)).stages.st

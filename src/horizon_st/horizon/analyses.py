@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,7 +14,7 @@ from scipy import stats
 from horizon_st.errors import UserError
 from horizon_st.horizon.results import StudyResults
 from horizon_st.horizon.statistics import CONFIDENCE, BlockedMeans, Estimate
-from horizon_st.horizon.study import short_name, shown
+from horizon_st.horizon.study import is_number, short_name, shown
 from horizon_st.horizon.surrogate import SingleIndex, fit_single_index
 
 Answer = Literal["holds", "does not hold", "not decided"]
@@ -39,7 +40,8 @@ class ArmRow:
         name: of the arm.
         num_runs: with a score.
         num_failed: that diverged.
-        mean: of the metric, over all seeds.
+        mean: of the metric over its runs; NaN without any.
+        interval: 95 % around the mean, from this arm's runs alone; NaN with fewer than two.
         lowest: of its runs.
         highest: of its runs.
         difference: from the baseline; None for the baseline and without one.
@@ -50,7 +52,8 @@ class ArmRow:
     name: str
     num_runs: int
     num_failed: int
-    mean: Estimate
+    mean: float
+    interval: tuple[float, float]
     lowest: float
     highest: float
     difference: Estimate | None
@@ -82,13 +85,15 @@ class Analysis:
         self.mean_of = {arm: self.means.mean(arm).value for arm in self.means.arms}
 
     def rows(self) -> list[ArmRow]:
-        """The table: every arm that has a score, in the order of the study."""
+        """The table: every arm of which a run has ended, in the order of the study."""
         baseline = self.study.baseline
         against = {}
         if baseline in self.mean_of:
             others = [arm for arm in self.mean_of if arm != baseline]
             against = self.means.against(baseline, others)
-        return [self._row(arm, against.get(arm)) for arm in self.mean_of]
+        ended = {trial.arm for trial in self.results.trials}
+        names = [arm.name for arm in self.study.all_arms if arm.name in ended]
+        return [self._row(arm, against.get(arm)) for arm in names]
 
     def verdict(self) -> Verdict:
         """The answer, by the rule of the study's kind of analysis; see `docs/studies.md`."""
@@ -105,15 +110,20 @@ class Analysis:
         """What the recipe of an arm has for a key that the study varies."""
         return self.results.settings[arm][key]
 
-    def best_of_each(self, key: str) -> dict[str, str]:
-        """The best arm for each value of a key, by the dev set where all runs have dev BLEU."""
-        chosen_by = self._dev_means() or self.mean_of
+    def best_of_each(self, key: str, arms: Sequence[str]) -> dict[str, str]:
+        """The best of some arms for each value of a key, by `chosen_by`."""
+        scores = self._dev_means() or self.mean_of
         best: dict[str, str] = {}
-        for arm in self.mean_of:
+        for arm in arms:
             value = shown(self.value_of(arm, key))
-            if value not in best or chosen_by[arm] > chosen_by[best[value]]:
+            if value not in best or scores[arm] > scores[best[value]]:
                 best[value] = arm
         return best
+
+    def is_chosen_on_test(self, key: str, arms: Sequence[str]) -> bool:
+        """Whether the best of each value had to be chosen by the very scores that are compared."""
+        values = [shown(self.value_of(arm, key)) for arm in arms]
+        return self._dev_means() is None and len({*values}) < len(values)
 
     def single_index(self) -> tuple[SingleIndex, dict[str, float]]:
         """The curve of total regularisation through the means of all arms, and R of each arm."""
@@ -128,16 +138,17 @@ class Analysis:
         texts = [trial.scores.get(f"text_{self.study.metric}") for trial in scored]
         return ArmRow(
             name=arm,
-            num_runs=len(scored),
-            num_failed=len(trials) - len(scored),
-            mean=self.means.mean(arm),
-            lowest=min(scores),
-            highest=max(scores),
+            num_runs=len(scores),
+            num_failed=len(trials) - len(scores),
+            mean=float(np.mean(scores)) if scores else math.nan,
+            interval=_interval(scores),
+            lowest=min(scores, default=math.nan),
+            highest=max(scores, default=math.nan),
             difference=difference,
             text_score=None
-            if None in texts
-            else float(np.mean([t for t in texts if t is not None])),
-            minutes=float(np.mean([trial.wall_s for trial in scored])) / 60,
+            if None in texts or not texts
+            else float(np.mean([text for text in texts if text is not None])),
+            minutes=float(np.mean([trial.wall_s for trial in scored])) / 60 if scored else math.nan,
         )
 
     def _dev_means(self) -> dict[str, float] | None:
@@ -159,15 +170,19 @@ class Analysis:
         if baseline not in self.mean_of:
             return Verdict("not decided", _NO_BASELINE)
         others = [arm for arm in self.mean_of if arm != baseline]
+        missing = [arm.name for arm in self.study.all_arms if arm.name not in self.mean_of]
+        if missing:
+            return Verdict("not decided", f"No scores for {', '.join(missing)}.")
         against = self.means.against(baseline, others)
         if not against:
-            return Verdict("not decided", f"There is nothing beside “{baseline}” yet.")
+            return Verdict("not decided", f"There is nothing beside “{baseline}”.")
         worst = min(against, key=lambda arm: against[arm].low)
         evidence = f"Least sure is “{worst}” against “{baseline}”: {_said(against[worst])}."
-        if any(found.value < 0 and found.is_significant for found in against.values()):
-            return Verdict("does not hold", evidence)
-        if against[worst].low > -self.study.analysis.tolerance:
+        tolerance = self.study.analysis.tolerance
+        if against[worst].low > -tolerance:
             return Verdict("holds", evidence)
+        if any(found.high < -tolerance for found in against.values()):
+            return Verdict("does not hold", evidence)
         return Verdict("not decided", evidence)
 
     def _peak(self) -> Verdict:
@@ -175,11 +190,13 @@ class Analysis:
         assert analysis.key is not None
         assert analysis.at is not None
         at = shown(analysis.at)
-        best = self.best_of_each(analysis.key)
+        arms = [*self.mean_of]
+        best = self.best_of_each(analysis.key, arms)
         if at not in best:
             return Verdict("not decided", f"No run has {short_name(analysis.key)} {at}.")
         others = [arm for value, arm in best.items() if value != at]
-        return self._any_better(best[at], others, f"{short_name(analysis.key)} {at}")
+        found = self._any_better(best[at], others, f"{short_name(analysis.key)} {at}")
+        return self._unless_chosen_on_test(found, analysis.key, arms)
 
     def _any_better(self, reference: str, others: list[str], called: str) -> Verdict:
         """Whether one of some arms beats a reference, or none does by as much as matters."""
@@ -199,8 +216,9 @@ class Analysis:
     def _order(self) -> Verdict:
         analysis = self.study.analysis
         assert analysis.key is not None
-        best = self.best_of_each(analysis.key)
-        order = [value for value in analysis.order if value in best]
+        arms = [arm for arm in self.mean_of if arm != self.study.baseline]
+        best = self.best_of_each(analysis.key, arms)
+        order = [value for value in analysis.ranked if value in best]
         steps = [
             (better, worse, self.means.contrast({best[better]: 1.0, best[worse]: -1.0}))
             for better, worse in itertools.pairwise(order)
@@ -211,8 +229,16 @@ class Analysis:
             return Verdict("does not hold", evidence)
         is_whole = len(order) == len(analysis.order)
         if is_whole and all(found.value > 0 and found.is_significant for _, _, found in steps):
-            return Verdict("holds", evidence)
+            holds = Verdict("holds", evidence)
+            return self._unless_chosen_on_test(holds, analysis.key, arms)
         return Verdict("not decided", evidence)
+
+    def _unless_chosen_on_test(self, found: Verdict, key: str, arms: Sequence[str]) -> Verdict:
+        """Not decided where what holds was also what chose the arms."""
+        if found.answer != "holds" or not self.is_chosen_on_test(key, arms):
+            return found
+        reason = " But the best of each was chosen by the scores that are compared here."
+        return Verdict("not decided", found.evidence + reason)
 
     def _saturation(self) -> Verdict:
         none, (one, other, both) = self.study.baseline, self.study.analysis.parts
@@ -237,10 +263,15 @@ class Analysis:
 
     def _horizon(self) -> Verdict:
         arms = [*self.mean_of]
+        if not self.means.noise > 0:
+            return Verdict("not decided", "Each arm needs runs with several seeds that differ.")
+        p_any = self.means.p_of_any_difference()
         curve, totals = self.single_index()
         num_free = len(arms) - curve.num_parameters
-        if num_free < 1 or math.isnan(self.means.noise):
+        if num_free < 1:
             return Verdict("not decided", f"{len(arms)} arms are too few for the curve.")
+        if p_any > 1 - CONFIDENCE:
+            return Verdict("not decided", f"The arms do not differ beyond noise (p {_p(p_any)}).")
         y = np.array([*self.mean_of.values()])
         residuals = y - curve.score_at(np.array([totals[arm] for arm in arms]))
         explained = 1 - float(residuals @ residuals) / float(((y - y.mean()) ** 2).sum())
@@ -250,14 +281,14 @@ class Analysis:
         best = max(arms, key=lambda arm: self.mean_of[arm])
         most = max(arms, key=lambda arm: totals[arm])
         least = min(arms, key=lambda arm: totals[arm])
-        fall = self.means.contrast({most: 1.0, best: -1.0})
-        rise = self.means.contrast({best: 1.0, least: -1.0})
+        # The best is the largest of all means, so that its lead must outdo what luck gives that.
+        rise, fall = (self.means.best_against(best, end) for end in (least, most))
         evidence = (
             f"One curve explains {explained:.0%} of the differences between arms (misfit beyond "
-            f"noise: p {_p(p_misfit)}). From the least regularised arm to the best {_said(rise)}, "
-            f"from there to the most regularised {_said(fall)}."
+            f"noise: p {_p(p_misfit)}). The best, “{best}”, leads the least regularised by "
+            f"{_said(rise)} and the most regularised by {_said(fall)}."
         )
-        falls = fall.value < 0 and fall.is_significant and totals[most] > totals[best]
+        falls = fall.is_significant and totals[most] > totals[best]
         fits = p_misfit > 1 - CONFIDENCE
         if falls and fits:
             return Verdict("holds", evidence)
@@ -267,14 +298,26 @@ class Analysis:
 
     def _turned_up(self, arm: str) -> dict[str, float]:
         """How far each varied regulariser is turned up: less text loss is more of it."""
-        values = self.results.settings[arm]
-        if _MT_WEIGHT in values:
-            highest = max(s[_MT_WEIGHT] for s in self.results.settings.values())
+        settings = self.results.settings
+        keys = [
+            key
+            for key in self.study.varied_keys
+            if all(is_number(settings[name][key]) for name in self.mean_of)
+        ]
+        highest = {key: max(settings[name][key] for name in self.mean_of) for key in keys}
+        values = settings[arm]
         return {
-            key: float(highest - value if key == _MT_WEIGHT else value)
-            for key, value in values.items()
-            if isinstance(value, (int, float))
+            key: float(highest[key] - values[key] if key == _MT_WEIGHT else values[key])
+            for key in keys
         }
+
+
+def _interval(scores: Sequence[float]) -> tuple[float, float]:
+    """Student's 95 % interval of the mean."""
+    if len(scores) < 2:
+        return (math.nan, math.nan)
+    half = float(stats.sem(scores) * stats.t.ppf((1 + CONFIDENCE) / 2, len(scores) - 1))
+    return float(np.mean(scores)) - half, float(np.mean(scores)) + half
 
 
 def _said(estimate: Estimate) -> str:

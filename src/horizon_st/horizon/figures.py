@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from horizon_st.horizon.analyses import Analysis
-from horizon_st.horizon.study import short_name, shown
+from horizon_st.horizon.study import is_number, short_name, shown
 
 _SYMBOLS = {
     "mt_weight": "α_t",
@@ -75,22 +76,27 @@ def _draw_arms(analysis: Analysis) -> Figure:
 
 
 def _draw_peak(analysis: Analysis) -> Figure:
+    """Scores over the key: a line through the best arm of each value."""
     key = analysis.study.analysis.key
     assert key is not None
-    rows = analysis.rows()
-    texts = {row.name: row.text_score for row in rows if row.text_score is not None}
-    has_text = len(texts) == len(rows)
+    best = analysis.best_of_each(key, [*analysis.mean_of]).values()
+    arms = sorted(best, key=lambda arm: float(analysis.value_of(arm, key)))
+    x = [float(analysis.value_of(arm, key)) for arm in arms]
+    texts = {row.name: row.text_score for row in analysis.rows()}
+    of_text = [score for arm in arms if (score := texts[arm]) is not None]
+    has_text = len(of_text) == len(arms)
     figure = Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
     panels = figure.subplots(1, 2 if has_text else 1, squeeze=False)[0]
-    arms = sorted(analysis.mean_of, key=lambda arm: float(analysis.value_of(arm, key)))
-    x = [float(analysis.value_of(arm, key)) for arm in arms]
     axes = _axes(panels[0])
     _draw_line(axes, analysis, arms, x, _COLORS[0], None)
+    for arm in analysis.mean_of:
+        if arm not in arms:
+            _draw_runs(axes, analysis, arm, float(analysis.value_of(arm, key)), _SOFT)
     axes.set_xlabel(symbol(key))
     axes.set_ylabel(_score_name(analysis))
     if has_text:
         axes = _axes(panels[1])
-        axes.plot(x, [texts[arm] for arm in arms], "D-", color=_COLORS[1], linewidth=1.2)
+        axes.plot(x, of_text, "D-", color=_COLORS[1], linewidth=1.2)
         axes.set_xlabel(symbol(key))
         axes.set_ylabel(f"{analysis.study.metric} of the transcripts")
     return figure
@@ -98,37 +104,36 @@ def _draw_peak(analysis: Analysis) -> Figure:
 
 def _draw_order(analysis: Analysis) -> Figure:
     """A line for each value of the key over another numeric key, or dots without one."""
-    key = analysis.study.analysis.key
+    key, baseline = analysis.study.analysis.key, analysis.study.baseline
     assert key is not None
+    arms = [arm for arm in analysis.mean_of if arm != baseline]
     x_key = next(
         (
             other
             for other in analysis.study.varied_keys
-            if other != key
-            and all(_is_number(analysis.value_of(arm, other)) for arm in analysis.mean_of)
+            if other != key and all(is_number(analysis.value_of(arm, other)) for arm in arms)
         ),
         None,
     )
-    if x_key is None:
+    if x_key is None or not arms:
         return _draw_arms(analysis)
     figure = Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
     axes = _axes(figure.subplots())
-    for color, value in zip(_COLORS, analysis.study.analysis.order, strict=False):
-        arms = [
-            arm
-            for arm in analysis.mean_of
-            if shown(analysis.value_of(arm, key)) == value and arm != analysis.study.baseline
-        ]
-        arms.sort(key=lambda arm: float(analysis.value_of(arm, x_key)))
-        x = [float(analysis.value_of(arm, x_key)) for arm in arms]
-        _draw_line(axes, analysis, arms, x, color, value)
-    baseline = analysis.study.baseline
+    at = {arm: float(analysis.value_of(arm, x_key)) for arm in arms}
+    values = dict.fromkeys([shown(analysis.value_of(arm, key)) for arm in arms])
+    for color, value in zip(itertools.cycle(_COLORS), values, strict=False):
+        of_value = sorted(
+            (arm for arm in arms if shown(analysis.value_of(arm, key)) == value), key=at.__getitem__
+        )
+        _draw_line(axes, analysis, of_value, [at[arm] for arm in of_value], color, value)
     if baseline in analysis.mean_of:
         axes.axhline(
             analysis.mean_of[baseline], color=_SOFT, linestyle=":", linewidth=1, label=baseline
         )
-    axes.set_xscale("log")
-    ticks = sorted({float(analysis.value_of(arm, x_key)) for arm in analysis.mean_of} - {0.0})
+    ticks = sorted({*at.values()})
+    positive = [tick for tick in ticks if tick > 0]
+    if positive and max(positive) > 5 * min(positive) and min(ticks) >= 0:
+        axes.set_xscale("symlog", linthresh=min(positive))
     axes.set_xticks(ticks, [shown(tick) for tick in ticks])
     axes.minorticks_off()
     axes.set_xlabel(symbol(x_key))
@@ -151,7 +156,7 @@ def _draw_horizon(analysis: Analysis) -> Figure:
     )  # fmt: skip
     key = analysis.study.varied_keys[0]
     values = sorted({analysis.value_of(arm, key) for arm in totals})
-    for color, value in zip(_COLORS, values, strict=False):
+    for color, value in zip(itertools.cycle(_COLORS), values, strict=False):
         arms = [arm for arm in totals if analysis.value_of(arm, key) == value]
         x = [totals[arm] for arm in arms]
         means = [analysis.means.mean(arm) for arm in arms]
@@ -169,7 +174,7 @@ def _draw_horizon(analysis: Analysis) -> Figure:
         else f"{weight:.2g}·{symbol(name)}"
         for name, weight in curve.weights.items()
         if weight > 0
-    ]
+    ] or ["0"]
     axes.set_xlabel("R = " + " + ".join(parts))
     axes.set_ylabel(_score_name(analysis))
     axes.legend(frameon=False)
@@ -191,11 +196,15 @@ def _draw_line(
 ) -> None:
     means = [analysis.means.mean(arm) for arm in arms]
     for arm, at in zip(arms, x, strict=True):
-        scores = _runs(analysis, arm)
-        axes.plot([at] * len(scores), scores, "o", color=color, alpha=0.35, markersize=4)
+        _draw_runs(axes, analysis, arm, at, color)
     axes.plot(x, [m.value for m in means], "D-", color=color, linewidth=1.2, label=label)
     if not any(math.isnan(m.low) for m in means):
         axes.vlines(x, [m.low for m in means], [m.high for m in means], color=color, linewidth=1.2)
+
+
+def _draw_runs(axes: Axes, analysis: Analysis, arm: str, at: float, color: str) -> None:
+    scores = _runs(analysis, arm)
+    axes.plot([at] * len(scores), scores, "o", color=color, alpha=0.35, markersize=4)
 
 
 def _runs(analysis: Analysis, arm: str) -> list[float]:
@@ -204,10 +213,6 @@ def _runs(analysis: Analysis, arm: str) -> list[float]:
 
 def _score_name(analysis: Analysis) -> str:
     return analysis.study.metric
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _axes(axes: Any) -> Axes:

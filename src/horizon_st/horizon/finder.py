@@ -135,7 +135,8 @@ def conclude(trials: Sequence[ScoredSetting], space: SearchSpace) -> HorizonResu
     points, scores = _as_arrays(trials, space)
     surface = HorizonProcess(points, scores)
     mean, deviation = surface.predict(points)
-    best = int(np.argmax(mean))
+    has_score = np.isfinite([trial.score for trial in trials])
+    best = int(np.argmax(np.where(has_score, mean, -np.inf)))
     return HorizonResult(
         best=dict(trials[best].setting),
         best_score=float(mean[best]),

@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape as markup_escape
 from rich.table import Table
 
 from horizon_st.data.files import make_folder, whole_file
@@ -19,10 +20,11 @@ from horizon_st.page_style import STYLE
 
 PAGE_FILE = "report.html"
 _LOOK: dict[Answer, str] = {"holds": "good", "does not hold": "bad", "not decided": "none"}
-_INTERVALS = (
-    "Intervals are 95 % and over training seeds: they say what other seeds would give on this "
-    "test set. Differences are from {baseline}; their p-values are Holm's over all arms."
+_CAPTION = (
+    "All of it is over training seeds, on this test set. The interval of a mean is from the arm's "
+    "own runs (95 %); the figure's are narrower, without what seeds share, to compare arms by."
 )
+_DIFFERENCES = " Differences are from “{}”, with 95 % intervals; p-values are Holm's over all arms."
 
 
 def show(results: StudyResults, console: Console) -> None:
@@ -33,11 +35,12 @@ def show(results: StudyResults, console: Console) -> None:
     for heading in headings:
         table.add_column(heading, justify="left" if heading == "arm" else "right")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(markup_escape, row))
     console.print(table)
     verdict = analysis.verdict()
-    console.print(f"[bold]{results.study.claim}[/] {verdict.answer.capitalize()}.")
-    console.print(verdict.evidence)
+    claim = markup_escape(results.study.claim)
+    console.print(f"[bold]{claim}[/] {verdict.answer.capitalize()}.", soft_wrap=True)
+    console.print(verdict.evidence, markup=False, soft_wrap=True)
 
 
 def markdown(results: StudyResults, figure: str) -> str:
@@ -60,7 +63,7 @@ def markdown(results: StudyResults, figure: str) -> str:
         "",
         "| " + " | ".join(headings) + " |",
         "|" + "---|" * len(headings),
-        *("| " + " | ".join(row) + " |" for row in rows),
+        *("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows),
         "",
         _caption(analysis),
         "",
@@ -76,12 +79,14 @@ def write_page(studies: Sequence[StudyResults], folder: Path) -> Path:
         UserError: the folder cannot be written, or a study has no scores.
     """
     make_folder(folder)
-    sections = []
+    sections: list[str] = []
     for results in studies:
         analysis = Analysis(results)
         picture = draw(analysis)
+        seen = [study.study.name for study in studies[: len(sections)]].count(results.study.name)
+        name = results.study.name + (f"-{seen + 1}" if seen else "")
         for kind in ("svg", "png"):
-            (folder / f"{results.study.name}.{kind}").write_bytes(as_bytes(picture, kind))
+            (folder / f"{name}.{kind}").write_bytes(as_bytes(picture, kind))
         sections.append(_section(analysis, as_bytes(picture, "svg").decode()))
     title = studies[0].study.name if len(studies) == 1 else f"{len(studies)} studies"
     with whole_file(folder / PAGE_FILE) as file:
@@ -100,16 +105,15 @@ def table_of(analysis: Analysis) -> tuple[list[str], list[list[str]]]:
     columns = {
         "arm": [row.name for row in rows],
         "runs": [_runs(row) for row in rows],
-        analysis.study.metric: [f"{row.mean.value:.2f}" for row in rows],
-        "range": [
-            f"{row.lowest:.2f} to {row.highest:.2f}" if row.num_runs > 1 else "" for row in rows
-        ],
+        analysis.study.metric: [_number(row.mean, ".2f") for row in rows],
+        "95 %": [_range(*row.interval) for row in rows],
+        "range": [_range(row.lowest, row.highest) if row.num_runs > 1 else "" for row in rows],
         "difference": [_difference(row.difference) for row in rows],
         "p": ["" if row.difference is None else _p(row.difference) for row in rows],
         "of transcripts": [
             "" if row.text_score is None else f"{row.text_score:.2f}" for row in rows
         ],
-        "minutes": [f"{row.minutes:.1f}" for row in rows],
+        "minutes": [_number(row.minutes, ".1f") for row in rows],
     }
     used = {heading: cells for heading, cells in columns.items() if any(cells)}
     return [*used], [list(cells) for cells in zip(*used.values(), strict=True)]
@@ -141,9 +145,7 @@ main { max-width: 60rem; }
 
 def _caption(analysis: Analysis) -> str:
     baseline = analysis.study.baseline
-    return (
-        _INTERVALS.format(baseline=f"“{baseline}”") if baseline else _INTERVALS.partition(" D")[0]
-    )
+    return _CAPTION + (_DIFFERENCES.format(baseline) if baseline in analysis.mean_of else "")
 
 
 def _cost(results: StudyResults) -> str:
@@ -160,6 +162,14 @@ def _cost(results: StudyResults) -> str:
 
 def _runs(row: ArmRow) -> str:
     return f"{row.num_runs}" + (f" (+{row.num_failed} diverged)" if row.num_failed else "")
+
+
+def _number(value: float, form: str) -> str:
+    return "" if math.isnan(value) else format(value, form)
+
+
+def _range(low: float, high: float) -> str:
+    return "" if math.isnan(low) else f"{low:.2f} to {high:.2f}"
 
 
 def _difference(estimate: Estimate | None) -> str:

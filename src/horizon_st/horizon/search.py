@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from rich.console import Console
+from rich.markup import escape
 
 from horizon_st.data.corpora.telephone import build_corpus
 from horizon_st.data.files import make_folder
@@ -21,8 +22,7 @@ from horizon_st.display import ProgressBars
 from horizon_st.hardware import usable_cores
 from horizon_st.horizon.results import RESULTS_FILE, StudyResults
 from horizon_st.horizon.study import StudyConfig
-from horizon_st.horizon.trials import Trial, plan_trials, run_trial
-from horizon_st.training.recipe import Recipe
+from horizon_st.horizon.trials import Trial, claimed, plan_trials, run_trial, settings_of
 from horizon_st.workers import Messages, run_side_by_side
 
 _PAUSE_S = 5.0
@@ -50,20 +50,24 @@ def run_study(
         data = _embedded_corpus(study.embedded_corpus, folder, bars)
         set_data = tuple(f"data.{key}={path}" for key, path in data.items() if key != "test")
         if "test" in data and study.test is None:
-            study.test = str(data["test"])
+            study = replace(study, test=str(data["test"]))
         trials = plan_trials(study, folder, set_data)
         missing = [trial for trial in trials if not trial.is_done]
         console.print(
             f"{study.name}: {len(study.all_arms)} arms, {len(study.seeds)} seeds, "
             f"{len(missing)} of {len(trials)} runs to do."
         )
-        workers = [
-            Worker(index, missing, num_workers) for index in range(min(num_workers, len(missing)))
-        ]
-        run_side_by_side(workers, bars, lambda line: console.print(line, soft_wrap=True))
-    results = gather(study, trials)
-    make_folder(folder / study.name)
-    results.write(folder / study.name / RESULTS_FILE)
+        num_workers = min(num_workers, len(missing))
+        workers = [Worker(index, missing, num_workers) for index in range(num_workers)]
+        try:
+            run_side_by_side(
+                workers, bars, lambda line: console.print(escape(line), soft_wrap=True)
+            )
+        finally:  # what has ended can be reported on, whatever happened to the others
+            results = gather(study, trials)
+            make_folder(folder / study.name)
+            with claimed(folder / f"{study.name}.lock", wait=True):
+                results.write(folder / study.name / RESULTS_FILE)
     return results
 
 
@@ -133,22 +137,12 @@ def gather(study: StudyConfig, trials: Sequence[Trial]) -> StudyResults:
             hardware.append(content["hardware"])
     return StudyResults(
         study=study,
-        settings={trial.arm: _values_of(trial.recipe, study.varied_keys) for trial in trials},
+        settings=settings_of(study, trials),
         trials=[trial.result for trial in done],
         signatures=signatures,
         versions=versions,
         hardware=hardware,
     )
-
-
-def _values_of(recipe: Recipe, keys: Sequence[str]) -> dict[str, Any]:
-    values = {}
-    for key in keys:
-        value: Any = recipe
-        for name in key.split("."):
-            value = getattr(value, name)
-        values[key] = value
-    return values
 
 
 def _embedded_corpus(target: str | None, folder: Path, bars: ProgressBars) -> dict[str, Path]:

@@ -10,12 +10,15 @@ Experiments, chapter 4; several comparisons with one baseline by Holm (1979).
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import statsmodels.api as sm
+from scipy import stats
 from statsmodels.stats.multitest import multipletests
+from statsmodels.tools.sm_exceptions import SingularMatrixWarning
 
 CONFIDENCE = 0.95
 Scores = Mapping[tuple[str, int], float]
@@ -50,16 +53,31 @@ class BlockedMeans:
     def __init__(self, scores: Scores) -> None:
         self.arms = list(dict.fromkeys(arm for arm, _ in scores))
         self._seeds = sorted({seed for _, seed in scores})
+        self._plain = {
+            arm: float(np.mean([value for (name, _), value in scores.items() if name == arm]))
+            for arm in self.arms
+        }
         design = np.array([self._row({arm: 1.0}, seed) for arm, seed in scores])
-        self._fit = sm.OLS(np.array([*scores.values()]), design).fit()
+        with warnings.catch_warnings():
+            # Missing runs can make it so; what cannot be told then, `contrast` finds out.
+            warnings.simplefilter("ignore", SingularMatrixWarning)
+            self._fit = sm.OLS(np.array([*scores.values()]), design).fit()
+        self._into_design = np.linalg.pinv(design) @ design
         self.num_free = int(self._fit.df_resid)
         """Degrees of freedom of the noise."""
         self.noise = math.sqrt(self._fit.scale) if self.num_free > 0 else math.nan
         """Standard deviation of a run's score around arm + seed."""
 
     def contrast(self, weights: Mapping[str, float]) -> Estimate:
-        """A weighted sum of arm means, over all seeds; weights that sum to 0 make a difference."""
+        """A weighted sum of arm means, over all seeds; weights that sum to 0 make a difference.
+
+        Where so many runs are missing that arms have no seed in common, not even by way of others,
+        it is that of the plain means, without an interval.
+        """
         row = np.array(self._row(weights, None))
+        if not np.allclose(row @ self._into_design, row, atol=1e-6):
+            value = sum(weight * self._plain[arm] for arm, weight in weights.items())
+            return Estimate(value, math.nan, math.nan, math.nan)
         value = float(row @ self._fit.params)
         if self.num_free <= 0:
             return Estimate(value, math.nan, math.nan, math.nan)
@@ -82,6 +100,31 @@ class BlockedMeans:
             arm: Estimate(e.value, e.low, e.high, float(p))
             for (arm, e), p in zip(found.items(), adjusted, strict=True)
         }
+
+    def best_against(self, better: str, worse: str) -> Estimate:
+        """A difference of arms that were picked for their scores; the p-value is Tukey's.
+
+        It holds for the largest of all differences between any two arms.
+        """
+        found = self.contrast({better: 1.0, worse: -1.0})
+        if math.isnan(found.p_value):
+            return found
+        error = (
+            (found.high - found.low) / 2 / float(stats.t.ppf((1 + CONFIDENCE) / 2, self.num_free))
+        )
+        if error == 0:
+            return found
+        ranges = math.sqrt(2) * abs(found.value) / error
+        p_value = stats.studentized_range.sf(ranges, len(self.arms), self.num_free)
+        return Estimate(found.value, found.low, found.high, float(p_value))
+
+    def p_of_any_difference(self) -> float:
+        """The p-value of all arms being alike: the F test of the arms beside the seeds."""
+        if self.num_free <= 0 or len(self.arms) < 2:
+            return math.nan
+        first, *others = self.arms
+        rows = np.array([self._row({arm: 1.0, first: -1.0}, None) for arm in others])
+        return float(self._fit.f_test(rows).pvalue)
 
     def _row(self, weights: Mapping[str, float], seed: int | None) -> list[float]:
         """Arms have a column each; the last seed is minus the sum of the others."""

@@ -7,10 +7,14 @@ per seed.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+import math
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Optional
+
+import yaml
 
 from horizon_st.config import load_config, parse_yaml
 from horizon_st.errors import UserError
@@ -19,6 +23,7 @@ Metric = Literal["BLEU", "chrF2"]
 Kind = Literal["comparison", "equivalence", "order", "peak", "saturation", "horizon"]
 STUDIES = Path(__file__).parent / "studies"
 """The studies that come with the package: one YAML file each."""
+_TAKEN_NAMES = ("runs", "pretraining", ".", "..")
 _READ_BY = {
     "key": ("order", "peak"),
     "order": ("order",),
@@ -72,6 +77,11 @@ class AnalysisConfig:
         metadata={"help": "Of saturation: names of the arms with one, the other, both of them."},
     )
 
+    @property
+    def ranked(self) -> list[str]:
+        """The values of `order` as `shown` writes them."""
+        return [shown(parse_yaml(value, "analysis.order")) for value in self.order]
+
 
 @dataclass
 class StudyConfig:
@@ -111,6 +121,14 @@ class StudyConfig:
     analysis: AnalysisConfig = field(default_factory=AnalysisConfig)
 
     def __post_init__(self) -> None:
+        if not re.fullmatch(r"[\w.-]+", self.name) or self.name in _TAKEN_NAMES:
+            raise UserError(
+                "name",
+                expected="letters, digits, _, . and -, since a folder is called so, other than "
+                + " and ".join(_TAKEN_NAMES),
+                found=self.name,
+                remedy="Choose another name.",
+            )
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):
             raise UserError(
                 "seeds",
@@ -134,7 +152,7 @@ class StudyConfig:
             found.append(
                 ArmConfig(
                     name=", ".join(f"{short_name(key)} {shown(value)}" for key, value in chosen),
-                    set=[f"{key}={shown(value)}" for key, value in chosen],
+                    set=[f"{key}={_as_yaml(value)}" for key, value in chosen],
                 )
             )
         return found
@@ -158,8 +176,15 @@ class StudyConfig:
                 )
         if analysis.key is not None:
             _check_known("analysis.key", [analysis.key], self.varied_keys)
+        if analysis.kind == "order" and len({*analysis.order}) < max(2, len(analysis.order)):
+            raise UserError(
+                "analysis.order",
+                expected="at least two values, each once",
+                found=analysis.order,
+                remedy="Write the claimed best first.",
+            )
         if analysis.kind == "saturation":
-            if len(analysis.parts) != 3 or self.baseline is None:
+            if len({*analysis.parts} - {self.baseline}) != 3 or self.baseline is None:
                 raise UserError(
                     "analysis.parts",
                     expected="three arms (one regulariser, the other, both) beside a baseline",
@@ -167,6 +192,37 @@ class StudyConfig:
                     remedy="Name them as in `arms`.",
                 )
             _check_known("analysis.parts", analysis.parts, names)
+
+
+def check_values(study: StudyConfig, settings: Mapping[str, Mapping[str, Any]]) -> None:
+    """Nothing, if the arms have the values that the analysis asks for.
+
+    Args:
+        study: what is asked.
+        settings: the value of each varied key in each arm.
+
+    Raises:
+        UserError: a value is missing, or is no number where one is needed.
+    """
+    analysis, key = study.analysis, study.analysis.key
+    if key is None:
+        return
+    values = [arm[key] for name, arm in settings.items() if name != study.baseline or key in arm]
+    if analysis.kind == "peak" and not all(map(is_number, values)):
+        raise UserError(
+            "analysis.key",
+            expected="a key whose values are numbers",
+            found=f"{key} with {', '.join(map(shown, values))}",
+            remedy="Use kind: order for others.",
+        )
+    known = [*dict.fromkeys(map(shown, values))]
+    at = [] if analysis.at is None else [shown(analysis.at)]
+    _check_known("analysis", [*analysis.ranked, *at], known)
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is one; truth values are none."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def load_study(path_or_name: str, overrides: Sequence[str] = ()) -> StudyConfig:
@@ -199,7 +255,12 @@ def shown(value: Any) -> str:
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:g}" if is_number(value) else str(value)
+
+
+def _as_yaml(value: Any) -> str:
+    text = yaml.safe_dump(value, default_flow_style=True, width=math.inf)
+    return text.removesuffix("...\n").strip()
 
 
 def _axis(line: str) -> tuple[str, list[Any]]:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from fcntl import LOCK_EX, LOCK_NB, lockf
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,11 @@ from horizon_st.decoding.generate import Modality
 from horizon_st.decoding.trained import fingerprint, weights_fingerprint
 from horizon_st.errors import UserError
 from horizon_st.horizon.results import TrialResult
-from horizon_st.horizon.study import ArmConfig, StudyConfig
+from horizon_st.horizon.study import ArmConfig, StudyConfig, check_values
 from horizon_st.objective.objective import ObjectiveConfig
 from horizon_st.recipes import find_recipe
-from horizon_st.training.loop import DivergedError
+from horizon_st.training.folder import RECIPE_FILE
+from horizon_st.training.loop import DivergedError, Reporter
 from horizon_st.training.recipe import Recipe, StageConfig
 from horizon_st.training.record import RECORD_FILE
 from horizon_st.training.stages import run_recipe
@@ -105,7 +107,13 @@ def plan_trials(study: StudyConfig, root: Path, data: tuple[str, ...] = ()) -> l
         test = Path(study.test or recipe.data.dev)
         trials.append(Trial(arm, seed, recipe, test, _key(recipe, test), root))
     _check_different(trials)
+    check_values(study, settings_of(study, trials))
     return trials
+
+
+def settings_of(study: StudyConfig, trials: Sequence[Trial]) -> dict[str, dict[str, Any]]:
+    """The value of each varied key in each arm."""
+    return {trial.arm: _values_of(trial.recipe, study.varied_keys) for trial in trials}
 
 
 def arm_recipe(study: StudyConfig, arm: ArmConfig, seed: int, data: tuple[str, ...] = ()) -> Recipe:
@@ -123,7 +131,7 @@ def run_trial(trial: Trial, bar: str, messages: Messages) -> bool:
         UserError: the data or the recipe is unusable.
     """
     make_folder(trial.folder)
-    with _claimed(trial.folder.with_suffix(".lock"), wait=False) as is_ours:
+    with claimed(trial.folder.with_suffix(".lock"), wait=False) as is_ours:
         if not is_ours:
             return False
         if not trial.is_done:
@@ -138,7 +146,8 @@ def run_trial(trial: Trial, bar: str, messages: Messages) -> bool:
 def _train_and_score(trial: Trial, bar: str, messages: Messages) -> None:
     recipe, pretraining_wall_s = _pretrained(trial, bar, messages)
     run_dir = trial.folder / "run"
-    model = run_recipe(recipe, run_dir, _Reporter(bar, trial.title, messages))
+    reporter = _Reporter(bar, trial.title, messages)
+    model = _run_wherever_data_lies(recipe, run_dir, reporter)
     record = json.loads((run_dir / RECORD_FILE).read_text(encoding="utf-8"))
     scores, signatures = {}, {}
     cuts = open_cuts(trial.test)
@@ -182,15 +191,30 @@ def _pretrained(trial: Trial, bar: str, messages: Messages) -> tuple[Recipe, flo
         return trial.recipe, 0.0
     folder = trial.root / "pretraining" / _key(recipe)
     make_folder(folder)
-    with _claimed(folder.with_suffix(".lock"), wait=True):
-        title = f"pre-training, seed {trial.seed}"
-        model = run_recipe(recipe, folder, _Reporter(bar, title, messages))
+    model = folder / "model"
+    with claimed(folder.with_suffix(".lock"), wait=True):
+        if not model.is_dir():
+            title = f"pre-training, seed {trial.seed}"
+            _run_wherever_data_lies(recipe, folder, _Reporter(bar, title, messages))
     record = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
     off = {name: StageConfig(max_steps=0) for name in recipe.stages.trained}
     last = replace(
-        trial.recipe, initial_model=str(model), stages=replace(trial.recipe.stages, **off)
+        trial.recipe,
+        initial_model=str(model),
+        data=replace(trial.recipe.data, tokenizer=None),  # the model brings it along
+        stages=replace(trial.recipe.stages, **off),
     )
     return last, record["wall_s"]
+
+
+def _run_wherever_data_lies(recipe: Recipe, folder: Path, reporter: Reporter) -> Path:
+    """The model of a run that may have begun with the same data under other paths.
+
+    The key of the folder, and the fingerprints in its record, hold the content; the recipe in it
+    would refuse other paths.
+    """
+    (folder / RECIPE_FILE).unlink(missing_ok=True)
+    return run_recipe(recipe, folder, reporter)
 
 
 def pretraining_of(recipe: Recipe) -> Recipe | None:
@@ -226,8 +250,11 @@ class _Reporter:
 
 
 @contextmanager
-def _claimed(path: Path, *, wait: bool) -> Iterator[bool]:
-    """Holds a lock, which the system frees however this process ends; says whether it got it."""
+def claimed(path: Path, *, wait: bool) -> Iterator[bool]:
+    """A context that holds a lock against other processes, and gives whether it got it.
+
+    The system frees it however this process ends.
+    """
     with path.open("w") as lock:
         try:
             lockf(lock, LOCK_EX if wait else LOCK_EX | LOCK_NB)
@@ -250,13 +277,46 @@ def _key(recipe: Recipe, *more: Path) -> str:
     for name in ("data.train", "data.dev", "data.text_pairs"):
         if name in settings:
             paths.append(Path(settings.pop(name)))
-    fingerprints = [fingerprint(*files_to_fingerprint(path)) for path in paths]
+    fingerprints = [_content_of(path) for path in paths]
     initial_model = settings.get("initial_model")
     if initial_model is not None and Path(initial_model).is_dir():
         del settings["initial_model"]
         fingerprints.append(weights_fingerprint(Path(initial_model)))
     text = json.dumps([settings, fingerprints], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:_KEY_LENGTH]
+
+
+def _content_of(path: Path) -> str:
+    """The fingerprint of a manifest or of shards.
+
+    Raises:
+        UserError: there is none.
+    """
+    files = files_to_fingerprint(path) if path.exists() else []
+    if not files:
+        raise UserError(
+            str(path),
+            expected="a manifest, or a folder of shards",
+            found="no such file" if not path.exists() else "none in this folder",
+            remedy="Check data.train, data.dev, data.text_pairs and test.",
+        )
+    return _fingerprint_once(*((str(f), f.stat().st_mtime_ns, f.stat().st_size) for f in files))
+
+
+@lru_cache
+def _fingerprint_once(*files: tuple[str, int, int]) -> str:
+    """Read once for all trials of a study, as long as the files stay."""
+    return fingerprint(*(Path(name) for name, _, _ in files))
+
+
+def _values_of(recipe: Recipe, keys: Sequence[str]) -> dict[str, Any]:
+    values = {}
+    for key in keys:
+        value: Any = recipe
+        for name in key.split("."):
+            value = getattr(value, name)
+        values[key] = value
+    return values
 
 
 def _check_different(trials: list[Trial]) -> None:

@@ -203,6 +203,11 @@ class ObjectiveConfig:
         return k / (k + math.exp((epoch + 1) / k)) if k > 0 else 1.0
 
     @property
+    def has_text_pass(self) -> bool:
+        """Whether a batch of triples goes through the model as text, too."""
+        return self.mt_weight > 0 or self.consistency_weight > 0
+
+    @property
     def weighs_tokens(self) -> bool:
         """Whether target tokens count otherwise than alike."""
         return self.token_base_weight != 1 or self.token_gap_weight > 0
@@ -237,19 +242,12 @@ class ObjectiveConfig:
         if self.rdrop_weight == 0:
             refuse_unread("objective", self, _RDROP_FORM, "rdrop_weight is 0")
         self._check_schedule()
-        if self.token_gap_weight > 0 and self.mt_weight == 0 and self.consistency_weight == 0:
+        if self.token_gap_weight > 0 and not self.has_text_pass:
             raise UserError(
                 "objective.token_gap_weight",
                 expected="0 when neither mt_weight nor consistency_weight uses the text pass",
                 found=self.token_gap_weight,
                 remedy="Set mt_weight or consistency_weight above 0, or token_gap_weight to 0.",
-            )
-        if self.mt_rdrop_weight > 0 and self.mt_weight == 0 and self.consistency_weight == 0:
-            raise UserError(
-                "objective.mt_rdrop_weight",
-                expected="0 when neither mt_weight nor consistency_weight uses the text pass",
-                found=self.mt_rdrop_weight,
-                remedy="Set mt_weight or consistency_weight above 0, or mt_rdrop_weight to 0.",
             )
 
     def _check_schedule(self) -> None:

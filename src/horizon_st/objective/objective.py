@@ -180,11 +180,14 @@ def _mean_over_passes(found: Sequence[Term]) -> Term:
 
 
 def _size_ratio(reference: Term, term: Term) -> Tensor:
-    """What brings a term to the size of another, both per token; a constant for gradients."""
+    """What brings a term to the size of another, both per token; a constant for gradients.
+
+    A term of 0 has no size to be brought to, and stays.
+    """
     (wanted, num_wanted), (size, num) = reference, term
     per_token = size.detach() / num.clamp(min=1)
     wanted_per_token = wanted.detach() / num_wanted.clamp(min=1)
-    return wanted_per_token / per_token.clamp(min=torch.finfo(per_token.dtype).tiny)
+    return torch.where(per_token > 0, wanted_per_token / per_token, 0.0)
 
 
 def _weight_of(config: ObjectiveConfig, term: str) -> float | Tensor:

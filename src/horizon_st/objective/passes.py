@@ -64,10 +64,9 @@ class Passes:
 
 def plan_passes(config: ObjectiveConfig) -> Passes:
     """The fewest passes that give every term of non-zero weight, for a batch of triples."""
-    needs_text = config.mt_weight > 0 or config.consistency_weight > 0
     return Passes(
         speech=config.rdrop_passes if config.rdrop_weight > 0 else 1,
-        text=(2 if config.mt_rdrop_weight > 0 else 1) if needs_text else 0,
+        text=(2 if config.mt_rdrop_weight > 0 else 1) if config.has_text_pass else 0,
         share_speech_encoder=config.rdrop_from == "shared_encoder",
         ctc=config.ctc_weight > 0,
     )

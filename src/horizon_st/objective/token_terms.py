@@ -126,7 +126,7 @@ def _slice_sums(
                 for first, second in itertools.combinations(log_speech, 2)
             ]
         ).mean()
-    if config.mt_rdrop_weight > 0:
+    if config.mt_rdrop_weight > 0 and config.has_text_pass:
         sums["mt_rdrop"] = terms.symmetric_kl_of(log_text[0], log_text[1], is_text_target)[0]
     return sums
 

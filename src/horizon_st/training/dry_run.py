@@ -198,7 +198,13 @@ def _try(
     for times in (2, 1):  # the first update also makes buffers and chooses algorithms
         made_up = micro(times)
         started = time.perf_counter()
-        loss, kept = _forward(step, made_up, precision, stage.freeze_speech_encoder_steps == 0)
+        loss, kept = _forward(
+            step,
+            made_up,
+            precision,
+            update=objective.rdrop_every_steps - 1,  # the one that costs most
+            train_speech_encoder=stage.freeze_speech_encoder_steps == 0,
+        )
         saved_bytes.append(kept)
         loss.backward()
         trained = [parameter for parameter in step.parameters() if parameter.grad is not None]
@@ -206,6 +212,8 @@ def _try(
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad()
+        if translator.device.type == "cuda":
+            torch.cuda.synchronize()
         seconds = time.perf_counter() - started
     states = sum(
         value.nbytes
@@ -233,7 +241,12 @@ def _try(
 
 
 def _forward(
-    step: nn.Module, micro: MicroBatch, precision: str, train_speech_encoder: bool
+    step: nn.Module,
+    micro: MicroBatch,
+    precision: str,
+    *,
+    update: int,
+    train_speech_encoder: bool,
 ) -> tuple[Tensor, int]:
     """The loss, and the bytes that are kept until its gradient is computed, weights aside."""
     kept: dict[int, int] = {}
@@ -252,7 +265,7 @@ def _forward(
         saved_tensors_hooks(keep, lambda tensor: tensor),
         nullcontext() if dtype is None else torch.autocast(device.type, dtype),
     ):
-        loss, _ = step(micro, *counts, train_speech_encoder=train_speech_encoder)
+        loss, _ = step(micro, *counts, update=update, train_speech_encoder=train_speech_encoder)
     return loss, sum(kept.values())
 
 

@@ -261,6 +261,7 @@ class Recipe:
                 found=self.data.tokenizer,
                 remedy="Remove one of the two.",
             )
+        self._check_text_rdrop()
         self._check_model()
         uses_muon = any(self.stages.of(s).optimizer == "muon" for s in self.stages.trained)
         if self.precision == "fp16" and uses_muon:
@@ -280,6 +281,19 @@ class Recipe:
         if self.model.speech_encoder.pretrained is not None:
             reason = "model.speech_encoder.pretrained brings its own front end"
             refuse_unread("data", self.data, ("high_hz",), reason)
+
+    def _check_text_rdrop(self) -> None:
+        objective = self.objective
+        has_text_stage = {"mt_external", "mt_in_domain"} & {*self.stages.trained}
+        has_pairs = self.data.text_pairs is not None and objective.external_mt_weight > 0
+        has_pass = has_text_stage or has_pairs or objective.has_text_pass
+        if objective.mt_rdrop_weight > 0 and not has_pass:
+            raise UserError(
+                "objective.mt_rdrop_weight",
+                expected="0 when no stage has a text pass",
+                found=objective.mt_rdrop_weight,
+                remedy="Set mt_weight or consistency_weight above 0, or mt_rdrop_weight to 0.",
+            )
 
     def _check_model(self) -> None:
         if self.initial_model is None:
