@@ -110,7 +110,7 @@ def test_the_page_holds_table_verdict_and_picture_and_needs_nothing_else(results
     parsed.feed(page)
     for row in Analysis(results).rows():
         assert row.name in parsed.cells
-        assert f"{row.mean:.2f}" in parsed.cells
+        assert any(cell.startswith(f"{row.mean:.2f} ± ") for cell in parsed.cells)
     assert Analysis(results).verdict().answer.capitalize() in page
     assert "<svg" in page
     assert not [source for source in parsed.sources if not source.startswith("#")]
@@ -127,7 +127,7 @@ def test_markup_in_names_is_text(make_results, tmp_path):
 
 def test_markdown_has_a_row_for_each_arm(peak):
     text = markdown(peak, "figures/peak.png")
-    rows = re.findall(r"^\| (\S+) \| 3 \| ([\d.]+) \| [\d.]+ to", text, re.MULTILINE)
+    rows = re.findall(r"^\| (\S+) \| 3 \| ([\d.]+) ± [\d.]+ \| [\d.]+ to", text, re.MULTILINE)
     expected = [(row.name, f"{row.mean:.2f}") for row in Analysis(peak).rows()]
     assert rows == expected
     assert "![made_up](figures/peak.png)" in text

@@ -20,22 +20,28 @@ from horizon_st.page_style import STYLE
 
 PAGE_FILE = "report.html"
 _LOOK: dict[Answer, str] = {"holds": "good", "does not hold": "bad", "not decided": "none"}
+_RANGE = "range"
 _CAPTION = (
-    "All of it is over training seeds, on this test set. The interval of a mean is from the arm's "
-    "own runs (95 %); the figure's are narrower, without what seeds share, to compare arms by."
+    "± is half of a 95 % interval. All of it is over training seeds, on this test set. The "
+    "interval of a mean is from the arm's own runs; the figure's are narrower, without what seeds "
+    "share, to compare arms by."
 )
-_DIFFERENCES = " Differences are from “{}”, with 95 % intervals; p-values are Holm's over all arms."
+_DIFFERENCES = " Differences are from “{}”; p-values are Holm's over all arms."
 
 
 def show(results: StudyResults, console: Console) -> None:
     """The table and the verdict of a study, printed to the console."""
     analysis = Analysis(results)
     headings, rows = table_of(analysis)
+    kept = [place for place, heading in enumerate(headings) if heading != _RANGE]
     table = Table(title=f"{results.study.name}: {results.study.metric}")
-    for heading in headings:
-        table.add_column(heading, justify="left" if heading == "arm" else "right")
+    for place in kept:
+        is_name = headings[place] == "arm"
+        table.add_column(
+            headings[place], justify="left" if is_name else "right", no_wrap=not is_name
+        )
     for row in rows:
-        table.add_row(*map(markup_escape, row))
+        table.add_row(*(markup_escape(row[place]) for place in kept))
     console.print(table)
     verdict = analysis.verdict()
     claim = markup_escape(results.study.claim)
@@ -105,14 +111,13 @@ def table_of(analysis: Analysis) -> tuple[list[str], list[list[str]]]:
     columns = {
         "arm": [row.name for row in rows],
         "runs": [_runs(row) for row in rows],
-        analysis.study.metric: [_number(row.mean, ".2f") for row in rows],
-        "95 %": [_range(*row.interval) for row in rows],
-        "range": [_range(row.lowest, row.highest) if row.num_runs > 1 else "" for row in rows],
+        analysis.study.metric: [_around(row.mean, *row.interval, ".2f") for row in rows],
+        _RANGE: [
+            f"{row.lowest:.2f} to {row.highest:.2f}" if row.num_runs > 1 else "" for row in rows
+        ],
         "difference": [_difference(row.difference) for row in rows],
         "p": ["" if row.difference is None else _p(row.difference) for row in rows],
-        "of transcripts": [
-            "" if row.text_score is None else f"{row.text_score:.2f}" for row in rows
-        ],
+        "of text": ["" if row.text_score is None else f"{row.text_score:.2f}" for row in rows],
         "minutes": [_number(row.minutes, ".1f") for row in rows],
     }
     used = {heading: cells for heading, cells in columns.items() if any(cells)}
@@ -140,6 +145,7 @@ def _section(analysis: Analysis, svg: str) -> str:
 _MORE_STYLE = """
 main { max-width: 60rem; }
 .drawn { background: #fff; max-width: 46rem; }
+.legend { overflow-wrap: anywhere; }
 """
 
 
@@ -168,16 +174,16 @@ def _number(value: float, form: str) -> str:
     return "" if math.isnan(value) else format(value, form)
 
 
-def _range(low: float, high: float) -> str:
-    return "" if math.isnan(low) else f"{low:.2f} to {high:.2f}"
+def _around(value: float, low: float, high: float, form: str) -> str:
+    """A number with half the width of its interval, where it has one."""
+    shown = _number(value, form)
+    return shown if math.isnan(low) else f"{shown} ± {(high - low) / 2:.2f}"
 
 
 def _difference(estimate: Estimate | None) -> str:
     if estimate is None:
         return ""
-    if math.isnan(estimate.low):
-        return f"{estimate.value:+.2f}"
-    return f"{estimate.value:+.2f} ({estimate.low:+.2f} to {estimate.high:+.2f})"
+    return _around(estimate.value, estimate.low, estimate.high, "+.2f")
 
 
 def _p(estimate: Estimate) -> str:
