@@ -47,6 +47,11 @@ def make_study(make_recipe, tmp_path_factory):
     return make
 
 
+class Silent:
+    def update(self, *args):
+        pass
+
+
 ARMS = {
     "plain": ["objective.rdrop_weight=0", "objective.consistency_weight=0"],
     "RD": ["objective.rdrop_weight=2", "objective.consistency_weight=0"],
@@ -95,6 +100,63 @@ def test_results_are_written(finished):
     assert saved.trials == results.trials
 
 
+def test_recipes_may_load_data_in_processes_of_their_own(make_study, tmp_path):
+    study = make_study({"a": ["data.num_workers=1"]}, seeds=[1])
+    assert len(run(study, tmp_path, num_workers=1).scores) == 1
+
+
+def test_a_moved_folder_and_other_paths_of_the_data_change_nothing(
+    make_study, corpus, tmp_path, monkeypatch
+):
+    study = make_study(ARMS, seeds=[1])
+    before = run(study, tmp_path / "old")
+    (tmp_path / "old").rename(tmp_path / "new")
+    for name in ("train", "dev", "text_pairs"):
+        (tmp_path / f"{name}.jsonl").write_bytes((corpus / f"{name}.jsonl").read_bytes())
+    for audio in corpus.glob("*.wav"):
+        (tmp_path / audio.name).symlink_to(audio)
+    paths = [f"data.{name}={tmp_path / name}.jsonl" for name in ("train", "dev", "text_pairs")]
+    moved = make_study(ARMS | {"more": ["objective.rdrop_weight=9"]}, seeds=[1], set=paths)
+    after = run(moved, tmp_path / "new")
+    assert after.trials[:2] == before.trials
+    assert len([*(tmp_path / "new" / "pretraining").glob("*/model")]) == 1
+
+
+def test_a_tokenizer_of_ones_own_is_brought_along_by_the_pretraining(
+    make_study, make_recipe, tmp_path
+):
+    recipe = make_recipe("stages.mt_external.max_steps=0", "stages.st.max_steps=4")
+    folder = run_recipe(recipe, tmp_path / "first", Silent())
+    plain = ["data.vocab_size=1000", f"data.tokenizer={folder}"]
+    study = make_study({"a": plain}, seeds=[1])
+    assert len(run(study, tmp_path / "search", num_workers=1).scores) == 1
+
+
+def test_data_that_is_not_there_is_named(make_study, tmp_path):
+    study = make_study({"a": []}, test=str(tmp_path / "nowhere.jsonl"))
+    with pytest.raises(UserError, match=r"nowhere\.jsonl: expected a manifest, .*no such file"):
+        run(study, tmp_path / "search")
+
+
+def test_values_that_no_arm_has_are_refused_before_anything_runs(make_study, tmp_path):
+    def asked(**analysis):
+        arms = {"a": ["objective.mt_weight=1.0"], "b": ["objective.mt_weight=0.5"]}
+        return make_study(arms, analysis=AnalysisConfig(key="objective.mt_weight", **analysis))
+
+    plan_trials(asked(kind="order", order=["1.0", "0.5"]), tmp_path)
+    plan_trials(asked(kind="peak", at=1), tmp_path)
+    for wrong in ({"kind": "order", "order": ["1", "0.6"]}, {"kind": "peak", "at": 0.6}):
+        with pytest.raises(UserError, match=r"analysis: expected one of 1, 0\.5, found 0\.6"):
+            plan_trials(asked(**wrong), tmp_path)
+
+
+def test_results_of_what_had_ended_are_there_when_a_run_fails(make_study, tmp_path):
+    arms = {"good": ARMS["plain"], "bad": ["data.max_batch_s=0.2"]}
+    with pytest.raises(UserError, match="max_batch_s"):
+        run(make_study(arms, seeds=[1]), tmp_path, num_workers=1)
+    assert [*read_results(tmp_path / "small" / "results.json").scores] == [("good", 1)]
+
+
 def test_arms_of_a_seed_share_their_pretraining(finished):
     study, folder, _ = finished
     assert len([*(folder / "pretraining").glob("*/model")]) == len(study.seeds)
@@ -102,10 +164,6 @@ def test_arms_of_a_seed_share_their_pretraining(finished):
 
 def test_a_trial_is_what_the_recipe_gives_when_it_is_run_whole(finished, tmp_path):
     study, folder, _ = finished
-
-    class Silent:
-        def update(self, *args):
-            pass
 
     trial = next(t for t in plan_trials(study, folder) if (t.arm, t.seed) == ("RD", 2))
     pretrained = pretraining_of(trial.recipe)

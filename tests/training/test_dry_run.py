@@ -68,13 +68,23 @@ def test_memory_grows_with_the_batch_as_activations_do(make_recipe):
     assert middle > small
 
 
-def test_memory_is_near_what_training_needs(make_recipe, monkeypatch):
-    """Beside a count of what autograd keeps for a batch of that size, and of the optimiser."""
+def test_memory_of_a_large_batch_is_what_that_batch_keeps(make_recipe, monkeypatch):
+    """What is foreseen from small batches, beside a trial of a batch of that size."""
     recipe = make_recipe("data.max_batch_s=20", "objective.external_mt_weight=0")
     estimate = dry_run(recipe).stages[-1]
     monkeypatch.setattr("horizon_st.training.dry_run._DURATIONS_S", (5.0, 4.0, 5.0, 4.0))
     measured = dry_run(recipe).stages[-1]
     assert estimate.memory_gb == pytest.approx(measured.memory_gb, rel=0.05)
+
+
+def test_rdrop_now_and_then_takes_the_memory_of_rdrop(make_recipe):
+    pairs_off = "objective.external_mt_weight=0"
+    always, now_and_then, never = (
+        dry_run(make_recipe(pairs_off, *settings)).stages[-1].memory_gb
+        for settings in ([], ["objective.rdrop_every_steps=2"], ["objective.rdrop_weight=0"])
+    )
+    assert now_and_then == pytest.approx(always, rel=1e-3)
+    assert never < always
 
 
 def test_no_data_and_no_files_are_needed(make_recipe, tmp_path, monkeypatch):
