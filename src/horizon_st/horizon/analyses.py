@@ -111,7 +111,7 @@ class Analysis:
         return self.results.settings[arm][key]
 
     def best_of_each(self, key: str, arms: Sequence[str]) -> dict[str, str]:
-        """The best of some arms for each value of a key, by `chosen_by`."""
+        """The best of some arms for each value of a key, by the dev set where all have dev BLEU."""
         scores = self._dev_means() or self.mean_of
         best: dict[str, str] = {}
         for arm in arms:

@@ -18,6 +18,7 @@ import yaml
 
 from horizon_st.config import load_config, parse_yaml
 from horizon_st.errors import UserError
+from horizon_st.recipes import find_file
 
 Metric = Literal["BLEU", "chrF2"]
 Kind = Literal["comparison", "equivalence", "order", "peak", "saturation", "horizon"]
@@ -231,17 +232,7 @@ def load_study(path_or_name: str, overrides: Sequence[str] = ()) -> StudyConfig:
     Raises:
         UserError: there is none, or it is ill-formed.
     """
-    path, shipped = Path(path_or_name), STUDIES / f"{path_or_name}.yaml"
-    for candidate in (path, shipped):
-        if candidate.is_file():
-            return load_config(StudyConfig, candidate, overrides)
-    names = ", ".join(sorted(study.stem for study in STUDIES.glob("*.yaml")))
-    raise UserError(
-        path_or_name,
-        expected=f"a YAML file, or the name of a shipped study ({names})",
-        found="a folder" if path.is_dir() else "no such file",
-        remedy="Check the path.",
-    )
+    return load_config(StudyConfig, find_file(path_or_name, STUDIES, "study"), overrides)
 
 
 def short_name(key: str) -> str:

@@ -20,14 +20,28 @@ def find_recipe(path_or_name: str) -> Path:
     Raises:
         UserError: there is neither.
     """
-    path, shipped = Path(path_or_name), shipped_recipe(path_or_name)
+    return find_file(path_or_name, FOLDER, "recipe")
+
+
+def find_file(path_or_name: str, folder: Path, kind: str) -> Path:
+    """The YAML file at that path, or else the one of that name in a folder of shipped ones.
+
+    Args:
+        path_or_name: what the user gave.
+        folder: of the shipped files.
+        kind: of file, for the message.
+
+    Raises:
+        UserError: there is neither.
+    """
+    path, shipped = Path(path_or_name), folder / f"{path_or_name}.yaml"
     for candidate in (path, shipped):
         if candidate.is_file():
             return candidate
-    names = ", ".join(sorted(recipe.stem for recipe in FOLDER.glob("*.yaml")))
+    names = ", ".join(sorted(file.stem for file in folder.glob("*.yaml")))
     raise UserError(
         path_or_name,
-        expected=f"a YAML file, or the name of a shipped recipe ({names})",
+        expected=f"a YAML file, or the name of a shipped {kind} ({names})",
         found="a folder" if path.is_dir() else "no such file",
         remedy="Check the path.",
     )
