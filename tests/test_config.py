@@ -8,7 +8,14 @@ from typing import Literal
 import pytest
 import yaml
 
-from horizon_st.config import build_config, describe_config, dump_config, load_config
+from horizon_st.config import (
+    build_config,
+    describe_config,
+    dump_changes,
+    dump_config,
+    load_config,
+    parse_yaml,
+)
 from horizon_st.errors import UserError
 from horizon_st.training.stages import Recipe
 
@@ -279,3 +286,17 @@ def test_every_leaf_of_a_recipe_can_be_overridden_with_its_default():
         if default != "required"
     ]
     assert build_config(Recipe, given, overrides, place="test") == recipe
+
+
+def test_numbers_with_an_exponent_are_numbers_everywhere():
+    found = parse_yaml("[1e17, 1e-4, 2.5E+3, .5e2, -3e4, e5, 1e, v1e5]", "here")
+    assert found == [1e17, 1e-4, 2500.0, 50.0, -30000.0, "e5", "1e", "v1e5"]
+
+
+def test_changes_alone_give_the_same_dataclass(tmp_path):
+    config = Outer(name="x", inner=Inner(rate=1e-5, layers=[Layer(3), Layer(kind="linear")]))
+    text = dump_changes(config)
+    assert "other" not in text
+    assert "steps" not in text
+    (tmp_path / "changes.yaml").write_text(text, encoding="utf-8")
+    assert load_config(Outer, tmp_path / "changes.yaml") == config

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+import re
 import types
 import typing
 from collections.abc import Sequence
@@ -120,9 +121,28 @@ def describe_changes(default: Any, config: Any) -> dict[str, Any]:
             inner = describe_changes(before, value)
             found |= {f"{field.name}.{key}": changed for key, changed in inner.items()}
         elif value != before:
-            is_section = dataclasses.is_dataclass(value) and not isinstance(value, type)
-            found[field.name] = dataclasses.asdict(value) if is_section else value
+            found[field.name] = _as_plain(value)
     return found
+
+
+def _as_plain(value: Any) -> Any:
+    """The value with dictionaries in place of dataclasses."""
+    if isinstance(value, list):
+        return [_as_plain(each) for each in value]
+    is_section = dataclasses.is_dataclass(value) and not isinstance(value, type)
+    return dataclasses.asdict(value) if is_section else value
+
+
+def dump_changes(config: Any) -> str:
+    """The YAML text of a dataclass, only with what differs from its defaults."""
+    tree: dict[str, Any] = {}
+    for key, value in describe_changes(type(config)(), config).items():
+        *sections, name = key.split(".")
+        place = tree
+        for section in sections:
+            place = place.setdefault(section, {})
+        place[name] = value
+    return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
@@ -155,6 +175,13 @@ def parse_yaml(text: str, place: str) -> Any:
             found=" ".join(str(error).split()),
             remedy="Mend the syntax there.",
         ) from error
+
+
+_UniqueKeyLoader.add_implicit_resolver(  # YAML 1.1 takes 1e-4 for text
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"),
+    [*"-+.0123456789"],
+)
 
 
 def _parse_override(schema: type, override: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import os
 
 import torch
 
-__all__ = ["cpu_has_fast_bf16", "gpu_has_bf16", "usable_cores"]
+__all__ = ["cpu_has_fast_bf16", "gpu_has_bf16", "take_share", "usable_cores"]
 
 
 def gpu_has_bf16() -> bool:
@@ -24,3 +24,16 @@ def usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):  # not on macOS
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def take_share(index: int, num_workers: int) -> None:
+    """Gives this process its part of the machine: a GPU in turn, or its share of the cores.
+
+    Args:
+        index: of this worker, from 0.
+        num_workers: that work on this machine.
+    """
+    num_gpus = torch.cuda.device_count()
+    if num_gpus > 0:
+        torch.cuda.set_device(index % num_gpus)
+    torch.set_num_threads(max(1, usable_cores() // num_workers))

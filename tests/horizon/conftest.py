@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from horizon_st.config import dump_config
 from horizon_st.horizon.results import StudyResults, TrialResult
 from horizon_st.horizon.study import AnalysisConfig, ArmConfig, StudyConfig
 
@@ -43,5 +44,24 @@ def make_results():
                 )
         hardware = [{"processor": "a processor", "accelerator": None}]
         return StudyResults(config, settings, trials, {"BLEU": "nrefs:1"}, {}, hardware)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def make_study(make_recipe, tmp_path_factory):
+    """A function: arms, and keys of the study -> a study with a recipe of two stages."""
+
+    def make(arms, **keys):
+        recipe = make_recipe("stages.mt_external.max_steps=0", "stages.st.max_steps=4")
+        path = tmp_path_factory.mktemp("recipe") / "tones.yaml"
+        path.write_text(dump_config(recipe), encoding="utf-8")
+        return StudyConfig(
+            name="small",
+            claim="More is better.",
+            recipe=str(path),
+            **{"seeds": [1, 2], **keys},
+            arms=[ArmConfig(name, list(settings)) for name, settings in arms.items()],
+        )
 
     return make

@@ -28,25 +28,6 @@ from horizon_st.horizon.trials import TRIAL_FILE, arm_recipe, plan_trials, pretr
 from horizon_st.training.stages import run_recipe
 
 
-@pytest.fixture(scope="module")
-def make_study(make_recipe, tmp_path_factory):
-    """A function: arms, and keys of the study -> a study with a recipe of two stages."""
-
-    def make(arms, **keys):
-        recipe = make_recipe("stages.mt_external.max_steps=0", "stages.st.max_steps=4")
-        path = tmp_path_factory.mktemp("recipe") / "tones.yaml"
-        path.write_text(dump_config(recipe), encoding="utf-8")
-        return StudyConfig(
-            name="small",
-            claim="More is better.",
-            recipe=str(path),
-            **{"seeds": [1, 2], **keys},
-            arms=[ArmConfig(name, list(settings)) for name, settings in arms.items()],
-        )
-
-    return make
-
-
 class Silent:
     def update(self, *args):
         pass

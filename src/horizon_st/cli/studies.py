@@ -11,7 +11,12 @@ from horizon_st.cli.terminal import console
 
 
 def search(
-    study: Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped study.")],
+    study: Annotated[
+        str,
+        typer.Argument(
+            help="A study: a YAML file, or the name of a shipped one. With --trials a recipe."
+        ),
+    ],
     overrides: Annotated[
         Optional[list[str]],  # noqa: UP045 - typer reads it
         typer.Argument(help="key=value of the study, e.g. 'seeds=[1]' or recipe=mboshi_fr"),
@@ -23,17 +28,43 @@ def search(
         Optional[int],  # noqa: UP045 - typer reads it
         typer.Option(min=1, help="Runs at a time; by default one per GPU, or one per core."),
     ] = None,
+    trials: Annotated[
+        Optional[int],  # noqa: UP045 - typer reads it
+        typer.Option(min=1, help="Search the best weights of a recipe in so many runs."),
+    ] = None,
+    storage: Annotated[
+        Optional[str],  # noqa: UP045 - typer reads it
+        typer.Option(
+            help="Where a search keeps its trials: the URL of a database, or a path that ends in "
+            ".log; a file in the folder by default."
+        ),
+    ] = None,
+    early_stopping: Annotated[
+        bool, typer.Option(help="Whether a search stops runs that can hardly win.")
+    ] = True,
 ) -> None:
-    """Run all arms of a study with all seeds, and say what they show; the same command resumes."""
+    """Run all arms of a study, or search the best weights; the same command resumes or joins in."""
     import torch
 
     from horizon_st.hardware import usable_cores
     from horizon_st.horizon.report import show, write_page
     from horizon_st.horizon.search import run_study
-    from horizon_st.horizon.study import load_study
+    from horizon_st.horizon.study import load_study, search_of
 
     num_workers = workers or torch.cuda.device_count() or usable_cores()
-    results = run_study(load_study(study, overrides or ()), out, console, num_workers=num_workers)
+    chosen = (
+        load_study(study, overrides or ())
+        if trials is None
+        else search_of(study, trials, overrides or ())
+    )
+    results = run_study(
+        chosen,
+        out,
+        console,
+        num_workers=num_workers,
+        storage=storage,
+        stops_early=early_stopping,
+    )
     show(results, console)
     page = write_page([results], out / results.study.name)
     console.print(f"The page with the figure is {page}", soft_wrap=True)

@@ -12,12 +12,13 @@ import numpy as np
 from scipy import stats
 
 from horizon_st.errors import UserError
+from horizon_st.horizon.outcome import outcome
 from horizon_st.horizon.results import StudyResults
 from horizon_st.horizon.statistics import CONFIDENCE, BlockedMeans, Estimate
-from horizon_st.horizon.study import is_number, short_name, shown
 from horizon_st.horizon.surrogate import SingleIndex, fit_single_index
+from horizon_st.horizon.values import is_number, short_name, shown
 
-Answer = Literal["holds", "does not hold", "not decided"]
+Answer = Literal["holds", "does not hold", "not decided", "found"]
 _MT_WEIGHT = "objective.mt_weight"
 _NO_BASELINE = "There is no baseline to compare with."
 _LEAST_EXPLAINED = 0.8
@@ -40,6 +41,7 @@ class ArmRow:
         name: of the arm.
         num_runs: with a score.
         num_failed: that diverged.
+        num_stopped: that a search gave up.
         mean: of the metric over its runs; NaN without any.
         interval: 95 % around the mean, from this arm's runs alone; NaN with fewer than two.
         lowest: of its runs.
@@ -52,6 +54,7 @@ class ArmRow:
     name: str
     num_runs: int
     num_failed: int
+    num_stopped: int
     mean: float
     interval: tuple[float, float]
     lowest: float
@@ -92,7 +95,7 @@ class Analysis:
             others = [arm for arm in self.mean_of if arm != baseline]
             against = self.means.against(baseline, others)
         ended = {trial.arm for trial in self.results.trials}
-        names = [arm.name for arm in self.study.all_arms if arm.name in ended]
+        names = [arm for arm in self.results.settings if arm in ended]
         return [self._row(arm, against.get(arm)) for arm in names]
 
     def verdict(self) -> Verdict:
@@ -104,6 +107,7 @@ class Analysis:
             "peak": self._peak,
             "saturation": self._saturation,
             "horizon": self._horizon,
+            "search": self._search,
         }[self.study.analysis.kind]()
 
     def value_of(self, arm: str, key: str) -> Any:
@@ -136,10 +140,12 @@ class Analysis:
         scored = [trial for trial in trials if self.study.metric in trial.scores]
         scores = [trial.scores[self.study.metric] for trial in scored]
         texts = [trial.scores.get(f"text_{self.study.metric}") for trial in scored]
+        num_stopped = sum(trial.stopped_at is not None for trial in trials)
         return ArmRow(
             name=arm,
             num_runs=len(scores),
-            num_failed=len(trials) - len(scores),
+            num_failed=len(trials) - len(scores) - num_stopped,
+            num_stopped=num_stopped,
             mean=float(np.mean(scores)) if scores else math.nan,
             interval=_interval(scores),
             lowest=min(scores, default=math.nan),
@@ -295,6 +301,21 @@ class Analysis:
         if not fits and explained < _LEAST_EXPLAINED:
             return Verdict("does not hold", evidence)
         return Verdict("not decided", evidence)
+
+    def _search(self) -> Verdict:
+        found = outcome(self.results)
+        best = next(arm for arm, values in self.results.settings.items() if values == found.best)
+        half = float(stats.norm.ppf((1 + CONFIDENCE) / 2)) * found.best_deviation
+        low, high = found.best_score - half, found.best_score + half
+        evidence = (
+            f"Best of {len(self.results.trials)} runs is “{best}”: {self.study.metric} "
+            f"{found.best_score:.2f} on the dev set ({low:.2f} to {high:.2f}, under the surface "
+            "fitted to all runs)."
+        )
+        scores = self.results.winner_scores
+        if scores:
+            evidence += f" On the test set it has {scores[self.study.metric]:.2f}."
+        return Verdict("found", evidence)
 
     def _turned_up(self, arm: str) -> dict[str, float]:
         """How far each varied regulariser is turned up: less text loss is more of it."""

@@ -14,14 +14,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from horizon_st.horizon.analyses import Analysis
-from horizon_st.horizon.study import is_number, short_name, shown
+from horizon_st.horizon.outcome import outcome
+from horizon_st.horizon.slices import draw_slices
+from horizon_st.horizon.values import is_number, shown, symbol
 
-_SYMBOLS = {
-    "mt_weight": "α_t",
-    "consistency_weight": "α_cr",
-    "rdrop_weight": "α_rd",
-    "mt_rdrop_weight": "α_rdt",
-}
 _COLORS = ("#2459a9", "#c2571a", "#2e7d4f", "#7b3fa0", "#8a6d1d", "#a02c4a", "#3a8fa3", "#555555")
 _SOFT, _GRID = "#666666", "#dddddd"
 _WIDTH, _HEIGHT, _ROW_HEIGHT = 7.0, 4.2, 0.34
@@ -36,6 +32,7 @@ def draw(analysis: Analysis) -> Figure:
         "peak": _draw_peak,
         "order": _draw_order,
         "horizon": _draw_horizon,
+        "search": _draw_search,
     }[analysis.study.analysis.kind](analysis)
 
 
@@ -46,12 +43,6 @@ def as_bytes(figure: Figure, kind: str) -> bytes:
     with rc_context({"svg.hashsalt": "horizon-st"}):  # or its ids are random
         figure.savefig(buffer, format=kind, dpi=150, metadata=metadata)
     return buffer.getvalue()
-
-
-def symbol(key: str) -> str:
-    """A recipe's key as figures name it: the paper's symbol where it has one."""
-    name = short_name(key)
-    return _SYMBOLS.get(name, name.replace("_", " "))
 
 
 def _draw_arms(analysis: Analysis) -> Figure:
@@ -179,6 +170,11 @@ def _draw_horizon(analysis: Analysis) -> Figure:
     axes.set_ylabel(_score_name(analysis))
     axes.legend(frameon=False)
     return figure
+
+
+def _draw_search(analysis: Analysis) -> Figure:
+    study = analysis.study
+    return draw_slices(outcome(analysis.results), study.metric, study.analysis.tolerance)
 
 
 def shown_range(analysis: Analysis, key: str) -> str:

@@ -19,7 +19,12 @@ from horizon_st.horizon.statistics import Estimate
 from horizon_st.page_style import STYLE
 
 PAGE_FILE = "report.html"
-_LOOK: dict[Answer, str] = {"holds": "good", "does not hold": "bad", "not decided": "none"}
+_LOOK: dict[Answer, str] = {
+    "holds": "good",
+    "does not hold": "bad",
+    "not decided": "none",
+    "found": "good",
+}
 _RANGE = "range"
 _CAPTION = (
     "± is half of a 95 % interval. All of it is over training seeds, on this test set. The "
@@ -167,7 +172,12 @@ def _cost(results: StudyResults) -> str:
 
 
 def _runs(row: ArmRow) -> str:
-    return f"{row.num_runs}" + (f" (+{row.num_failed} diverged)" if row.num_failed else "")
+    more = [
+        f"+{number} {what}"
+        for number, what in ((row.num_failed, "diverged"), (row.num_stopped, "stopped"))
+        if number
+    ]
+    return f"{row.num_runs}" + (f" ({', '.join(more)})" if more else "")
 
 
 def _number(value: float, form: str) -> str:

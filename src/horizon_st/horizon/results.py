@@ -31,6 +31,7 @@ class TrialResult:
         wall_s: seconds of the last stage, validations included.
         pretraining_wall_s: seconds of the stages before it, which several trials may share.
         failure: why there are no scores, or None.
+        stopped_at: the update at which a search gave the run up; None if it ran to its end.
     """
 
     arm: str
@@ -43,6 +44,7 @@ class TrialResult:
     wall_s: float = 0.0
     pretraining_wall_s: float = 0.0
     failure: str | None = None
+    stopped_at: int | None = None
 
 
 @dataclass
@@ -56,6 +58,7 @@ class StudyResults:
         signatures: of the metrics.
         versions: of the packages.
         hardware: that trained, each kind once.
+        winner_scores: of a search's best setting, on the test set.
     """
 
     study: StudyConfig
@@ -64,6 +67,7 @@ class StudyResults:
     signatures: dict[str, str] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     hardware: list[dict[str, Any]] = field(default_factory=list)
+    winner_scores: dict[str, float] = field(default_factory=dict)
 
     @property
     def scores(self) -> dict[tuple[str, int], float]:

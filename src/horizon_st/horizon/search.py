@@ -7,22 +7,22 @@ frees when its process ends.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import Console
 from rich.markup import escape
 
 from horizon_st.data.corpora.telephone import build_corpus
 from horizon_st.data.files import make_folder
 from horizon_st.display import ProgressBars
-from horizon_st.hardware import usable_cores
+from horizon_st.hardware import take_share
 from horizon_st.horizon.results import RESULTS_FILE, StudyResults
 from horizon_st.horizon.study import StudyConfig
 from horizon_st.horizon.trials import Trial, claimed, plan_trials, run_trial, settings_of
+from horizon_st.horizon.tuning import STORAGE_FILE, Search, Searcher, result_of
 from horizon_st.workers import Messages, run_side_by_side
 
 _PAUSE_S = 5.0
@@ -30,7 +30,13 @@ _PAUSE_S = 5.0
 
 
 def run_study(
-    study: StudyConfig, folder: Path, console: Console, *, num_workers: int
+    study: StudyConfig,
+    folder: Path,
+    console: Console,
+    *,
+    num_workers: int,
+    storage: str | None = None,
+    stops_early: bool = True,
 ) -> StudyResults:
     """Runs what is missing of a study, and gathers the results in `folder/NAME/results.json`.
 
@@ -40,35 +46,77 @@ def run_study(
             run at the same time.
         console: where progress is shown.
         num_workers: trials at a time; on GPUs they take turns in the order of the devices.
+        storage: of a search in a space: the URL of a database, or a path that ends in .log for a
+            journal; a file in `folder/NAME` by default.
+        stops_early: whether such a search stops runs that can hardly win.
 
     Raises:
         UserError: the study, a recipe or the data is wrong, a worker was killed, or the folder
             cannot be written.
     """
-    make_folder(folder)
+    make_folder(folder / study.name)
     with ProgressBars(console) as bars:
         data = _embedded_corpus(study.embedded_corpus, folder, bars)
         set_data = tuple(f"data.{key}={path}" for key, path in data.items() if key != "test")
         if "test" in data and study.test is None:
             study = replace(study, test=str(data["test"]))
-        trials = plan_trials(study, folder, set_data)
-        missing = [trial for trial in trials if not trial.is_done]
-        console.print(
-            f"{study.name}: {len(study.all_arms)} arms, {len(study.seeds)} seeds, "
-            f"{len(missing)} of {len(trials)} runs to do."
-        )
-        num_workers = min(num_workers, len(missing))
-        workers = [Worker(index, missing, num_workers) for index in range(num_workers)]
-        try:
-            run_side_by_side(
-                workers, bars, lambda line: console.print(escape(line), soft_wrap=True)
-            )
-        finally:  # what has ended can be reported on, whatever happened to the others
-            results = gather(study, trials)
-            make_folder(folder / study.name)
-            with claimed(folder / f"{study.name}.lock", wait=True):
-                results.write(folder / study.name / RESULTS_FILE)
+
+        def say(line: str) -> None:
+            console.print(escape(line), soft_wrap=True)
+
+        if study.space:
+            place = storage or f"sqlite:///{folder / study.name / STORAGE_FILE}"
+            search = Search(study, folder, set_data, place, stops_early)
+            return _run_search(search, bars, say, num_workers)
+        return _run_arms(study, folder, set_data, bars, say, num_workers)
+
+
+def _run_arms(
+    study: StudyConfig,
+    folder: Path,
+    data: tuple[str, ...],
+    bars: ProgressBars,
+    say: Callable[[str], None],
+    num_workers: int,
+) -> StudyResults:
+    trials = plan_trials(study, folder, data)
+    missing = [trial for trial in trials if not trial.is_done]
+    say(
+        f"{study.name}: {len(study.all_arms)} arms, {len(study.seeds)} seeds, "
+        f"{len(missing)} of {len(trials)} runs to do."
+    )
+    num_workers = min(num_workers, len(missing))
+    workers = [Worker(index, missing, num_workers) for index in range(num_workers)]
+    try:
+        run_side_by_side(workers, bars, say)
+    finally:  # what has ended can be reported on, whatever happened to the others
+        results = gather(study, trials)
+        _write(results, folder)
     return results
+
+
+def _run_search(
+    search: Search, bars: ProgressBars, say: Callable[[str], None], num_workers: int
+) -> StudyResults:
+    study = search.study
+    num_left = study.num_trials - sum(frozen.state.is_finished() for frozen, _ in search.trials())
+    say(f"{study.name}: {num_left} of {study.num_trials} runs to do, at most.")
+    num_workers = min(num_workers, max(num_left, 0))
+    workers = [Searcher(index, search, num_workers) for index in range(num_workers)]
+    try:
+        run_side_by_side(workers, bars, say)
+    finally:
+        results = _gather_search(search)
+        _write(results, search.folder)
+    results = replace(results, winner_scores=search.finish(results))
+    _write(results, search.folder)
+    return results
+
+
+def _write(results: StudyResults, folder: Path) -> None:
+    name = results.study.name
+    with claimed(folder / f"{name}.lock", wait=True):
+        results.write(folder / name / RESULTS_FILE)
 
 
 @dataclass(frozen=True)
@@ -97,7 +145,7 @@ class Worker:
 
     def __call__(self, messages: Messages) -> None:
         """Runs trials until all of them have ended, here or elsewhere."""
-        self._take_share_of_machine()
+        take_share(self.index, self.num_workers)
         left = [*self.trials]
         while left:
             left = [trial for trial in left if not trial.is_done]
@@ -116,11 +164,13 @@ class Worker:
             messages.say(f"{trial.title}: {result.failure or shown} ({result.wall_s / 60:.1f} min)")
         return is_ours
 
-    def _take_share_of_machine(self) -> None:
-        num_gpus = torch.cuda.device_count()
-        if num_gpus > 0:
-            torch.cuda.set_device(self.index % num_gpus)
-        torch.set_num_threads(max(1, usable_cores() // self.num_workers))
+
+def _gather_search(search: Search) -> StudyResults:
+    """The results of the trials that have ended or were stopped, in the order of the search."""
+    asked = search.trials()
+    found = gather(search.study, [trial for _, trial in asked])
+    ended = [result for each in asked if (result := result_of(*each)) is not None]
+    return replace(found, trials=ended)
 
 
 def gather(study: StudyConfig, trials: Sequence[Trial]) -> StudyResults:

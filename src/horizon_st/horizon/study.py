@@ -1,27 +1,34 @@
 """A study: one recipe, the overrides to vary, the seeds, and the question that the scores answer.
 
-A study is a YAML file. Its arms are listed, or spanned by a grid, or both; each arm is trained once
-per seed.
+A study is a YAML file. Its arms are listed, or spanned by a grid, or both, and each is trained once
+per seed; or a search chooses them within a space, one run at a time.
 """
 
 from __future__ import annotations
 
 import itertools
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Optional
 
-import yaml
-
-from horizon_st.config import load_config, parse_yaml
+from horizon_st.config import build_config, load_config, parse_yaml
 from horizon_st.errors import UserError
+from horizon_st.horizon.space import DEFAULT_BOUNDS, SearchSpace
+from horizon_st.horizon.values import (
+    as_yaml,
+    assignment,
+    axis,
+    bounds,
+    is_number,
+    short_name,
+    shown,
+)
 from horizon_st.recipes import find_file
 
 Metric = Literal["BLEU", "chrF2"]
-Kind = Literal["comparison", "equivalence", "order", "peak", "saturation", "horizon"]
+Kind = Literal["comparison", "equivalence", "order", "peak", "saturation", "horizon", "search"]
 STUDIES = Path(__file__).parent / "studies"
 """The studies that come with the package: one YAML file each."""
 _TAKEN_NAMES = ("runs", "pretraining", ".", "..")
@@ -56,7 +63,7 @@ class AnalysisConfig:
             "`key` rank as claimed, each at its best; peak: is some value of `key` better than "
             "`at`; saturation: do two regularisers together gain less than the sum of both; "
             "horizon: do the scores lie on one curve of the total regularisation that falls at "
-            "its end."
+            "its end; search: which setting of `space` is best."
         },
     )
     key: Optional[str] = field(  # noqa: UP045
@@ -119,6 +126,14 @@ class StudyConfig:
         default_factory=list,
         metadata={"help": "Lists of values, section.key=[a, b]; all combinations are arms."},
     )
+    space: list[str] = field(
+        default_factory=list,
+        metadata={
+            "help": "Bounds, section.key=[low, high]: find_horizon chooses settings within them by "
+            "the dev set; listed arms are run first. `test` is for the winner alone."
+        },
+    )
+    num_trials: int = field(default=0, metadata={"help": "Runs of a search in the space."})
     analysis: AnalysisConfig = field(default_factory=AnalysisConfig)
 
     def __post_init__(self) -> None:
@@ -138,7 +153,8 @@ class StudyConfig:
                 remedy="Three seeds are the least that shows what is chance: [1, 2, 3].",
             )
         names = [arm.name for arm in self.all_arms]
-        _check_names(names)
+        self._check_space()
+        _check_names(names, may_be_none=bool(self.space))
         if self.baseline is not None:
             _check_known("baseline", [self.baseline], names)
         self._check_analysis(names)
@@ -146,14 +162,14 @@ class StudyConfig:
     @property
     def all_arms(self) -> list[ArmConfig]:
         """The listed arms, then those of the grid, which are named by their values."""
-        axes = [_axis(line) for line in self.grid]
+        axes = [axis(line) for line in self.grid]
         found = [*self.arms]
         for values in itertools.product(*(values for _, values in axes)) if axes else ():
             chosen = [(key, value) for (key, _), value in zip(axes, values, strict=True)]
             found.append(
                 ArmConfig(
                     name=", ".join(f"{short_name(key)} {shown(value)}" for key, value in chosen),
-                    set=[f"{key}={_as_yaml(value)}" for key, value in chosen],
+                    set=[f"{key}={as_yaml(value)}" for key, value in chosen],
                 )
             )
         return found
@@ -161,8 +177,32 @@ class StudyConfig:
     @property
     def varied_keys(self) -> list[str]:
         """The recipe's keys that some arm sets, in the order of the file."""
-        keys = [line.partition("=")[0] for arm in self.all_arms for line in arm.set]
-        return list(dict.fromkeys(keys))
+        lines = [*self.space, *(line for arm in self.all_arms for line in arm.set)]
+        return list(dict.fromkeys(line.partition("=")[0] for line in lines))
+
+    @property
+    def search_space(self) -> SearchSpace:
+        """The box of a search, by the recipe's keys."""
+        return SearchSpace(**dict(map(bounds, self.space)))
+
+    def _check_space(self) -> None:
+        is_search = self.analysis.kind == "search"
+        if (
+            bool(self.space) != is_search
+            or is_search != (self.num_trials > 0)
+            or (is_search and self.grid)
+        ):
+            raise UserError(
+                "space",
+                expected="with analysis.kind search bounds and num_trials, without a grid; with "
+                "other kinds neither",
+                found=f"kind {self.analysis.kind}, {len(self.space)} bounds, "
+                f"{self.num_trials} trials, {len(self.grid)} lines of a grid",
+                remedy="A grid is run whole; a search chooses within bounds.",
+            )
+        for arm in self.arms if is_search else ():
+            setting = dict(map(assignment, arm.set))
+            self.search_space.to_unit(setting)
 
     def _check_analysis(self, names: list[str]) -> None:
         analysis = self.analysis
@@ -195,6 +235,24 @@ class StudyConfig:
             _check_known("analysis.parts", analysis.parts, names)
 
 
+def search_of(recipe: str, num_trials: int, overrides: Sequence[str] = ()) -> StudyConfig:
+    """A search for the paper's three weights around a recipe, called after it.
+
+    Raises:
+        UserError: an override is ill-formed.
+    """
+    name = re.sub(r"[^\w.-]", "_", Path(recipe).stem)
+    content = {
+        "name": f"{name}_horizon",
+        "claim": f"The weights that suit {name} best.",
+        "recipe": recipe,
+        "space": [f"objective.{key}={list(ends)}" for key, ends in DEFAULT_BOUNDS.items()],
+        "num_trials": num_trials,
+        "analysis": {"kind": "search"},
+    }
+    return build_config(StudyConfig, content, overrides, place=recipe)
+
+
 def check_values(study: StudyConfig, settings: Mapping[str, Mapping[str, Any]]) -> None:
     """Nothing, if the arms have the values that the analysis asks for.
 
@@ -221,11 +279,6 @@ def check_values(study: StudyConfig, settings: Mapping[str, Mapping[str, Any]]) 
     _check_known("analysis", [*analysis.ranked, *at], known)
 
 
-def is_number(value: Any) -> bool:
-    """Whether it is one; truth values are none."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
 def load_study(path_or_name: str, overrides: Sequence[str] = ()) -> StudyConfig:
     """The study in a file, or the shipped one of that name, with dotted overrides.
 
@@ -235,41 +288,8 @@ def load_study(path_or_name: str, overrides: Sequence[str] = ()) -> StudyConfig:
     return load_config(StudyConfig, find_file(path_or_name, STUDIES, "study"), overrides)
 
 
-def short_name(key: str) -> str:
-    """A recipe's key without its sections: objective.mt_weight -> mt_weight."""
-    return key.rpartition(".")[2]
-
-
-def shown(value: Any) -> str:
-    """A value as it stands in YAML, and in the name of an arm."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:g}" if is_number(value) else str(value)
-
-
-def _as_yaml(value: Any) -> str:
-    text = yaml.safe_dump(value, default_flow_style=True, width=math.inf)
-    return text.removesuffix("...\n").strip()
-
-
-def _axis(line: str) -> tuple[str, list[Any]]:
-    key, equals, text = line.partition("=")
-    place = f"grid {line!r}"
-    values = parse_yaml(text, place) if equals else None
-    if not key or not isinstance(values, list) or not values:
-        raise UserError(
-            place,
-            expected="section.key=[a, b]",
-            found=line,
-            remedy="Write the values in square brackets.",
-        )
-    return key, values
-
-
-def _check_names(names: list[str]) -> None:
-    if not names:
+def _check_names(names: list[str], *, may_be_none: bool) -> None:
+    if not names and not may_be_none:
         raise UserError(
             "arms", expected="at least one arm", found="none", remedy="Add arms, or a grid."
         )

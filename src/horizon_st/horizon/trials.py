@@ -6,25 +6,23 @@ trials.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from fcntl import LOCK_EX, LOCK_NB, lockf
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from horizon_st.config import describe_changes, load_config
+from horizon_st.config import load_config
 from horizon_st.data.files import make_folder, whole_file
 from horizon_st.data.manifest import transcript_of
-from horizon_st.data.shar import files_to_fingerprint, open_cuts
+from horizon_st.data.shar import open_cuts
 from horizon_st.decoding.evaluate import evaluate
 from horizon_st.decoding.generate import Modality
-from horizon_st.decoding.trained import fingerprint, weights_fingerprint
 from horizon_st.errors import UserError
+from horizon_st.horizon.keys import key_of
 from horizon_st.horizon.results import TrialResult
 from horizon_st.horizon.study import ArmConfig, StudyConfig, check_values
 from horizon_st.objective.objective import ObjectiveConfig
@@ -37,7 +35,20 @@ from horizon_st.training.stages import run_recipe
 from horizon_st.workers import Messages
 
 TRIAL_FILE = "trial.json"
-_KEY_LENGTH = 12
+Watch = Callable[[int, float], None]
+"""Called with the update and dev BLEU after each validation of ST; may raise StoppedEarlyError."""
+
+
+class StoppedEarlyError(Exception):
+    """A run was given up.
+
+    Args:
+        step: updates that it had.
+    """
+
+    def __init__(self, step: int) -> None:
+        super().__init__(f"stopped at update {step}")
+        self.step = step
 
 
 @dataclass(frozen=True)
@@ -105,7 +116,7 @@ def plan_trials(study: StudyConfig, root: Path, data: tuple[str, ...] = ()) -> l
     trials = []
     for (arm, seed), recipe in recipes.items():
         test = Path(study.test or recipe.data.dev)
-        trials.append(Trial(arm, seed, recipe, test, _key(recipe, test), root))
+        trials.append(Trial(arm, seed, recipe, test, key_of(recipe, test), root))
     _check_different(trials)
     check_values(study, settings_of(study, trials))
     return trials
@@ -122,12 +133,13 @@ def arm_recipe(study: StudyConfig, arm: ArmConfig, seed: int, data: tuple[str, .
     return load_config(Recipe, find_recipe(study.recipe), overrides)
 
 
-def run_trial(trial: Trial, bar: str, messages: Messages) -> bool:
+def run_trial(trial: Trial, bar: str, messages: Messages, watch: Watch | None = None) -> bool:
     """Trains, scores and writes the result; False if another process is at it.
 
     A run that diverges ends with a result, too: its `failure` says so.
 
     Raises:
+        StoppedEarlyError: `watch` did; nothing is left of the run.
         UserError: the data or the recipe is unusable.
     """
     make_folder(trial.folder)
@@ -136,17 +148,20 @@ def run_trial(trial: Trial, bar: str, messages: Messages) -> bool:
             return False
         if not trial.is_done:
             try:
-                _train_and_score(trial, bar, messages)
+                _train_and_score(trial, bar, messages, watch)
+            except StoppedEarlyError:
+                shutil.rmtree(trial.folder)
+                raise
             except DivergedError as error:
                 result = TrialResult(trial.arm, trial.seed, failure=str(error))
                 _write(trial, {"result": asdict(result)})
         return True
 
 
-def _train_and_score(trial: Trial, bar: str, messages: Messages) -> None:
+def _train_and_score(trial: Trial, bar: str, messages: Messages, watch: Watch | None) -> None:
     recipe, pretraining_wall_s = _pretrained(trial, bar, messages)
     run_dir = trial.folder / "run"
-    reporter = _Reporter(bar, trial.title, messages)
+    reporter = _Reporter(bar, trial.title, messages, recipe.stages.st, watch)
     model = _run_wherever_data_lies(recipe, run_dir, reporter)
     record = json.loads((run_dir / RECORD_FILE).read_text(encoding="utf-8"))
     scores, signatures = {}, {}
@@ -189,7 +204,7 @@ def _pretrained(trial: Trial, bar: str, messages: Messages) -> tuple[Recipe, flo
     recipe = pretraining_of(trial.recipe)
     if recipe is None:
         return trial.recipe, 0.0
-    folder = trial.root / "pretraining" / _key(recipe)
+    folder = trial.root / "pretraining" / key_of(recipe)
     make_folder(folder)
     model = folder / "model"
     with claimed(folder.with_suffix(".lock"), wait=True):
@@ -239,14 +254,28 @@ def pretraining_of(recipe: Recipe) -> Recipe | None:
 class _Reporter:
     """Tells the parent process where training stands."""
 
-    def __init__(self, bar: str, title: str, messages: Messages) -> None:
+    def __init__(
+        self,
+        bar: str,
+        title: str,
+        messages: Messages,
+        watched: StageConfig | None = None,
+        watch: Watch | None = None,
+    ) -> None:
         self._bar = bar
         self._title = title
         self._messages = messages
+        self._watched = watched
+        self._watch = watch
 
     def update(self, stage: str, step: int, max_steps: int, figures: dict[str, float]) -> None:
         bleu = f"  dev BLEU {figures['dev_bleu']:.1f}" if "dev_bleu" in figures else ""
         self._messages.advance_to(self._bar, step, max_steps, f"{self._title}: {stage}{bleu}")
+        if self._watch is None or self._watched is None or stage != "st":
+            return
+        validated = step - 1  # a validation comes after the report of its update
+        if validated > 0 and validated % self._watched.validate_every_steps == 0:
+            self._watch(validated, figures["dev_bleu"])
 
 
 @contextmanager
@@ -268,45 +297,6 @@ def _write(trial: Trial, content: dict[str, Any]) -> None:
     with whole_file(trial.folder / TRIAL_FILE) as file:
         json.dump(content, file, ensure_ascii=False, indent=1, allow_nan=False)
         file.write("\n")
-
-
-def _key(recipe: Recipe, *more: Path) -> str:
-    """Of the recipe's settings and the content of its files; other paths give the same key."""
-    settings = describe_changes(Recipe(), recipe)
-    paths = [*more]
-    for name in ("data.train", "data.dev", "data.text_pairs"):
-        if name in settings:
-            paths.append(Path(settings.pop(name)))
-    fingerprints = [_content_of(path) for path in paths]
-    initial_model = settings.get("initial_model")
-    if initial_model is not None and Path(initial_model).is_dir():
-        del settings["initial_model"]
-        fingerprints.append(weights_fingerprint(Path(initial_model)))
-    text = json.dumps([settings, fingerprints], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:_KEY_LENGTH]
-
-
-def _content_of(path: Path) -> str:
-    """The fingerprint of a manifest or of shards.
-
-    Raises:
-        UserError: there is none.
-    """
-    files = files_to_fingerprint(path) if path.exists() else []
-    if not files:
-        raise UserError(
-            str(path),
-            expected="a manifest, or a folder of shards",
-            found="no such file" if not path.exists() else "none in this folder",
-            remedy="Check data.train, data.dev, data.text_pairs and test.",
-        )
-    return _fingerprint_once(*((str(f), f.stat().st_mtime_ns, f.stat().st_size) for f in files))
-
-
-@lru_cache
-def _fingerprint_once(*files: tuple[str, int, int]) -> str:
-    """Read once for all trials of a study, as long as the files stay."""
-    return fingerprint(*(Path(name) for name, _, _ in files))
 
 
 def _values_of(recipe: Recipe, keys: Sequence[str]) -> dict[str, Any]:

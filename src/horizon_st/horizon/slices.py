@@ -1,0 +1,100 @@
+"""The picture of a search: slices of the fitted surface through the best setting, with all runs."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from horizon_st.horizon.finder import HorizonResult
+from horizon_st.horizon.values import symbol
+
+_PER_SIDE = 41
+_PANEL, _COLUMNS = 3.2, 3
+_MAP = "viridis"
+_LINE, _BEST = "#ffffff", "#d62728"
+
+
+def draw_slices(found: HorizonResult, metric: str, tolerance: float) -> Figure:
+    """A panel for each pair of dimensions; the others stand at the best setting.
+
+    Colour is what the surface predicts, the white line the horizon: within `tolerance` of the best.
+    Dots are runs, in the colour of their own score, and fainter the farther off the slice.
+    """
+    names = found.space.names
+    if len(names) == 1:
+        return _draw_curve(found, metric)
+    pairs = [*itertools.combinations(range(len(names)), 2)]
+    columns = min(len(pairs), _COLUMNS)
+    rows = math.ceil(len(pairs) / columns)
+    figure = Figure(figsize=(_PANEL * columns + 0.8, _PANEL * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    planes = [_plane(found, pair) for pair in pairs]
+    scores = [trial.score for trial in found.trials if math.isfinite(trial.score)]
+    low = min([float(plane.min()) for plane in planes] + scores)
+    high = max([float(plane.max()) for plane in planes] + scores)
+    colors = Normalize(low, high)
+    for axes, (i, j), plane in itertools.zip_longest(panels, pairs, planes):
+        if plane is None:
+            axes.set_visible(False)
+            continue
+        x, y = (np.linspace(*found.space.bounds[names[k]], _PER_SIDE) for k in (i, j))
+        axes.pcolormesh(x, y, plane, cmap=_MAP, norm=colors, shading="gouraud")
+        level = found.best_score - tolerance
+        if plane.min() < level < plane.max():
+            axes.contour(x, y, plane, levels=[level], colors=_LINE, linewidths=1.5)
+        _draw_runs(axes, found, (i, j), colors)
+        axes.set_xlabel(symbol(names[i]))
+        axes.set_ylabel(symbol(names[j]))
+    figure.colorbar(ScalarMappable(colors, _MAP), ax=list(panels), label=metric)
+    return figure
+
+
+def _plane(found: HorizonResult, pair: tuple[int, int]) -> NDArray[np.float64]:
+    """The surface at a lattice over two dimensions, [second, first]."""
+    side = np.linspace(0, 1, _PER_SIDE)
+    first, second = np.meshgrid(side, side)
+    points = np.tile(found.space.to_unit(found.best), (first.size, 1))
+    points[:, pair[0]], points[:, pair[1]] = first.ravel(), second.ravel()
+    mean, _ = found.surrogate.predict(points)
+    return mean.reshape(first.shape)
+
+
+def _draw_runs(axes: Axes, found: HorizonResult, pair: tuple[int, int], colors: Normalize) -> None:
+    best = found.space.to_unit(found.best)
+    others = [k for k in range(len(best)) if k not in pair]
+    for trial in found.trials:
+        x, y = (trial.setting[found.space.names[k]] for k in pair)
+        if not math.isfinite(trial.score):
+            axes.plot(x, y, "x", color=_LINE, markersize=6)
+            continue
+        off = np.abs(found.space.to_unit(trial.setting) - best)[others].max(initial=0.0)
+        axes.scatter(
+            x, y, c=[trial.score], cmap=_MAP, norm=colors, s=36, edgecolors=_LINE,
+            alpha=1 - 0.7 * float(off),
+        )  # fmt: skip
+    x, y = (found.best[found.space.names[k]] for k in pair)
+    axes.plot(x, y, "*", color=_BEST, markeredgecolor=_LINE, markersize=14)
+
+
+def _draw_curve(found: HorizonResult, metric: str) -> Figure:
+    """The surface over the one dimension, with a deviation to both sides, and all runs."""
+    (name,) = found.space.names
+    figure = Figure(figsize=(2 * _PANEL, _PANEL), layout="constrained")
+    axes = figure.subplots()
+    x = np.linspace(*found.space.bounds[name], _PER_SIDE)
+    mean, deviation = found.surrogate.predict(np.linspace(0, 1, _PER_SIDE)[:, None])
+    axes.fill_between(x, mean - deviation, mean + deviation, color="#cccccc")
+    axes.plot(x, mean, color="#444444")
+    for trial in found.trials:
+        axes.plot(trial.setting[name], trial.score, "o", color="#2459a9", alpha=0.6)
+    axes.plot(found.best[name], found.best_score, "*", color=_BEST, markersize=14)
+    axes.set_xlabel(symbol(name))
+    axes.set_ylabel(metric)
+    return figure

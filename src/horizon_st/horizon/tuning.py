@@ -1,0 +1,291 @@
+"""A search in a space: workers ask for settings, run them and tell the scores, until all are run.
+
+Optuna's storage is what they share; the lock of a run says whether its worker still lives, so that
+a trial whose worker was killed is taken over by another one, from its last checkpoint.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import optuna
+from optuna.distributions import BaseDistribution, FloatDistribution
+from optuna.exceptions import StorageInternalError
+from optuna.pruners import NopPruner
+from optuna.storages import BaseStorage, JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
+
+from horizon_st.config import dump_changes, load_config
+from horizon_st.data.files import whole_file
+from horizon_st.decoding.evaluate import evaluate
+from horizon_st.errors import UserError, reason_of
+from horizon_st.hardware import take_share
+from horizon_st.horizon.keys import key_of
+from horizon_st.horizon.outcome import outcome
+from horizon_st.horizon.results import StudyResults, TrialResult
+from horizon_st.horizon.sampler import CannotWinPruner, HorizonSampler
+from horizon_st.horizon.study import ArmConfig, StudyConfig
+from horizon_st.horizon.trials import (
+    StoppedEarlyError,
+    Trial,
+    arm_recipe,
+    claimed,
+    run_trial,
+)
+from horizon_st.horizon.values import assignment, short_name, shown
+from horizon_st.recipes import find_recipe
+from horizon_st.training.recipe import Recipe
+from horizon_st.workers import Messages
+
+STORAGE_FILE = "optuna.db"
+BEST_FILE = "best.yaml"
+_QUESTION = "question"
+_STORAGE_ERRORS = (OSError, ImportError, ValueError, SQLAlchemyError, StorageInternalError)
+_PAUSE_S = 2.0
+"""Between looks at trials that other workers run."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search that several workers share.
+
+    Attributes:
+        study: with a space.
+        folder: of all runs.
+        data: overrides that say where the corpus lies.
+        storage: Optuna's: the URL of a database, or a path that ends in .log for a journal file.
+        stops_early: whether runs that can hardly win are stopped.
+    """
+
+    study: StudyConfig
+    folder: Path
+    data: tuple[str, ...]
+    storage: str
+    stops_early: bool
+
+    def open(self) -> optuna.Study:
+        """The study in its storage, made if it is not there; its listed arms are to be run first.
+
+        Raises:
+            UserError: the storage cannot be used, or holds another search under this name.
+        """
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        space = self.study.search_space
+        with claimed(self._lock, wait=True):
+            try:
+                opened = optuna.create_study(
+                    study_name=self.study.name,
+                    storage=_storage(self.storage),
+                    sampler=HorizonSampler(space, self.study.seeds[0]),
+                    pruner=CannotWinPruner(space) if self.stops_early else NopPruner(),
+                    direction="maximize",
+                    load_if_exists=True,
+                )
+            except _STORAGE_ERRORS as error:
+                raise UserError(
+                    self.storage,
+                    expected="the URL of a database, or a path that ends in .log",
+                    found=reason_of(error),
+                    remedy="sqlite:///search.db needs no server; others need their driver.",
+                ) from error
+            question = opened.user_attrs.get(_QUESTION)
+            if question is None:
+                for arm in self.study.arms:
+                    opened.enqueue_trial(dict(map(assignment, arm.set)))
+                opened.set_user_attr(_QUESTION, self._question)
+            elif question != self._question:
+                raise UserError(
+                    f"{self.storage}: {self.study.name}",
+                    expected="a search of the same recipe, data and space",
+                    found="another one",
+                    remedy="Give this one its own name, or another --out.",
+                )
+        return opened
+
+    def running(self, opened: optuna.Study) -> list[int]:
+        """The numbers of trials that were asked for and have not been told, dead workers' too."""
+        with claimed(self._lock, wait=True):  # a trial without its parameters is being asked for
+            found = opened.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+            for frozen in found:
+                if not self._is_whole(frozen):  # by a worker that died meanwhile
+                    opened.tell(frozen.number, state=TrialState.FAIL)
+            return [frozen.number for frozen in found if self._is_whole(frozen)]
+
+    def ask(self, opened: optuna.Study) -> int | None:
+        """The number of a trial to run, which counts as running from now on.
+
+        None when all have been asked for.
+        """
+        with claimed(self._lock, wait=True):  # or two workers would be told the same
+            if len(self._asked(opened)) >= self.study.num_trials:
+                return None
+            bounds = self.study.search_space.bounds.items()
+            boxes: dict[str, BaseDistribution] = {
+                name: FloatDistribution(low, high) for name, (low, high) in bounds
+            }
+            return opened.ask(boxes).number
+
+    def trial_of(self, frozen: FrozenTrial, all_trials: list[FrozenTrial]) -> Trial:
+        """What is to be run: a setting that was asked for before gets the next seed."""
+        earlier = sum(t.params == frozen.params for t in all_trials if t.number < frozen.number)
+        seeds = self.study.seeds
+        seed = seeds[earlier] if earlier < len(seeds) else max(seeds) + earlier - len(seeds) + 1
+        return self._trial({name: float(v) for name, v in frozen.params.items()}, seed)
+
+    def trials(self) -> list[tuple[FrozenTrial, Trial]]:
+        """All that have been asked for, in their order."""
+        asked = self._asked(self.open())
+        return [(frozen, self.trial_of(frozen, asked)) for frozen in asked]
+
+    def finish(self, results: StudyResults) -> dict[str, float]:
+        """Writes the recipe of the best setting, and scores it on the test set, if there is one.
+
+        Returns:
+            The scores on the test set of the run with this setting, the first seed's; or nothing.
+        """
+        best = outcome(results).best
+        overrides = (*self.data, *self.study.set, *_lines(best))
+        recipe = load_config(Recipe, find_recipe(self.study.recipe), overrides)
+        folder = self.folder / self.study.name
+        with whole_file(folder / BEST_FILE) as file:
+            file.write(f"# The best setting that the search {self.study.name} found.\n")
+            file.write(dump_changes(recipe))
+        if self.study.test is None:
+            return {}
+        trial = self._trial(best, self.study.seeds[0])
+        model = trial.folder / "run" / "model"
+        scored = evaluate(
+            model, Path(self.study.test), folder / "best_test", config=recipe.decoding
+        )
+        return {metric: scored.value_of(metric) for metric in ("BLEU", "chrF2")}
+
+    def _asked(self, opened: optuna.Study) -> list[FrozenTrial]:
+        everything = opened.get_trials(deepcopy=False)
+        return [t for t in everything if t.state != TrialState.WAITING and self._is_whole(t)]
+
+    def _is_whole(self, frozen: FrozenTrial) -> bool:
+        return frozen.params.keys() == self.study.search_space.bounds.keys()
+
+    @property
+    def _lock(self) -> Path:
+        return self.folder / f"{self.study.name}.asking.lock"
+
+    @property
+    def _question(self) -> str:
+        """The same for the same recipe, data and space."""
+        space = self.study.search_space
+        centre = {name: (low + high) / 2 for name, (low, high) in space.bounds.items()}
+        asked = [self._trial(centre, self.study.seeds[0]).key, space.bounds, self.study.metric]
+        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+
+    def _trial(self, setting: dict[str, float], seed: int) -> Trial:
+        arm = ArmConfig(self._name_of(setting), _lines(setting))
+        data = (*self.data, "stages.st.metric=bleu")
+        recipe = arm_recipe(self.study, arm, seed, data)
+        dev = Path(recipe.data.dev)
+        return Trial(arm.name, seed, recipe, dev, key_of(recipe, dev), self.folder)
+
+    def _name_of(self, setting: dict[str, float]) -> str:
+        for arm in self.study.arms:
+            if dict(map(assignment, arm.set)) == setting:
+                return arm.name
+        return ", ".join(f"{short_name(key)} {shown(value)}" for key, value in setting.items())
+
+
+@dataclass(frozen=True)
+class Searcher:
+    """A process that runs trials of a search until all have ended, whoever runs them.
+
+    Attributes:
+        index: of this one.
+        search: that it works for.
+        num_workers: of this machine.
+    """
+
+    index: int
+    search: Search
+    num_workers: int
+
+    @property
+    def name(self) -> str:
+        """Of the process and its bar."""
+        return f"worker {self.index + 1}"
+
+    @property
+    def place(self) -> str:
+        """The folder of the runs, in messages."""
+        return str(self.search.folder)
+
+    def __call__(self, messages: Messages) -> None:
+        """Asks, runs and tells."""
+        take_share(self.index, self.num_workers)
+        opened = self.search.open()
+        while True:
+            running = self.search.running(opened)
+            if any(self._run(opened, number, messages) for number in running):
+                continue
+            asked = self.search.ask(opened)
+            if asked is not None:
+                self._run(opened, asked, messages)
+            elif running:
+                time.sleep(_PAUSE_S)
+            else:
+                return
+
+    def _run(self, opened: optuna.Study, number: int, messages: Messages) -> bool:
+        """Whether it was this worker that ran the trial to its end."""
+        everything = opened.get_trials(deepcopy=False)
+        trial = self.search.trial_of(everything[number], everything)
+        title = f"{number + 1} of {self.search.study.num_trials}, {trial.title}"
+
+        def watch(step: int, score: float) -> None:
+            live = optuna.Trial(opened, everything[number]._trial_id)
+            if step not in everything[number].intermediate_values:  # before its worker died
+                live.report(score, step)
+            if live.should_prune():
+                raise StoppedEarlyError(step)
+
+        try:
+            if not run_trial(trial, self.name, messages, watch):
+                return False
+        except StoppedEarlyError as stopped:
+            opened.tell(number, state=TrialState.PRUNED, skip_if_finished=True)
+            messages.say(f"{title}: stopped at update {stopped.step}, it could hardly win")
+            return True
+        result = trial.result
+        score = result.scores.get(self.search.study.metric)
+        if score is None:
+            opened.tell(number, state=TrialState.FAIL, skip_if_finished=True)
+            messages.say(f"{title}: {result.failure}")
+        else:
+            opened.tell(number, score, skip_if_finished=True)
+            minutes = result.wall_s / 60
+            messages.say(f"{title}: {self.search.study.metric} {score:.2f} ({minutes:.1f} min)")
+        return True
+
+
+def result_of(frozen: FrozenTrial, trial: Trial) -> TrialResult | None:
+    """What a trial gave; None while it runs."""
+    if frozen.state == TrialState.PRUNED:
+        scores = sorted(frozen.intermediate_values.items())
+        history = [{"step": float(step), "bleu": score} for step, score in scores]
+        return TrialResult(
+            trial.arm, trial.seed, dev_history=history, stopped_at=max(frozen.intermediate_values)
+        )
+    return trial.result if trial.is_done else None
+
+
+def _lines(setting: dict[str, float]) -> list[str]:
+    return [f"{key}={value!r}" for key, value in setting.items()]
+
+
+def _storage(place: str) -> str | BaseStorage:
+    if place.endswith(".log"):
+        return JournalStorage(JournalFileBackend(place))
+    return place

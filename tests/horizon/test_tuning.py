@@ -1,0 +1,216 @@
+"""Searches in a space over the corpus of tones: asked, shared, resumed, stopped, told."""
+
+import io
+import os
+import signal
+import threading
+import time
+from dataclasses import replace
+from multiprocessing import active_children
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+from rich.console import Console
+from typer.testing import CliRunner
+
+from horizon_st.cli import app
+from horizon_st.config import load_config
+from horizon_st.errors import UserError
+from horizon_st.horizon.analyses import Analysis
+from horizon_st.horizon.report import write_page
+from horizon_st.horizon.results import read_results
+from horizon_st.horizon.search import run_study
+from horizon_st.horizon.study import AnalysisConfig
+from horizon_st.horizon.trials import TRIAL_FILE
+from horizon_st.horizon.tuning import Search, Searcher, result_of
+from horizon_st.training.recipe import Recipe
+
+SPACE = ["objective.mt_weight=[0, 1]", "objective.rdrop_weight=[0, 6]"]
+PLAIN = {"plain": ["objective.mt_weight=1", "objective.rdrop_weight=0"]}
+
+
+@pytest.fixture(scope="module")
+def make_search(make_study):
+    """A function: runs, and keys of the study -> a study with a space."""
+
+    def make(num_trials, arms=(), **keys):
+        kind = AnalysisConfig(kind="search")
+        keys = {"seeds": [1], "space": SPACE, "num_trials": num_trials, "analysis": kind} | keys
+        return make_study(dict(arms), **keys)
+
+    return make
+
+
+def run(study, folder, **keys):
+    return run_study(study, folder, Console(file=io.StringIO()), **{"num_workers": 2, **keys})
+
+
+def trials_in(storage):
+    return optuna.load_study(study_name=None, storage=storage).get_trials()
+
+
+class Heard:
+    def __init__(self):
+        self.lines = []
+
+    def advance_to(self, *args):
+        pass
+
+    def say(self, line):
+        self.lines.append(line)
+
+
+@pytest.fixture(scope="module")
+def finished(make_search, corpus, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("search")
+    study = make_search(4, PLAIN, test=str(corpus / "dev.jsonl"))
+    return study, folder, run(study, folder)
+
+
+def test_all_runs_are_made_and_none_twice(finished):
+    study, folder, results = finished
+    trials = trials_in(f"sqlite:///{folder}/small/optuna.db")
+    assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 4
+    assert trials[0].params == {"objective.mt_weight": 1, "objective.rdrop_weight": 0}
+    assert [trial.scores["BLEU"] for trial in results.trials] == [t.value for t in trials]
+    assert [results.settings[trial.arm] for trial in results.trials] == [t.params for t in trials]
+    assert results.trials[0].arm == "plain"
+    assert len([*(folder / "runs").glob(f"*/{TRIAL_FILE}")]) == 4
+    times = {path: path.stat().st_mtime_ns for path in folder.glob(f"runs/*/{TRIAL_FILE}")}
+    assert run(study, folder).trials == results.trials
+    assert times == {path: path.stat().st_mtime_ns for path in folder.glob(f"runs/*/{TRIAL_FILE}")}
+
+
+def test_more_trials_go_on_with_the_same_search(finished):
+    study, folder, results = finished
+    more = run(replace(study, num_trials=5), folder, num_workers=1)
+    assert more.trials[:4] == results.trials
+    assert len(more.trials) == 5
+
+
+def test_the_best_setting_is_a_recipe_and_is_scored_on_the_test_set(finished):
+    study, folder, results = finished
+    recipe = load_config(Recipe, folder / "small" / "best.yaml")
+    best = next(t for t in results.trials if t.scores["BLEU"] == results.winner_scores["BLEU"])
+    found = results.settings[best.arm]
+    assert recipe.objective.mt_weight == found["objective.mt_weight"]
+    assert recipe.objective.rdrop_weight == found["objective.rdrop_weight"]
+    assert recipe.name == load_config(Recipe, Path(study.recipe)).name
+
+
+def test_the_page_says_what_was_found(finished, tmp_path):
+    _, folder, _ = finished
+    results = read_results(folder / "small" / "results.json")
+    verdict = Analysis(results).verdict()
+    assert verdict.answer == "found"
+    assert f"Best of {len(results.trials)} runs" in verdict.evidence
+    assert f"{results.winner_scores['BLEU']:.2f}" in verdict.evidence
+    page = write_page([results], tmp_path).read_text(encoding="utf-8")
+    assert "plain" in page
+    assert "<svg" in page
+
+
+def test_another_recipe_under_the_same_name_is_refused(finished):
+    study, folder, _ = finished
+    changed = replace(study, set=["objective.consistency_weight=9"])
+    with pytest.raises(UserError, match="expected a search of the same recipe, data and space"):
+        run(changed, folder)
+
+
+def test_a_storage_that_cannot_be_used_is_named(make_search, tmp_path):
+    with pytest.raises(UserError, match=r"nosuch://place: expected the URL of a database"):
+        run(make_search(1), tmp_path, storage="nosuch://place")
+
+
+def test_a_killed_worker_loses_no_trial(make_search, tmp_path):
+    study, journal = make_search(3), str(tmp_path / "trials.log")
+
+    def kill_at_second():
+        while not [*tmp_path.glob(f"runs/*/{TRIAL_FILE}")] or not unfinished(tmp_path):
+            time.sleep(0.01)
+        for child in active_children():
+            if child.name.startswith("worker"):
+                os.kill(child.pid, signal.SIGKILL)
+
+    thread = threading.Thread(target=kill_at_second)
+    thread.start()
+    with pytest.raises(UserError, match="killed by signal 9"):
+        run(study, tmp_path, num_workers=1, storage=journal)
+    thread.join()
+    lost = unfinished(tmp_path)
+    results = run(study, tmp_path, num_workers=1, storage=journal)
+    assert len(lost) == 1
+    assert not unfinished(tmp_path)
+    assert len(results.scores) == 3
+    assert len([*(tmp_path / "runs").glob(f"*/{TRIAL_FILE}")]) == 3
+
+
+def unfinished(folder):
+    return [p for p in (folder / "runs").glob("*/") if not (p / TRIAL_FILE).is_file()]
+
+
+def search_of(study, folder, **keys):
+    (folder / study.name).mkdir(exist_ok=True)
+    url = f"sqlite:///{folder / study.name}/optuna.db"
+    return Search(study, folder, (), url, **{"stops_early": True, **keys})
+
+
+def test_a_setting_that_is_asked_for_again_gets_the_next_seed(make_search, tmp_path):
+    search = search_of(make_search(9, seeds=[3, 8]), tmp_path)
+    opened = search.open()
+    for _ in range(3):
+        opened.enqueue_trial({"objective.mt_weight": 0.5, "objective.rdrop_weight": 2.0})
+    for _ in range(4):
+        search.ask(opened)
+    repeated = [trial for _, trial in search.trials()][:3]
+    assert [trial.seed for trial in repeated] == [3, 8, 9]
+    assert len({trial.key for trial in repeated}) == 3
+    assert len({trial.arm for trial in repeated}) == 1
+
+
+def test_a_run_that_can_hardly_win_is_stopped_and_removed(make_search, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "horizon_st.horizon.sampler.CannotWinPruner.prune",
+        lambda self, study, trial: trial.number == 1,
+    )
+    search, heard = search_of(make_search(2), tmp_path), Heard()
+    Searcher(0, search, 1)(heard)
+    (kept, _), (stopped, trial) = search.trials()
+    assert [kept.state, stopped.state] == [TrialState.COMPLETE, TrialState.PRUNED]
+    assert [*stopped.intermediate_values] == [2]
+    assert not trial.folder.exists()
+    result = result_of(stopped, trial)
+    assert (result.stopped_at, result.scores) == (2, {})
+    assert "stopped at update 2" in heard.lines[1]
+
+
+def test_a_run_that_diverges_counts_and_the_search_goes_on(make_search, tmp_path):
+    space = ["stages.st.learning_rate=[1e17, 1e18]"]
+    study = make_search(2, space=space, set=["stages.st.clip_norm=0"])
+    search, heard = search_of(study, tmp_path), Heard()
+    Searcher(0, search, 1)(heard)
+    assert [frozen.state for frozen, _ in search.trials()] == [TrialState.FAIL] * 2
+    assert all("expected a finite loss" in line for line in heard.lines)
+
+
+def test_the_command_searches_around_a_recipe(make_study, tmp_path):
+    recipe = make_study({"a": []}).recipe
+    command = ["search", recipe, "--trials", "1", "--workers", "1", "--out", str(tmp_path)]
+    found = CliRunner().invoke(app, [*command, "seeds=[1]", "name=mine"])
+    assert found.exit_code == 0, found.output
+    assert "Found. Best of 1 runs is" in found.output.replace("\n", " ")
+    study = read_results(tmp_path / "mine" / "results.json").study
+    assert study.space[0] == "objective.mt_weight=[0.0, 1.0]"
+
+
+def test_bounds_and_kind_belong_together(make_search, make_study):
+    with pytest.raises(UserError, match=r"space: expected with analysis\.kind search"):
+        make_study({"a": []}, space=SPACE, num_trials=3)
+    with pytest.raises(UserError, match=r"space: expected with analysis\.kind search"):
+        make_search(0)
+    with pytest.raises(UserError, match=r"section\.key=\[low, high\]"):
+        make_search(1, space=["objective.mt_weight=[0, 1, 2]"]).search_space.names  # noqa: B018
+    with pytest.raises(UserError, match="expected values within"):
+        make_search(1, {"a": ["objective.mt_weight=2", "objective.rdrop_weight=0"]})
