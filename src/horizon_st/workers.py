@@ -14,18 +14,26 @@ from horizon_st.display import ProgressBars
 from horizon_st.errors import UserError
 
 
-class Messages:
-    """What a task tells its parent process."""
+class Messages(Protocol):
+    """What a task tells whoever started it."""
+
+    def advance_to(self, bar: str, done: int, total: int, figures: str = "") -> None:
+        """Moves the named bar to `done` of `total`."""
+
+    def say(self, line: str) -> None:
+        """Shows a line that stays."""
+
+
+class _SentMessages:
+    """To the parent process."""
 
     def __init__(self, sender: Connection) -> None:
         self._sender = sender
 
     def advance_to(self, bar: str, done: int, total: int, figures: str = "") -> None:
-        """Moves the named bar to `done` of `total`."""
         self._sender.send((bar, done, total, figures))
 
     def say(self, line: str) -> None:
-        """Shows a line that stays."""
         self._sender.send(line)
 
 
@@ -45,7 +53,11 @@ class Task(Protocol):
 
 
 def run_side_by_side(
-    tasks: Sequence[Task], bars: ProgressBars, say: Callable[[str], None] = print
+    tasks: Sequence[Task],
+    bars: ProgressBars,
+    say: Callable[[str], None] = print,
+    *,
+    can_replace_each_other: bool = False,
 ) -> None:
     """Runs all tasks at once, each in a process of its own, and draws their bars.
 
@@ -55,9 +67,11 @@ def run_side_by_side(
         tasks: one process each.
         bars: where their progress is drawn.
         say: shows a line of theirs.
+        can_replace_each_other: whether those that are left do the work of one that was killed.
 
     Raises:
-        UserError: a task failed or was killed; the others are ended.
+        UserError: a task failed, or was killed and nobody is left to replace it; the others are
+            ended.
     """
     context = multiprocessing.get_context("spawn")
     watched: dict[Connection, tuple[Task, SpawnProcess]] = {}
@@ -77,8 +91,13 @@ def run_side_by_side(
                     message = ready.recv()
                 except (EOFError, OSError):  # the latter amid a message
                     process.join()
-                    _check_ended_well(task, process)
                     del watched[ready]
+                    failure = _failure_of(task, process)
+                    if failure is not None:
+                        was_killed = (process.exitcode or 0) < 0
+                        if not (was_killed and watched and can_replace_each_other):
+                            raise failure from None
+                        say(f"{task.name}: {failure.found}. The others go on.")
                     continue
                 if isinstance(message, UserError):
                     raise message
@@ -95,29 +114,30 @@ def run_side_by_side(
 def _run(task: Task, sender: Connection) -> None:
     _end_with_parent()
     try:
-        task(Messages(sender))
+        task(_SentMessages(sender))
     except UserError as error:
         sender.send(error)
     sender.close()
 
 
-def _check_ended_well(task: Task, process: SpawnProcess) -> None:
+def _failure_of(task: Task, process: SpawnProcess) -> UserError | None:
+    """Why a process ended; None if it had done its work."""
     code = process.exitcode
-    assert code is not None, "the process has ended"
-    if code < 0:
-        raise UserError(
+    if code == 0:
+        return None
+    if code is not None and code < 0:
+        return UserError(
             task.place,
             expected=f"the {task.name} run to end well",
             found=f"a process killed by signal {-code}, possibly for want of memory",
             remedy="Free some memory; the same command continues from the last checkpoint.",
         )
-    if code > 0:
-        raise UserError(
-            task.place,
-            expected=f"the {task.name} run to end well",
-            found=f"a process that ended with status {code}",
-            remedy="Read its message above; the same command continues from the last checkpoint.",
-        )
+    return UserError(
+        task.place,
+        expected=f"the {task.name} run to end well",
+        found=f"a process that ended with status {code}",
+        remedy="Read its message above; the same command continues from the last checkpoint.",
+    )
 
 
 def _end_with_parent() -> None:

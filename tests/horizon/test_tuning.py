@@ -176,7 +176,7 @@ def test_a_run_that_can_hardly_win_is_stopped_and_removed(make_search, tmp_path,
         lambda self, study, trial: trial.number == 1,
     )
     search, heard = search_of(make_search(2), tmp_path), Heard()
-    Searcher(0, search, 1)(heard)
+    Searcher(0, search)(heard)
     (kept, _), (stopped, trial) = search.trials()
     assert [kept.state, stopped.state] == [TrialState.COMPLETE, TrialState.PRUNED]
     assert [*stopped.intermediate_values] == [2]
@@ -190,7 +190,7 @@ def test_a_run_that_diverges_counts_and_the_search_goes_on(make_search, tmp_path
     space = ["stages.st.learning_rate=[1e17, 1e18]"]
     study = make_search(2, space=space, set=["stages.st.clip_norm=0"])
     search, heard = search_of(study, tmp_path), Heard()
-    Searcher(0, search, 1)(heard)
+    Searcher(0, search)(heard)
     assert [frozen.state for frozen, _ in search.trials()] == [TrialState.FAIL] * 2
     assert all("expected a finite loss" in line for line in heard.lines)
 

@@ -26,7 +26,9 @@ def search(
     ] = Path("search"),
     workers: Annotated[
         Optional[int],  # noqa: UP045 - typer reads it
-        typer.Option(min=1, help="Runs at a time; by default one per GPU, or one per core."),
+        typer.Option(
+            min=1, help="Runs at a time; by default one per GPU of this machine, or one per core."
+        ),
     ] = None,
     trials: Annotated[
         Optional[int],  # noqa: UP045 - typer reads it
@@ -39,6 +41,14 @@ def search(
             ".log; a file in the folder by default."
         ),
     ] = None,
+    ray: Annotated[
+        Optional[str],  # noqa: UP045 - typer reads it
+        typer.Option(help="Run the workers on this Ray cluster: HOST:PORT, or auto."),
+    ] = None,
+    cpus: Annotated[float, typer.Option(help="Cores of each worker on a Ray cluster.")] = 1.0,
+    gpus: Annotated[
+        float, typer.Option(help="GPUs of each worker on a Ray cluster; 0.25 lets four share one.")
+    ] = 0.0,
     early_stopping: Annotated[
         bool, typer.Option(help="Whether a search stops runs that can hardly win.")
     ] = True,
@@ -47,6 +57,7 @@ def search(
     import torch
 
     from horizon_st.hardware import usable_cores
+    from horizon_st.horizon.cluster import RayCluster
     from horizon_st.horizon.report import show, write_page
     from horizon_st.horizon.search import run_study
     from horizon_st.horizon.study import load_study, search_of
@@ -64,6 +75,7 @@ def search(
         num_workers=num_workers,
         storage=storage,
         stops_early=early_stopping,
+        cluster=RayCluster(ray, cpus, gpus) if ray else None,
     )
     show(results, console)
     page = write_page([results], out / results.study.name)

@@ -18,13 +18,15 @@ from rich.markup import escape
 from horizon_st.data.corpora.telephone import build_corpus
 from horizon_st.data.files import make_folder
 from horizon_st.display import ProgressBars
-from horizon_st.hardware import take_share
+from horizon_st.horizon.cluster import RayCluster, run_workers
 from horizon_st.horizon.results import RESULTS_FILE, StudyResults
 from horizon_st.horizon.study import StudyConfig
 from horizon_st.horizon.trials import Trial, claimed, plan_trials, run_trial, settings_of
 from horizon_st.horizon.tuning import STORAGE_FILE, Search, Searcher, result_of
-from horizon_st.workers import Messages, run_side_by_side
+from horizon_st.workers import Messages, Task
 
+_Run = Callable[[Sequence[Task], str], None]
+"""Runs workers to their end, after saying what there is to do."""
 _PAUSE_S = 5.0
 """Between looks at trials that other processes run."""
 
@@ -37,6 +39,7 @@ def run_study(
     num_workers: int,
     storage: str | None = None,
     stops_early: bool = True,
+    cluster: RayCluster | None = None,
 ) -> StudyResults:
     """Runs what is missing of a study, and gathers the results in `folder/NAME/results.json`.
 
@@ -49,10 +52,11 @@ def run_study(
         storage: of a search in a space: the URL of a database, or a path that ends in .log for a
             journal; a file in `folder/NAME` by default.
         stops_early: whether such a search stops runs that can hardly win.
+        cluster: where the workers run; on this machine by default.
 
     Raises:
-        UserError: the study, a recipe or the data is wrong, a worker was killed, or the folder
-            cannot be written.
+        UserError: the study, a recipe or the data is wrong, all workers were killed, the cluster
+            cannot be reached, or the folder cannot be written.
     """
     make_folder(folder / study.name)
     with ProgressBars(console) as bars:
@@ -64,47 +68,38 @@ def run_study(
         def say(line: str) -> None:
             console.print(escape(line), soft_wrap=True)
 
+        def run(workers: Sequence[Task], plan: str) -> None:
+            say(f"{study.name}: {plan}")
+            run_workers(workers, bars, say, cluster)
+
         if study.space:
             place = storage or f"sqlite:///{folder / study.name / STORAGE_FILE}"
             search = Search(study, folder, set_data, place, stops_early)
-            return _run_search(search, bars, say, num_workers)
-        return _run_arms(study, folder, set_data, bars, say, num_workers)
+            return _run_search(search, num_workers, run)
+        return _run_arms(study, folder, set_data, num_workers, run)
 
 
 def _run_arms(
-    study: StudyConfig,
-    folder: Path,
-    data: tuple[str, ...],
-    bars: ProgressBars,
-    say: Callable[[str], None],
-    num_workers: int,
+    study: StudyConfig, folder: Path, data: tuple[str, ...], num_workers: int, run: _Run
 ) -> StudyResults:
     trials = plan_trials(study, folder, data)
     missing = [trial for trial in trials if not trial.is_done]
-    say(
-        f"{study.name}: {len(study.all_arms)} arms, {len(study.seeds)} seeds, "
-        f"{len(missing)} of {len(trials)} runs to do."
-    )
-    num_workers = min(num_workers, len(missing))
-    workers = [Worker(index, missing, num_workers) for index in range(num_workers)]
+    workers = [Worker(index, missing) for index in range(min(num_workers, len(missing)))]
+    plan = f"{len(study.all_arms)} arms, {len(study.seeds)} seeds, "
     try:
-        run_side_by_side(workers, bars, say)
+        run(workers, plan + f"{len(missing)} of {len(trials)} runs to do.")
     finally:  # what has ended can be reported on, whatever happened to the others
         results = gather(study, trials)
         _write(results, folder)
     return results
 
 
-def _run_search(
-    search: Search, bars: ProgressBars, say: Callable[[str], None], num_workers: int
-) -> StudyResults:
+def _run_search(search: Search, num_workers: int, run: _Run) -> StudyResults:
     study = search.study
     num_left = study.num_trials - sum(frozen.state.is_finished() for frozen, _ in search.trials())
-    say(f"{study.name}: {num_left} of {study.num_trials} runs to do, at most.")
-    num_workers = min(num_workers, max(num_left, 0))
-    workers = [Searcher(index, search, num_workers) for index in range(num_workers)]
+    workers = [Searcher(index, search) for index in range(min(num_workers, max(num_left, 0)))]
     try:
-        run_side_by_side(workers, bars, say)
+        run(workers, f"{max(num_left, 0)} of {study.num_trials} runs to do.")
     finally:
         results = _gather_search(search)
         _write(results, search.folder)
@@ -126,12 +121,10 @@ class Worker:
     Attributes:
         index: of this one.
         trials: that were missing at the start.
-        num_workers: of this machine.
     """
 
     index: int
     trials: Sequence[Trial]
-    num_workers: int
 
     @property
     def name(self) -> str:
@@ -145,7 +138,6 @@ class Worker:
 
     def __call__(self, messages: Messages) -> None:
         """Runs trials until all of them have ended, here or elsewhere."""
-        take_share(self.index, self.num_workers)
         left = [*self.trials]
         while left:
             left = [trial for trial in left if not trial.is_done]

@@ -25,7 +25,6 @@ from horizon_st.config import dump_changes, load_config
 from horizon_st.data.files import whole_file
 from horizon_st.decoding.evaluate import evaluate
 from horizon_st.errors import UserError, reason_of
-from horizon_st.hardware import take_share
 from horizon_st.horizon.keys import key_of
 from horizon_st.horizon.outcome import outcome
 from horizon_st.horizon.results import StudyResults, TrialResult
@@ -205,12 +204,10 @@ class Searcher:
     Attributes:
         index: of this one.
         search: that it works for.
-        num_workers: of this machine.
     """
 
     index: int
     search: Search
-    num_workers: int
 
     @property
     def name(self) -> str:
@@ -224,7 +221,6 @@ class Searcher:
 
     def __call__(self, messages: Messages) -> None:
         """Asks, runs and tells."""
-        take_share(self.index, self.num_workers)
         opened = self.search.open()
         while True:
             running = self.search.running(opened)

@@ -1,0 +1,71 @@
+"""A search on a cluster of two nodes, on this machine, of which one dies."""
+
+import io
+import sys
+import threading
+import time
+
+import pytest
+from optuna.trial import TrialState
+from rich.console import Console
+
+from horizon_st.errors import UserError
+from horizon_st.horizon.cluster import RayCluster
+from horizon_st.horizon.search import run_study
+from horizon_st.horizon.study import AnalysisConfig
+from horizon_st.horizon.trials import TRIAL_FILE
+from horizon_st.horizon.tuning import Search
+
+
+@pytest.fixture
+def study(make_study):
+    space = ["objective.mt_weight=[0, 1]", "objective.rdrop_weight=[0, 6]"]
+    kind = AnalysisConfig(kind="search")
+    return make_study({}, seeds=[1], space=space, num_trials=3, analysis=kind)
+
+
+def run(study, folder, cluster):
+    return run_study(study, folder, Console(file=io.StringIO()), num_workers=2, cluster=cluster)
+
+
+# Ray leaves files and sockets to the collector, and its own helpers to end by themselves.
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::FutureWarning")
+def test_a_node_that_dies_amid_a_trial_loses_and_doubles_none(study, tmp_path):
+    from ray.cluster_utils import Cluster
+
+    head = {"num_cpus": 0, "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
+    cluster.add_node(num_cpus=1)
+    doomed = cluster.add_node(num_cpus=1)
+    killed = threading.Event()
+
+    def kill_when_both_work():
+        while len([*tmp_path.glob("runs/*.lock")]) < 2:
+            time.sleep(0.01)
+        cluster.remove_node(doomed, allow_graceful=False)
+        killed.set()
+
+    thread = threading.Thread(target=kill_when_both_work)
+    thread.start()
+    try:
+        results = run(study, tmp_path, RayCluster(cluster.address))
+    finally:
+        thread.join()
+        cluster.shutdown()
+    assert killed.is_set()
+    assert len(results.scores) == 3
+    assert len([*tmp_path.glob(f"runs/*/{TRIAL_FILE}")]) == 3
+    storage = f"sqlite:///{tmp_path / 'small' / 'optuna.db'}"
+    trials = Search(study, tmp_path, (), storage, stops_early=True).open().get_trials()
+    assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 3
+
+
+def test_ray_is_asked_for_by_its_extra(study, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(UserError, match=r"pip install 'horizon-st\[ray\]'"):
+        run(study, tmp_path, RayCluster("auto"))
+
+
+def test_a_cluster_that_is_not_there_is_named(study, tmp_path):
+    with pytest.raises(UserError, match=r"--ray auto: expected the address of a running cluster"):
+        run(study, tmp_path, RayCluster("auto"))
