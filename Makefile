@@ -27,8 +27,8 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 check: lint types imports  ## everything but the tests
 
 lint: setup
-	$(BIN)/ruff check src tests scripts benchmarks
-	$(BIN)/ruff format --check src tests scripts benchmarks
+	$(BIN)/ruff check src tests scripts benchmarks examples
+	$(BIN)/ruff format --check src tests scripts benchmarks examples
 
 types: setup
 	$(BIN)/mypy
@@ -49,8 +49,8 @@ results: setup  ## redraw all studies in docs/results.md, without training
 	$(BIN)/python scripts/redraw_results.py
 
 format: setup  ## rewrite in the project's style
-	$(BIN)/ruff check --fix src tests scripts benchmarks
-	$(BIN)/ruff format src tests scripts benchmarks
+	$(BIN)/ruff check --fix src tests scripts benchmarks examples
+	$(BIN)/ruff format src tests scripts benchmarks examples
 
 clean:  ## remove the environment and caches, not the runs
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -15,7 +15,7 @@ from horizon_st.objective.objective import (
     external_objective,
     validation_loss,
 )
-from horizon_st.objective.passes import Passes, plan_external_passes, plan_passes
+from horizon_st.objective.passes import CtcInput, Passes, plan_external_passes, plan_passes
 from horizon_st.objective.terms import (
     cross_entropy,
     jensen_shannon,
@@ -65,6 +65,7 @@ def text(num=1):
 
 
 def compute(config, speech, text, ctc_targets=TRANSCRIPT, ctc_blank=PAD):
+    scores = [(x.ctc_logits, x.ctc_mask) for x in speech if x.ctc_logits is not None]
     return compute_objective(
         config,
         speech,
@@ -72,8 +73,7 @@ def compute(config, speech, text, ctc_targets=TRANSCRIPT, ctc_blank=PAD):
         TARGET,
         TRANSCRIPT,
         pad_id=PAD,
-        ctc_targets=ctc_targets,
-        ctc_blank=ctc_blank,
+        ctc=CtcInput(scores, ctc_targets, ctc_blank) if scores else None,
     )
 
 
@@ -423,8 +423,6 @@ def test_micro_batches_add_up_to_the_batch():
             TARGET[b : b + 1],
             TRANSCRIPT[b : b + 1],
             pad_id=PAD,
-            ctc_targets=TRANSCRIPT[b : b + 1],
-            ctc_blank=PAD,
         ).total(9)
         for b in range(3)
     ]

@@ -176,9 +176,7 @@ def test_whole_objective_and_its_gradients(case):
         label_smoothing=case.label_smoothing,
     )
     logits = {name: torch.tensor(case.logits[name], requires_grad=True) for name in NAMES}
-    unused = dict.fromkeys(
-        ("decoder_states", "encoder_states", "encoder_mask", "ctc_logits", "ctc_mask")
-    )
+    unused = dict.fromkeys(("decoder_states", "encoder_states", "encoder_mask"))
     outputs = {name: SimpleNamespace(logits=x, **unused) for name, x in logits.items()}
     target = torch.tensor(case.target)
     report = compute_objective(
@@ -188,8 +186,6 @@ def test_whole_objective_and_its_gradients(case):
         target,
         torch.full((len(target), 1), case.pad_id + 1),
         pad_id=case.pad_id,
-        ctc_targets=target,
-        ctc_blank=0,
     )
     total = report.total((target != case.pad_id).sum())
     assert total.item() == pytest.approx(case.values["total"], rel=1e-6)

@@ -150,6 +150,13 @@ class ModelConfig:
     text_model: TextModelConfig = field(
         default_factory=TextModelConfig, metadata={"help": "Shared encoder-decoder."}
     )
+    share_encoder: bool = field(
+        default=True,
+        metadata={
+            "help": "Whether speech and text share the encoder of the text model. If not, each has "
+            "its own from stage st on: speech then starts with a copy. The decoder is shared."
+        },
+    )
     ctc: CtcConfig = field(default_factory=CtcConfig, metadata={"help": "CTC head."})
 
     def check_fresh(self) -> None:
@@ -188,6 +195,7 @@ class SpeechTranslatorConfig(PreTrainedConfig):
         freeze_feature_encoder: whether its convolutions are never trained.
         kernel_sizes: of the subsampler.
         mid_channels: of the subsampler.
+        share_encoder: whether speech passes the encoder of the text model, or one of its own.
         ctc: whether there is a linear CTC head on states of speech.
         ctc_position: whose states it reads, "shared_encoder" or "speech_encoder".
         ctc_characters: its units; None where they are those of the vocabulary.
@@ -205,6 +213,7 @@ class SpeechTranslatorConfig(PreTrainedConfig):
     freeze_feature_encoder: bool = True
     kernel_sizes: list[int] | tuple[int, ...] = (5, 5)
     mid_channels: int = 1024
+    share_encoder: bool = True
     ctc: bool = False
     ctc_position: str = "shared_encoder"
     ctc_characters: str | None = None

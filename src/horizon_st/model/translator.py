@@ -3,12 +3,15 @@
     speech -> speech encoder -> subsampler -> +
     tokens -> embedding --------------------> shared encoder -> shared decoder -> logits
 
+With `share_encoder` off, speech passes a second encoder, of its own, in place of the shared one.
+
 Legend: B utterances, P passes, T encoder states, S transcript tokens, L target tokens, D width,
 V vocabulary.
 """
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import Any
 
@@ -51,6 +54,7 @@ class SpeechTranslatorModel(PreTrainedModel, GenerationMixin):
     speech_encoder: SpeechEncoder
     subsampler: Conv1dSubsampler
     text_model: PreTrainedModel
+    own_encoder: PreTrainedModel | None
     ctc_head: nn.Linear | None
 
     def __init__(self, config: SpeechTranslatorConfig) -> None:
@@ -71,6 +75,7 @@ class SpeechTranslatorModel(PreTrainedModel, GenerationMixin):
             mask_padding=True,
         )
         self.text_model = AutoModelForSeq2SeqLM.from_config(text)
+        self.own_encoder = None if config.share_encoder else self._copy_of_encoder()
         self.ctc_head = self._new_ctc_head(config, text) if config.ctc else None
         self.embedding_scale = (
             math.sqrt(text.d_model)
@@ -104,10 +109,21 @@ class SpeechTranslatorModel(PreTrainedModel, GenerationMixin):
             if module.bias is not None:
                 init.uniform_(module.bias, -bound, bound)
 
-    def get_encoder(self, modality: str | None = None) -> nn.Module:
-        """The shared encoder of the text model."""
-        encoder: nn.Module = self.text_model.get_encoder()
+    def get_encoder(self, modality: str | None = None) -> PreTrainedModel:
+        """The encoder of the text model, which speech may share."""
+        encoder: PreTrainedModel = self.text_model.get_encoder()
         return encoder
+
+    def part_encoders(self) -> None:
+        """Gives speech an encoder of its own, as the text model's is now, unless it has one."""
+        if self.own_encoder is None:
+            self.own_encoder = self._copy_of_encoder()
+            self.config.share_encoder = False
+
+    def _copy_of_encoder(self) -> PreTrainedModel:
+        """Without the token embedding, which speech does not pass."""
+        encoder = self.get_encoder()
+        return copy.deepcopy(encoder, {id(encoder.embed_tokens): None})
 
     def get_input_embeddings(self) -> nn.Module:
         """The token embedding of the text model."""
@@ -143,7 +159,8 @@ class SpeechTranslatorModel(PreTrainedModel, GenerationMixin):
         repeats = num_passes // encoder_passes
         embeds = (features * self.embedding_scale).repeat(repeats, 1, 1)
         mask = length_mask(lengths, features.shape[1]).repeat(repeats, 1)
-        states = self.get_encoder()(inputs_embeds=embeds, attention_mask=mask).last_hidden_state
+        encoder = self.get_encoder() if self.own_encoder is None else self.own_encoder
+        states = encoder(inputs_embeds=embeds, attention_mask=mask).last_hidden_state
         if self.config.ctc_position == "shared_encoder":
             return Encoded(states, mask, states, mask)
         return Encoded(states, mask, frames, length_mask(frame_counts, frames.shape[1]))

@@ -3,7 +3,7 @@
     L = CE_s + mt_weight * CE_x + consistency_weight * CR + rdrop_weight * RD
         + mt_rdrop_weight * RD_x + ctc_weight * CTC
 
-Legend: B utterances, S transcript tokens, U units of CTC, L target tokens.
+Legend: B utterances, S transcript tokens, L target tokens.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from horizon_st.objective import terms
 from horizon_st.objective.configuration import ObjectiveConfig
-from horizon_st.objective.passes import PassOutput
+from horizon_st.objective.passes import CtcInput, PassOutput
 from horizon_st.objective.terms import Term
 from horizon_st.objective.token_terms import token_sums
 
@@ -56,16 +56,15 @@ def compute_objective(
     transcript: Int[Tensor, "B S"],
     *,
     pad_id: int,
-    ctc_targets: Int[Tensor, "B U"],
-    ctc_blank: int,
+    ctc: CtcInput | None = None,
 ) -> LossReport:
     """Report of all terms of non-zero weight for the passes that ``plan_passes`` asked for.
 
     Cross-entropies are means over their passes; the consistency term is the mean over all pairs
     of a speech and a text pass. Rows whose transcript is all padding count in no text term. The
     tap, the divergence and the stop-gradient shape the consistency term alone; R-drop is always
-    the symmetric KL at the softmax. CTC aligns `ctc_targets`, which `ctc_blank` pads, with the
-    passes that have scores of it. Source: Jung and Lee 2025 (arXiv 2509.09701), section 3.
+    the symmetric KL at the softmax. CTC is the mean over its scores.
+    Source: Jung and Lee 2025 (arXiv 2509.09701), section 3.
     """
     assert speech, "a batch of text pairs goes to external_objective"
     is_target = target != pad_id
@@ -87,8 +86,13 @@ def compute_objective(
             ]
         )
     if config.ctc_weight > 0:
-        scored = [p for p in speech if p.ctc_logits is not None]
-        found["ctc"] = _mean_over_passes([_ctc(p, ctc_targets, ctc_blank) for p in scored])
+        assert ctc is not None, "CTC needs scores"
+        found["ctc"] = _mean_over_passes(
+            [
+                terms.connectionist_temporal(logits, mask, ctc.targets, blank=ctc.blank)
+                for logits, mask in ctc.scores
+            ]
+        )
     weights = {name: _weight_of(config, name) for name in found}
     if config.schedule == "loss_ratio":
         weights |= {
@@ -166,12 +170,6 @@ def _state_consistency(
         text.encoder_mask,
         is_target,
     )
-
-
-def _ctc(speech: PassOutput, units: Int[Tensor, "B U"], blank: int) -> Term:
-    assert speech.ctc_logits is not None
-    assert speech.ctc_mask is not None
-    return terms.connectionist_temporal(speech.ctc_logits, speech.ctc_mask, units, blank=blank)
 
 
 def _mean_over_passes(found: Sequence[Term]) -> Term:

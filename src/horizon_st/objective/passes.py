@@ -1,15 +1,19 @@
 """Which passes a configuration needs, and what the objective reads from each.
 
+Every sequence is seen twice: as what is to be translated, and as text that says the same. The names
+call the first speech; nothing here looks at what it is.
+
 Legend: B utterances, T encoder states, T2 states that the CTC head reads, L target tokens, D width,
-V vocabulary, U units of CTC.
+V vocabulary, K units of a transcript, U units of CTC.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from horizon_st.objective.configuration import ObjectiveConfig
@@ -29,19 +33,27 @@ class PassOutput(Protocol):
 
     @property
     def encoder_states(self) -> Float[Tensor, "B T D"]:
-        """Last states of the shared encoder."""
+        """Last states of the encoder."""
 
     @property
     def encoder_mask(self) -> Bool[Tensor, "B T"]:
         """True at real encoder states."""
 
-    @property
-    def ctc_logits(self) -> Float[Tensor, "B T2 U"] | None:
-        """Scores of the CTC head; of speech passes that share them, in the first alone."""
 
-    @property
-    def ctc_mask(self) -> Bool[Tensor, "B T2"] | None:
-        """True at the real states among those that the CTC head read."""
+@dataclass(frozen=True)
+class CtcInput:
+    """What CTC compares, where the objective has it.
+
+    Attributes:
+        scores: of the head for each speech pass, or once for those that share them, with a mask
+            that is True at real states.
+        targets: what the states should spell; rows end in eos and are padded with the blank.
+        blank: the unit that stands for nothing.
+    """
+
+    scores: Sequence[tuple[Float[Tensor, "B T2 U"], Bool[Tensor, "B T2"]]]
+    targets: Int[Tensor, "B K"]
+    blank: int
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from horizon_st.model.translator import TEXT_TYPES, SpeechTranslatorModel
 from horizon_st.training.devices import resolve_precision
 from horizon_st.training.optimizers import make_optimizers
 from horizon_st.training.recipe import Recipe
-from horizon_st.training.stages import step_of
+from horizon_st.training.stages import prepare_for_stage, step_of
 from horizon_st.training.step import MicroBatch
 
 PUBLISHED_SHAPES: dict[str, type[PreTrainedConfig]] = {
@@ -124,7 +124,10 @@ def dry_run(recipe: Recipe) -> DryRun:
     nn.Module.to(translator, device)
     if device.type == "cpu":
         use_cpu_attention(translator)
-    stages = [_try(name, recipe, translator, precision) for name in recipe.stages.trained]
+    stages = []
+    for name in recipe.stages.trained:
+        prepare_for_stage(recipe, name, translator)
+        stages.append(_try(name, recipe, translator, precision))
     return DryRun(recipe.name, _count(translator), stages)
 
 
@@ -170,11 +173,15 @@ def _count(translator: SpeechTranslatorModel) -> dict[str, int]:
     parts = {
         "speech encoder": translator.speech_encoder,
         "subsampler": translator.subsampler,
+        "encoder of speech's own": translator.own_encoder,
         "text model": translator.text_model,
+        "CTC head": translator.ctc_head,
     }
-    numbers = {name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()}
-    head = sum(p.numel() for p in translator.parameters()) - sum(numbers.values())
-    return numbers | ({"CTC head": head} if head else {})
+    return {
+        name: sum(p.numel() for p in part.parameters())
+        for name, part in parts.items()
+        if part is not None
+    }
 
 
 def _try(

@@ -95,7 +95,7 @@ class Run:
             name=recipe.name,
             recipe=asdict(recipe),
             seed=recipe.seed,
-            num_parameters=sum(p.numel() for p in self.parts.translator.parameters()),
+            num_parameters=self.parts.translator.num_parameters(),
             data_fingerprint=self.corpus.fingerprint,
             precision=str(accelerator.mixed_precision),
             num_processes=accelerator.num_processes,
@@ -106,6 +106,8 @@ class Run:
     def train(self) -> Path:
         """The folder of the final model."""
         for name in self.recipe.stages.trained:
+            prepare_for_stage(self.recipe, name, self.parts.translator)
+            self.record.num_parameters = self.parts.translator.num_parameters()
             averaged = self._stage_folder(name) / "model"
             stage = self.record.stage(name)
             if averaged.is_dir() and stage is not None and stage.final is not None:
@@ -271,6 +273,12 @@ class Run:
     def _write_record(self) -> None:
         if self.accelerator.is_main_process:
             self.record.write(self.folder)
+
+
+def prepare_for_stage(recipe: Recipe, name: str, translator: SpeechTranslatorModel) -> None:
+    """Gives the model the shape that it has from a stage on."""
+    if name == "st" and not recipe.model.share_encoder:
+        translator.part_encoders()
 
 
 def step_of(

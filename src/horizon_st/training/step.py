@@ -6,6 +6,7 @@ the objective asks for.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from horizon_st.data.collate import Batch
 from horizon_st.model.limits import check_batch
+from horizon_st.model.outputs import PassOutput
 from horizon_st.model.passes import run_passes
 from horizon_st.model.translator import SpeechTranslatorModel
 from horizon_st.objective.objective import (
@@ -21,7 +23,7 @@ from horizon_st.objective.objective import (
     compute_objective,
     external_objective,
 )
-from horizon_st.objective.passes import plan_external_passes, plan_passes
+from horizon_st.objective.passes import CtcInput, plan_external_passes, plan_passes
 from horizon_st.objective.terms import ctc_states_needed
 from horizon_st.training.dropout import FastDropout
 
@@ -128,9 +130,16 @@ class TrainingStep(nn.Module):
             batch.target,
             batch.transcript,
             pad_id=self.translator.config.pad_token_id,
-            ctc_targets=batch.ctc_targets,
-            ctc_blank=self.translator.ctc_blank,
+            ctc=self._ctc_input(speech, batch) if plan.ctc else None,
         )
+
+    def _ctc_input(self, speech: Sequence[PassOutput], batch: Batch) -> CtcInput:
+        scores = [
+            (p.ctc_logits, p.ctc_mask)
+            for p in speech
+            if p.ctc_logits is not None and p.ctc_mask is not None
+        ]
+        return CtcInput(scores, batch.ctc_targets, self.translator.ctc_blank)
 
     def _text_report(self, batch: Batch, objective: ObjectiveConfig) -> LossReport:
         plan = plan_external_passes(objective)
