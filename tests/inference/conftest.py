@@ -1,8 +1,11 @@
-"""A tiny random model in a folder."""
+"""A tiny random model in a folder; recorded speech."""
 
+import numpy as np
 import pytest
+import soxr
 import torch
 
+from horizon_st.data.corpora.telephone.recordings import Recordings
 from horizon_st.data.frontend import FilterbankFrontend
 from horizon_st.data.text import train_tokenizer
 from horizon_st.model.build import build_translator
@@ -33,3 +36,13 @@ def model_folder(tmp_path_factory):
     for part in (model, tokenizer, FilterbankFrontend()):
         part.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def speech():
+    """A function: seconds -> so much recorded speech at 16 kHz, over faint noise."""
+    recordings = Recordings()
+    samples = soxr.resample(recordings.samples[: 400 * recordings.sample_rate], 8_000, 16_000)
+    noise = np.random.default_rng(1).normal(0, 1e-3, len(samples))
+    samples = (samples + noise).astype(np.float32)
+    return lambda seconds, start_s=0: samples[int(start_s * 16_000) :][: int(seconds * 16_000)]
