@@ -1,5 +1,8 @@
 """A tiny random model in a folder; recorded speech."""
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 import soxr
@@ -46,3 +49,14 @@ def speech():
     noise = np.random.default_rng(1).normal(0, 1e-3, len(samples))
     samples = (samples + noise).astype(np.float32)
     return lambda seconds, start_s=0: samples[int(start_s * 16_000) :][: int(seconds * 16_000)]
+
+
+@pytest.fixture
+def trained_on_half_seconds(model_folder, tmp_path):
+    """The model, in a folder that says how long the training utterances were."""
+    folder = tmp_path / "model"
+    shutil.copytree(model_folder, folder)
+    path = folder / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8")) | {"longest_training_s": 0.5}
+    path.write_text(json.dumps(config), encoding="utf-8")
+    return folder

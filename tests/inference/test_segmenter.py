@@ -62,7 +62,7 @@ def test_short_pauses_stay_inside_and_long_ones_separate():
 
 
 def test_where_it_grows_too_long_it_is_cut_at_the_longest_late_pause():
-    config = SegmenterConfig(longest_s=10, padding_s=0)
+    config = SegmenterConfig(longest_s=10, longest_pause_s=1.0, padding_s=0)
     stretches = [(1, 2), (0, 0.9), (1, 2), (0, 0.6), (1, 2), (0, 0.3), (1, 4), (0, 2)]
     found = cut(config, stretches)
     assert spans(found) == pytest.approx(np.array([(0, 4.9), (5.5, 11.8)]), abs=0.1)

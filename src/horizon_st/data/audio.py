@@ -29,7 +29,7 @@ from horizon_st.errors import UserError
 
 __all__ = [
     "LONGEST_S", "LOUDEST", "SAMPLING_RATE", "SHORTEST_S", "Cut", "Samples", "audio_info",
-    "change_speed", "load_audio", "load_cut", "to_model_rate",
+    "change_speed", "check_length", "load_audio", "load_cut", "to_model_rate",
 ]  # fmt: skip
 
 SHORTEST_S = 0.025
@@ -93,7 +93,7 @@ def load_audio(
                     f"a truncated file: {num_there} samples according to its header, "
                     f"{start + num_read} there"
                 )
-        _check_length(num_read, rate, name)
+        check_length(num_read, rate, name)
         return samples
 
 
@@ -135,7 +135,7 @@ def to_model_rate(samples: np.ndarray[Any, Any], rate: int, *, name: str) -> Sam
     block = np.atleast_2d(np.asarray(samples, dtype=np.float32))
     with named_errors(name):
         check_header(rate, len(block))
-    _check_length(block.shape[1], rate, name)
+    check_length(block.shape[1], rate, name)
     return _join(resample(mix([block], name), rate))
 
 
@@ -190,7 +190,12 @@ def _join(blocks: Iterable[Samples]) -> Samples:
     return np.concatenate([np.zeros(0, np.float32), *blocks])
 
 
-def _check_length(num_samples: int, rate: int, name: str) -> None:
+def check_length(num_samples: int, rate: int, name: str) -> None:
+    """Nothing, where so many samples make a frame.
+
+    Raises:
+        UserError: there are too few.
+    """
     if num_samples == 0:
         raise UserError(
             name,
@@ -236,7 +241,7 @@ def _load_source(cut: Cut, source: AudioSource, channels: list[int]) -> Samples:
                 raise UnreadableAudioError(f"{num_read / rate:.2f} s at {rate} Hz")
     except UnreadableAudioError as error:
         raise _audio_error(cut, str(error)) from error
-    _check_length(num_read, rate, place)
+    check_length(num_read, rate, place)
     return samples
 
 

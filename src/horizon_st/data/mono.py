@@ -13,7 +13,7 @@ import numpy as np
 import soxr
 from jaxtyping import Float32
 
-from horizon_st.data.audio_reader import check_header
+from horizon_st.data.audio_reader import UnreadableAudioError, check_header
 from horizon_st.data.audio_source import named_errors, open_audio
 from horizon_st.errors import UserError
 
@@ -29,18 +29,30 @@ Samples = Float32[np.ndarray, " N"]
 def stream_audio(source: Path | str | BinaryIO) -> Iterator[Samples]:
     """Mono samples at 16 kHz of a recording of any length, in blocks of bounded size.
 
-    They are those of `load_audio`, but that nothing is known about what follows: what is wrong
-    with the end of a file shows when it is reached.
+    They are those of `load_audio`. What is wrong with the end of a file shows when it is reached.
 
     Args:
         source: a file, or an open binary file that can seek.
 
     Raises:
-        UserError: the file is missing or not readable as audio.
+        UserError: the file is missing, not readable as audio, or truncated.
     """
     name = name_of(source)
+    num_read = 0
     with named_errors(name), open_audio(source) as reader:
-        yield from resample(mix(reader.blocks(0), name), reader.sampling_rate)
+
+        def counted() -> Iterator[Samples]:
+            nonlocal num_read
+            for mono in mix(reader.blocks(0), name):
+                num_read += len(mono)
+                yield mono
+
+        yield from resample(counted(), reader.sampling_rate)
+        num_there = reader.count_samples()
+        if num_read < num_there:
+            raise UnreadableAudioError(
+                f"a truncated file: {num_there} samples according to its header, {num_read} there"
+            )
 
 
 def to_mono(

@@ -22,6 +22,9 @@ from horizon_st.inference.voice_activity import (
     VoiceActivity,
 )
 
+SHORTEST_CUT_S = 0.5
+"""The least that the longest segment may be: a word."""
+
 _HYSTERESIS = 0.15
 """How far below the threshold speech ends: Silero VAD's own value."""
 
@@ -41,7 +44,7 @@ class SegmenterConfig:
         metadata={"help": "Most speech translated at once, in seconds; no more than in training."},
     )
     longest_pause_s: float = field(
-        default=1.0, metadata={"help": "Speech goes on in the same segment after a shorter pause."}
+        default=0.8, metadata={"help": "Speech goes on in the same segment after a shorter pause."}
     )
     threshold: float = field(
         default=0.5, metadata={"help": "Probability from which on a sound counts as speech."}
@@ -59,7 +62,7 @@ class SegmenterConfig:
     def __post_init__(self) -> None:
         """Refuse values out of range."""
         limits = {
-            "longest_s": (0.5, 600.0),
+            "longest_s": (SHORTEST_CUT_S, 600.0),
             "longest_pause_s": (0.0, 60.0),
             "threshold": (0.01, 0.99),
             "shortest_speech_s": (0.0, 10.0),
