@@ -55,13 +55,13 @@ def run(model_folder):
 def decoded(monkeypatch):
     """The numbers of segments that were decoded at once."""
     sizes = []
-    decode = SpeechTranslator._decode
+    decode = SpeechTranslator.decode
 
-    def count(self, samples):
+    def count(self, samples, prefixes=None):
         sizes.append(len(samples))
         return decode(self, samples)
 
-    monkeypatch.setattr(SpeechTranslator, "_decode", count)
+    monkeypatch.setattr(SpeechTranslator, "decode", count)
     return sizes
 
 
@@ -142,15 +142,15 @@ def test_what_was_translated_before_a_kill_is_not_translated_again(
     num_segments = sum(decoded)
     decoded.clear()
 
-    decode = SpeechTranslator._decode
+    decode = SpeechTranslator.decode
 
-    def killed(self, samples):
+    def killed(self, samples, prefixes=None):
         if sum(decoded) >= num_segments // 2:
             raise KeyboardInterrupt
         return decode(self, samples)
 
     with monkeypatch.context() as patch:
-        patch.setattr(SpeechTranslator, "_decode", killed)
+        patch.setattr(SpeechTranslator, "decode", killed)
         patch.setattr("horizon_st.inference.pipeline._WINDOW_BATCHES", 1)
         with pytest.raises(KeyboardInterrupt):
             everything(translator, recordings[:2], tmp_path / "out")

@@ -216,9 +216,9 @@ def test_pieces_of_several_recordings_share_batches_and_keep_their_order(
     translator, speech, monkeypatch
 ):
     sizes = []
-    decode = translator._decode
+    decode = translator.decode
     monkeypatch.setattr(
-        translator, "_decode", lambda samples: sizes.append(len(samples)) or decode(samples)
+        translator, "decode", lambda samples: sizes.append(len(samples)) or decode(samples)
     )
     pieces = [
         (name, SpeechSegment(start, start + 1, speech(length_s, start_s=start)))

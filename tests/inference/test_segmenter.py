@@ -38,10 +38,10 @@ def script(*stretches):
     return probabilities, samples
 
 
-def cut(config, stretches, block_samples=4_000, samples=None):
+def cut(config, stretches, block_samples=4_000, samples=None, *, is_live=False):
     probabilities, scripted = script(*stretches)
     samples = scripted if samples is None else samples
-    segmenter = Segmenter(config, Scripted(probabilities))
+    segmenter = Segmenter(config, Scripted(probabilities), is_live=is_live)
     found = []
     for start in range(0, len(samples), block_samples):
         found += segmenter.feed(samples[start : start + block_samples])
@@ -81,6 +81,15 @@ def test_without_a_pause_it_is_cut_at_the_quietest_place():
     assert np.array_equal(np.concatenate([first.samples, second.samples]), samples)
 
 
+def test_live_speech_is_cut_no_more_than_two_seconds_behind():
+    config = SegmenterConfig(longest_s=10, longest_pause_s=1.0, padding_s=0)
+    # The pause in the middle would be the one to cut at, if it had not been shown long ago.
+    found = cut(config, [(1, 4), (0, 0.5), (1, 9)], is_live=True)
+    assert 8 <= found[0].end_s <= 10
+    early = cut(config, [(1, 5.5), (0, 0.5), (1, 3)], is_live=True)
+    assert spans(early) == pytest.approx(np.array([(0, 5.5), (6, 9)]), abs=0.05)
+
+
 def test_clicks_are_no_speech_and_closed_consonants_no_pause():
     config = SegmenterConfig(longest_pause_s=0.2, padding_s=0)
     assert not cut(config, [(0, 1), (1, 0.064), (0, 1)])
@@ -100,8 +109,9 @@ def test_silence_has_no_segments():
     longest_pause_s=st.floats(0, 2),
     padding_s=st.floats(0, 0.5),
     block_samples=st.integers(300, 30_000),
+    is_live=st.booleans(),
 )
-def test_whatever_comes(stretches, longest_s, longest_pause_s, padding_s, block_samples):
+def test_whatever_comes(stretches, longest_s, longest_pause_s, padding_s, block_samples, is_live):
     config = SegmenterConfig(
         longest_s=longest_s,
         longest_pause_s=longest_pause_s,
@@ -111,8 +121,8 @@ def test_whatever_comes(stretches, longest_s, longest_pause_s, padding_s, block_
     )
     probabilities, samples = script(*stretches)
     samples = np.arange(len(samples), dtype=np.float32)  # tell where they are from
-    found = cut(config, stretches, block_samples, samples)
-    at_once = cut(config, stretches, 10**7, samples)
+    found = cut(config, stretches, block_samples, samples, is_live=is_live)
+    at_once = cut(config, stretches, 10**7, samples, is_live=is_live)
     assert spans(found) == spans(at_once)
     assert all(
         np.array_equal(one.samples, other.samples)

@@ -70,6 +70,14 @@ _GERMAN = """und oder aber dass weil wenn während mit ohne für in auf an zu zu
 _SMALL_WORDS = frozenset(" ".join((_ENGLISH, _SPANISH, _FRENCH, _ITALIAN, _GERMAN)).split())
 
 
+_SPACED_LETTER = re.compile(rf"[^\W{_UNSPACED}]")
+
+
+def is_word_border(before: str, after: str) -> bool:
+    """Whether a word may end between two texts: not between letters of a script with spaces."""
+    return not (_SPACED_LETTER.match(before[-1:]) and _SPACED_LETTER.match(after[:1]))
+
+
 @dataclass(frozen=True)
 class _Atom:
     """What no break divides.

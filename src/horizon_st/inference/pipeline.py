@@ -16,10 +16,11 @@ import numpy as np
 
 from horizon_st.data.audio import check_length
 from horizon_st.data.collate import make_batch
-from horizon_st.data.mono import SAMPLING_RATE, Samples
+from horizon_st.data.mono import SAMPLING_RATE, Samples, to_mono
 from horizon_st.decoding.generate import DecodingConfig, Hypothesis, check_precision, translate
 from horizon_st.decoding.trained import TrainedModel, load_trained_model
-from horizon_st.inference.recordings import Audio, blocks_of, name_of
+from horizon_st.inference.live import LiveText, live_translation
+from horizon_st.inference.recordings import Array, Audio, blocks_of, name_of
 from horizon_st.inference.segmenter import (
     SHORTEST_CUT_S,
     SegmenterConfig,
@@ -211,6 +212,29 @@ class SpeechTranslator:
         """The stretches of speech of a recording, with their samples, ready for the model."""
         return speech_segments(blocks_of(audio, sampling_rate), self.segmenter)
 
+    def translate_stream(
+        self,
+        blocks: Iterable[Array],
+        *,
+        sampling_rate: int,
+        every_s: float = 1.0,
+    ) -> Iterator[LiveText]:
+        """What becomes known of live speech as it comes, from a microphone or a socket.
+
+        Events tell of one segment after the other: text that stays, and a tail that may change,
+        about every `every_s` seconds while somebody speaks, and once when the segment has ended.
+        See `LiveTranslation` for a stream that is fed from outside.
+
+        Args:
+            blocks: samples `[N]` or `[channels, N]` in the order of time; tenths of a second.
+            sampling_rate: of the blocks in Hz.
+            every_s: how often the open segment is translated anew.
+
+        Raises:
+            UserError: a block has an unusable shape or values, or a setting is out of range.
+        """
+        return live_translation(self, to_mono(blocks, sampling_rate), every_s=every_s)
+
     def translate_pieces(
         self, pieces: Iterable[tuple[_Key, SpeechSegment | None]]
     ) -> Iterator[tuple[_Key, TranslatedSegment | None]]:
@@ -236,7 +260,7 @@ class SpeechTranslator:
         size = self.config.batch_size
         for start in range(0, len(by_length), size):
             chosen = by_length[start : start + size]
-            found = self._decode([segments[number].samples for number in chosen])
+            found = self.decode([segments[number].samples for number in chosen])
             hypotheses |= dict(zip(chosen, found, strict=True))
         return [
             TranslatedSegment(
@@ -261,12 +285,22 @@ class SpeechTranslator:
                 stacklevel=7,  # whoever called `translate`
             )
 
-    def _decode(self, samples: Sequence[Samples]) -> list[Hypothesis]:
+    def decode(
+        self, samples: Sequence[Samples], prefixes: Sequence[Sequence[int]] | None = None
+    ) -> list[Hypothesis]:
+        """The translations of utterances at 16 kHz, as one batch.
+
+        Args:
+            samples: each short enough for the model.
+            prefixes: tokens that the translation of each begins with.
+        """
         ids = [str(number) for number in range(len(samples))]
         speech = [self.trained.frontend(recording) for recording in samples]
         batch = make_batch(ids, self.trained.tokenizer, [""] * len(ids), [""] * len(ids), speech)
+        begins = None if prefixes is None else dict(zip(ids, prefixes, strict=True))
+        model, tokenizer = self.trained.model, self.trained.tokenizer
         with self._decoding:
-            return translate(self.trained.model, self.trained.tokenizer, [batch], self.config)
+            return translate(model, tokenizer, [batch], self.config, prefixes=begins)
 
     def _translate_all(
         self, recordings: Sequence[Audio], sampling_rate: int | None, one_utterance: bool

@@ -31,6 +31,12 @@ _HYSTERESIS = 0.15
 _EARLIEST_PAUSE, _EARLIEST_CUT = 1 / 3, 1 / 2
 """Of the longest segment: where one that is too long may be cut, at a pause and without one."""
 
+_LIVE_PAUSE_S = 0.3
+"""Ends a segment of live speech that has half of its longest length: what comes is unknown yet."""
+
+_LIVE_LOOKBACK_S = 2.0
+"""How far behind what was heard live speech may be cut: before that, text may be final already."""
+
 _SMOOTHED_FRAMES = 5
 """Over which loudness is averaged to find the quietest place: 160 ms, about a syllable."""
 
@@ -116,13 +122,21 @@ class Segmenter:
     it is cut at the longest pause of its last two thirds, and where there is none, at the quietest
     place of its second half.
 
+    Live speech is never cut far behind what was heard: from half of `longest_s` on a segment ends
+    at the next pause of 0.3 s, and without one at the quietest place of its last two seconds.
+
     Args:
         config: how to cut.
         activity: samples -> the probability of speech in each further frame.
+        is_live: whether open segments are shown before they end.
     """
 
     def __init__(
-        self, config: SegmenterConfig | None = None, activity: VoiceActivity | None = None
+        self,
+        config: SegmenterConfig | None = None,
+        activity: VoiceActivity | None = None,
+        *,
+        is_live: bool = False,
     ) -> None:
         self._config = config = config or SegmenterConfig()
         self._activity = activity or VoiceActivity()
@@ -131,6 +145,7 @@ class Segmenter:
         self._longest_pause = max(1, round(config.longest_pause_s / FRAME_S))
         self._shortest_pause = max(1, round(config.shortest_pause_s / FRAME_S))
         self._shortest_speech = max(1, round(config.shortest_speech_s / FRAME_S))
+        self._is_live = is_live
         self._padding = round(config.padding_s * SAMPLING_RATE)
         self._held = np.zeros(0, np.float32)
         self._held_from = 0  # the sample that is held first
@@ -173,13 +188,21 @@ class Segmenter:
     def _end_of_held(self) -> int:
         return self._held_from + len(self._held)
 
+    @property
+    def _ending_pause(self) -> int:
+        """The frames of silence that end the open segment."""
+        start, end = self._regions[0][0], self._regions[-1][1]
+        if self._is_live and end - start >= _EARLIEST_CUT * self._longest:
+            return min(self._longest_pause, round(_LIVE_PAUSE_S / FRAME_S))
+        return self._longest_pause
+
     def _advance(self, probabilities: Probabilities) -> list[SpeechSegment]:
         ended = []
         for probability in probabilities.tolist():
             self._track_region(probability)
             start = self._open_start
             if self._region_start is None:
-                if self._regions and self._frame - self._regions[-1][1] >= self._longest_pause:
+                if self._regions and self._frame - self._regions[-1][1] >= self._ending_pause:
                     ended.append(self._cut(len(self._regions), self._frame * FRAME_SAMPLES))
             elif start is not None and self._frame - start > self._longest:
                 ended.append(self._cut_early(start))
@@ -208,18 +231,22 @@ class Segmenter:
     def _cut_early(self, start: int) -> SpeechSegment:
         """The first part of a segment that grew too long; the rest stays open."""
         assert self._region_start is not None
-        earliest = start + _EARLIEST_PAUSE * self._longest
+        earliest_pause = start + round(_EARLIEST_PAUSE * self._longest)
+        earliest_cut = start + round(_EARLIEST_CUT * self._longest)
+        if self._is_live:
+            lookback = self._frame - round(_LIVE_LOOKBACK_S / FRAME_S)
+            earliest_pause = earliest_cut = max(earliest_cut, lookback)
         nexts = [*(first for first, _ in self._regions), self._region_start][1:]
         pauses = [
             (after - end, number)
             for number, ((_, end), after) in enumerate(zip(self._regions, nexts, strict=True), 1)
-            if end >= earliest
+            if end >= earliest_pause
         ]
         if pauses:
             number = max(pauses)[1]
             until = (self._regions[number - 1][1] + nexts[number - 1]) // 2
             return self._cut(number, until * FRAME_SAMPLES)
-        cut = self._quietest(start + round(_EARLIEST_CUT * self._longest), self._frame - 1)
+        cut = self._quietest(earliest_cut, self._frame - 1)
         pieces = [*self._regions, (self._region_start, self._frame)]
         self._regions = [(first, min(end, cut)) for first, end in pieces if first < cut]
         self._region_start = max(self._region_start, cut)
