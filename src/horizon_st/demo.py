@@ -192,7 +192,7 @@ def _show_translations(
     cuts = list(read_manifest(corpus.folder / "test.jsonl"))[:_NUM_SHOWN]
     files = [cut.recording.sources[0].source for cut in cuts]
     console.print("Recordings the model has not heard:")
-    translated = translator.translate(files)
+    translated = translator.translate(files, one_utterance=True)
     for cut, file, translation in zip(cuts, files, translated, strict=True):
         grid = Table.grid(padding=(0, 1))
         grid.add_row("", "file", file)

@@ -48,6 +48,8 @@ class ProgressBars:
             TimeRemainingColumn(elapsed_when_finished=True, table_column=_fixed()),
             TextColumn("{task.fields[figures]}", table_column=_fixed()),
             console=console,
+            # On the standard error it would move what is printed there, out of any pipe.
+            redirect_stdout=not console.stderr,
         )
 
     def __enter__(self) -> ProgressBars:

@@ -166,3 +166,39 @@ def test_beams_share_the_keys_of_encoder_states(
     num_copies = 3 if attention == "eager" else 1
     assert all(num_keys * 3 == num_queries * num_copies for num_queries, num_keys in later)
     assert config._attn_implementation == name
+
+
+@pytest.mark.parametrize("settings", [{"beam_size": 1}, {"beam_size": 4}], ids=str)
+def test_a_prefix_is_kept_as_generate_keeps_allowed_tokens(make_model, tokenizer, batch, settings):
+    model = make_model().eval()
+    end_id = tokenizer.eos_token_id
+    with torch.no_grad():
+        model.get_output_embeddings().weight[end_id] *= 4
+    config = limited(MAX_TOKENS, **settings)
+    prefixes = {"0": [7], "2": [9, 4, 11, 5], "3": [12, end_id], "6": [*range(4, 4 + MAX_TOKENS)]}
+    found = translate(model, tokenizer, [batch], config, prefixes=prefixes)
+    free = translate(model, tokenizer, [batch], config)
+    everything = [*range(len(tokenizer))]
+    for number, one in enumerate(found):
+        prefix = prefixes.get(str(number), [])
+        length = batch.speech_lengths[number]
+        expected = model.generate(
+            speech=batch.speech[number, None, :length],
+            speech_lengths=length[None],
+            num_beams=config.beam_size,
+            max_new_tokens=MAX_TOKENS,
+            do_sample=False,
+            logits_processor=LogitsProcessorList([EndAt(MAX_TOKENS, [end_id])]),
+            prefix_allowed_tokens_fn=lambda _, before, prefix=prefix: (
+                prefix[len(before) - 1 : len(before)] or everything
+            ),
+        )[0, 1:]
+        kept = prefix[: MAX_TOKENS - 1]
+        assert [*one.tokens[: len(kept)]] == kept
+        if len(prefix) < MAX_TOKENS:
+            assert [*one.tokens] == expected[: len(one.tokens)].tolist()
+        assert one.num_tokens == len(one.tokens) <= MAX_TOKENS
+    assert [one.tokens for one in found if one.id not in prefixes] == [
+        one.tokens for one in free if one.id not in prefixes
+    ]
+    assert all(found[int(name)].tokens != free[int(name)].tokens for name in prefixes)

@@ -1,8 +1,14 @@
-"""A tiny random model in a folder."""
+"""A tiny random model in a folder; recorded speech."""
 
+import json
+import shutil
+
+import numpy as np
 import pytest
+import soxr
 import torch
 
+from horizon_st.data.corpora.telephone.recordings import Recordings
 from horizon_st.data.frontend import FilterbankFrontend
 from horizon_st.data.text import train_tokenizer
 from horizon_st.model.build import build_translator
@@ -32,4 +38,25 @@ def model_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("translator") / "model"
     for part in (model, tokenizer, FilterbankFrontend()):
         part.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def speech():
+    """A function: seconds -> so much recorded speech at 16 kHz, over faint noise."""
+    recordings = Recordings()
+    samples = soxr.resample(recordings.samples[: 400 * recordings.sample_rate], 8_000, 16_000)
+    noise = np.random.default_rng(1).normal(0, 1e-3, len(samples))
+    samples = (samples + noise).astype(np.float32)
+    return lambda seconds, start_s=0: samples[int(start_s * 16_000) :][: int(seconds * 16_000)]
+
+
+@pytest.fixture
+def trained_on_half_seconds(model_folder, tmp_path):
+    """The model, in a folder that says how long the training utterances were."""
+    folder = tmp_path / "model"
+    shutil.copytree(model_folder, folder)
+    path = folder / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8")) | {"longest_training_s": 0.5}
+    path.write_text(json.dumps(config), encoding="utf-8")
     return folder

@@ -1,24 +1,19 @@
 """Files and arrays of any rate and channel count to text, and refusals that say what to do."""
 
-import json
-import shutil
-from pathlib import Path
+import io
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 import soundfile
 import soxr
-from typer.testing import CliRunner
 
 import horizon_st
-from horizon_st.cli import app
 from horizon_st.decoding.generate import DecodingConfig
 from horizon_st.errors import UserError
-from horizon_st.inference.pipeline import (
-    LongRecordingWarning,
-    SpeechTranslator,
-    translate_files,
-)
+from horizon_st.inference.pipeline import LongRecordingWarning, SpeechTranslator
+from horizon_st.inference.segmenter import SegmenterConfig, SpeechSegment
 
 SEARCH = DecodingConfig(beam_size=2, max_tokens=12, batch_size=2)
 
@@ -110,9 +105,11 @@ def test_arrays_that_cannot_be_speech_are_refused(translator, array, sampling_ra
         translator.translate(array, sampling_rate=sampling_rate)
 
 
-def test_recordings_beyond_the_model_are_refused(translator):
+def test_utterances_beyond_the_model_are_refused(translator):
     with pytest.raises(UserError, match="expected at most 128 frames after subsampling"):
-        translator.translate(np.zeros(16_000 * 10, "float32"), sampling_rate=16_000)
+        translator.translate(
+            np.zeros(16_000 * 10, "float32"), sampling_rate=16_000, one_utterance=True
+        )
 
 
 def test_unreadable_files_are_refused(translator, tmp_path):
@@ -128,27 +125,7 @@ def test_a_folder_without_a_model_is_refused(tmp_path):
         SpeechTranslator.from_pretrained(tmp_path)
 
 
-def test_files_are_translated_in_order(model_folder, translator, recordings, tmp_path):
-    paths = []
-    for number, samples in enumerate(recordings):
-        paths.append(tmp_path / f"{number}.wav")
-        soundfile.write(paths[-1], samples, 16_000, subtype="FLOAT")
-    results = list(translate_files(model_folder, paths, config=SEARCH))
-    assert results == [translator.translate(path) for path in paths]
-
-
-@pytest.fixture
-def trained_on_half_seconds(model_folder, tmp_path):
-    """The model, in a folder that says how long the training utterances were."""
-    folder = tmp_path / "model"
-    shutil.copytree(model_folder, folder)
-    path = folder / "config.json"
-    config = json.loads(path.read_text(encoding="utf-8")) | {"longest_training_s": 0.5}
-    path.write_text(json.dumps(config), encoding="utf-8")
-    return folder
-
-
-def test_recordings_far_longer_than_training_are_translated_with_a_warning(
+def test_utterances_far_longer_than_training_are_translated_with_a_warning(
     trained_on_half_seconds, translator, recordings, tmp_path
 ):
     path = tmp_path / "long.wav"
@@ -156,13 +133,13 @@ def test_recordings_far_longer_than_training_are_translated_with_a_warning(
     knowing = SpeechTranslator.from_pretrained(trained_on_half_seconds, config=SEARCH)
     with pytest.warns(
         LongRecordingWarning,
-        match=r"long\.wav: 1\.1 s long, .* utterances of at most 0\.5 s; .* Cut long recordings",
+        match=r"long\.wav: 1\.1 s long, .* utterances of at most 0\.5 s; .* Let long recordings",
     ) as caught:
-        found = knowing.translate(path)
+        found = knowing.translate(path, one_utterance=True)
     assert [warning.filename for warning in _about_length(caught)] == [__file__]
     assert found == translator.translate(path)  # which knows no length and says nothing
     with pytest.warns(LongRecordingWarning, match=r"^array: 1\.1 s long") as caught:
-        knowing.translate([*recordings, recordings[2]], sampling_rate=16_000)
+        knowing.translate([*recordings, recordings[2]], sampling_rate=16_000, one_utterance=True)
     assert [str(warning.message)[:10] for warning in _about_length(caught)] == ["array: 1.1"] * 2
 
 
@@ -170,25 +147,109 @@ def _about_length(caught):
     return [warning for warning in caught if issubclass(warning.category, LongRecordingWarning)]
 
 
-def test_the_command_warns_on_one_line_and_still_translates(
-    trained_on_half_seconds, recordings, tmp_path
+@pytest.fixture(scope="module")
+def with_pause(speech):
+    """Speech of a minute with a pause of 3 s in the middle."""
+    return np.concatenate([speech(30), np.zeros(48_000, np.float32), speech(30, start_s=60)])
+
+
+def test_a_long_recording_is_cut_and_each_segment_translated_as_if_alone(translator, with_pause):
+    speech = [*translator.cut(with_pause, sampling_rate=16_000)]
+    found = [*translator.translate_recording(with_pause, sampling_rate=16_000)]
+    assert len(found) == len(speech) > 4 * SEARCH.batch_size, "all in one window"
+    for segment, cut in zip(found, speech, strict=True):
+        alone = translator.translate(cut.samples, sampling_rate=16_000, one_utterance=True)
+        assert (segment.start_s, segment.end_s) == (cut.start_s, cut.end_s)
+        assert segment.text == alone.text
+        assert segment.score == pytest.approx(alone.score, abs=1e-4)
+        assert segment.confidence == pytest.approx(np.exp(alone.score), abs=1e-4)
+    assert len({segment.score for segment in found}) == len(found), "the model ignores its input"
+    assert not any(30.2 < s.start_s < 32.8 or 30.2 < s.end_s < 32.8 for s in found)
+
+
+def test_any_source_of_a_long_recording_gives_the_same(translator, speech, tmp_path):
+    path = tmp_path / "long.flac"
+    soundfile.write(path, speech(15), 16_000)
+    stored, _ = soundfile.read(path, dtype="float32")
+    by_path = translator.translate(path)
+    with path.open("rb") as file:
+        by_file = translator.translate(file)
+    blocks = (stored[i : i + 7_777] for i in range(0, len(stored), 7_777))
+    by_blocks = translator.translate(blocks, sampling_rate=16_000)
+    by_array = translator.translate(stored, sampling_rate=16_000)
+    in_memory = translator.translate(io.BytesIO(path.read_bytes()))
+    assert by_path.source == by_file.source == str(path)
+    assert by_blocks.source == in_memory.source == "audio stream"
+    for other in (by_file, by_blocks, by_array, in_memory):
+        assert other.text == by_path.text
+        assert other.segments == by_path.segments
+        assert other.duration_s == by_path.duration_s == 15
+    assert by_path.text == " ".join(segment.text for segment in by_path.segments)
+    tokens = [segment.num_tokens for segment in by_path.segments]
+    scores = [segment.score for segment in by_path.segments]
+    assert by_path.score == pytest.approx(np.average(scores, weights=tokens))
+
+
+def test_silence_has_no_translation(translator):
+    silence = np.zeros(16_000 * 30, np.float32)
+    assert [*translator.translate_recording(silence, sampling_rate=16_000)] == []
+    whole = translator.translate(silence, sampling_rate=16_000)
+    assert (whole.text, whole.score, whole.duration_s, whole.segments) == ("", 0.0, 30.0, ())
+
+
+def test_segments_are_no_longer_than_what_the_model_has_learnt_or_can_take(
+    translator, trained_on_half_seconds
 ):
-    paths = [tmp_path / "short.wav", tmp_path / "long[1].wav"]
-    for path, samples in zip(paths, recordings[1:], strict=True):
-        soundfile.write(path, samples, 16_000, subtype="FLOAT")
-    result = CliRunner().invoke(
-        app, ["translate", str(trained_on_half_seconds), *map(str, [*paths, paths[1]])]
+    knowing = SpeechTranslator.from_pretrained(trained_on_half_seconds)
+    assert knowing.segmenter.longest_s == 0.5
+    longest_s = translator.segmenter.longest_s  # of 128 positions, 25 a second
+    assert longest_s == pytest.approx(5.12, abs=0.05)
+    for seconds, is_refused in ((longest_s, False), (longest_s + 0.1, True)):
+        samples = np.zeros(round(16_000 * seconds), np.float32)
+        with pytest.raises(UserError) if is_refused else nullcontext():
+            translator.translate(samples, sampling_rate=16_000, one_utterance=True)
+    asked = SpeechTranslator(translator.trained, segmenter=SegmenterConfig(longest_s=2))
+    assert asked.segmenter.longest_s == 2
+
+
+def test_pieces_of_several_recordings_share_batches_and_keep_their_order(
+    translator, speech, monkeypatch
+):
+    sizes = []
+    decode = translator.decode
+    monkeypatch.setattr(
+        translator, "decode", lambda samples: sizes.append(len(samples)) or decode(samples)
     )
-    assert result.exit_code == 0, result.output
-    assert [line.split("\t")[0] for line in result.stdout.splitlines()] == [
-        str(path) for path in (*paths, paths[1])
+    pieces = [
+        (name, SpeechSegment(start, start + 1, speech(length_s, start_s=start)))
+        for name, start, length_s in (("a", 1, 1.0), ("a", 2, 3.0), ("b", 3, 1.1), ("b", 4, 2.9))
     ]
-    warned = result.stderr.splitlines()
-    assert len(warned) == 2
-    for line in warned:
-        assert line.startswith(f"Warning: {paths[1]}: 1.1 s long, but the model was trained on")
+    found = [*translator.translate_pieces([*pieces[:2], ("a", None), *pieces[2:]])]
+    assert [(key, segment and segment.start_s) for key, segment in found] == [
+        ("a", 1), ("a", 2), ("a", None), ("b", 3), ("b", 4),
+    ]  # fmt: skip
+    assert sizes == [2, 2]
+    alone = [translator.translate_segments([piece])[0] for _, piece in pieces]
+    together = [segment for _, segment in found if segment is not None]
+    assert [one.text for one in together] == [one.text for one in alone]
 
 
-def test_a_missing_file_is_found_before_the_model_is_loaded(tmp_path):
-    with pytest.raises(UserError, match=r"none\.wav: expected an audio file"):
-        next(translate_files(tmp_path / "no-model", [Path("none.wav")]))
+def test_threads_may_share_a_translator(translator, speech):
+    recordings = [speech(2, start_s=start) for start in range(0, 24, 3)]
+
+    def run(samples):
+        return translator.translate(samples, sampling_rate=16_000)
+
+    expected = [run(samples) for samples in recordings]
+    with ThreadPoolExecutor(4) as pool:
+        assert [*pool.map(run, recordings * 2)] == expected * 2
+
+
+def test_a_precision_that_the_device_lacks_is_refused_at_once(translator, monkeypatch):
+    monkeypatch.setattr("horizon_st.inference.pipeline.check_precision", _refuse)
+    with pytest.raises(UserError, match=r"decoding\.precision"):
+        SpeechTranslator(translator.trained)
+
+
+def _refuse(config, device):
+    raise UserError("decoding.precision", expected="fp32", found="bf16", remedy="Set it.")

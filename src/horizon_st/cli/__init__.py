@@ -13,10 +13,11 @@ from typer.core import TyperGroup
 
 from horizon_st.cli.corpora import new, shard, validate
 from horizon_st.cli.memory import keep_freed_memory
-from horizon_st.cli.models import compare, demo, evaluate, keys, train, translate
+from horizon_st.cli.models import compare, demo, evaluate, keys, train
 from horizon_st.cli.prepare import prepare
 from horizon_st.cli.studies import report, search
 from horizon_st.cli.terminal import is_main
+from horizon_st.cli.translation import translate
 from horizon_st.errors import UserError
 
 _WAIT_FOR_MAIN_S = 10.0

@@ -1,4 +1,4 @@
-"""Commands around a model: demo, train, keys, evaluate, compare, translate."""
+"""Commands around a model: demo, train, keys, evaluate, compare."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Optional
 import typer
 from rich.markup import escape
 
-from horizon_st.cli.terminal import console, warnings_on_stderr
+from horizon_st.cli.terminal import console
 from horizon_st.errors import UserError
 
 
@@ -136,17 +136,3 @@ def compare(
     from horizon_st.decoding.compare import compare as run
 
     run(baseline, system).render(console)
-
-
-def translate(
-    model: Annotated[str, typer.Argument(help="Folder or hub id.")],
-    files: Annotated[list[Path], typer.Argument(help="Recordings of one utterance each.")],
-) -> None:
-    """Print the translation of recordings, one line each."""
-    from horizon_st.inference.pipeline import LongRecordingWarning, translate_files
-
-    with warnings_on_stderr(LongRecordingWarning):
-        for translation in translate_files(model, files):
-            typer.echo(
-                f"{translation.source}\t{translation.text}" if len(files) > 1 else translation.text
-            )

@@ -12,7 +12,6 @@ from typing import Any, BinaryIO, TypeAlias
 import numpy as np
 import soundfile
 import soxr
-from jaxtyping import Float32
 from lhotse.audio import AudioLoadingError, AudioSource, DurationMismatchError
 from lhotse.cut import MonoCut, MultiCut
 from lhotse.utils import compute_num_samples
@@ -25,10 +24,13 @@ from horizon_st.data.audio_reader import (
     check_header,
 )
 from horizon_st.data.audio_source import named_errors, open_audio
+from horizon_st.data.mono import LOUDEST, SAMPLING_RATE, Samples, mix, name_of, resample
 from horizon_st.errors import UserError
 
-SAMPLING_RATE = 16_000
-"""Samples per second of everything that a model sees."""
+__all__ = [
+    "LONGEST_S", "LOUDEST", "SAMPLING_RATE", "SHORTEST_S", "Cut", "Samples", "audio_info",
+    "change_speed", "check_length", "load_audio", "load_cut", "to_model_rate",
+]  # fmt: skip
 
 SHORTEST_S = 0.025
 """The least audio that makes a frame: one analysis window of every front end here."""
@@ -36,16 +38,12 @@ SHORTEST_S = 0.025
 LONGEST_S = 2 * 3600
 """The most that is held in memory at once: 460 MB at 16 kHz."""
 
-LOUDEST = 2.0**31
-"""Times full scale: floats that hold 32-bit integers pass, flipped bits in an exponent do not."""
-
 _LHOTSE_TOLERANCE_S = 0.1
 """How much longer or shorter a cut may be than the manifest says if lhotse changed its sound."""
 
 _NOT_FOR_A_SHELL = re.compile(r"[^\w ./@%+=:,-]")
 """What a shell might take for more than a name: lhotse decodes some formats with one."""
 
-Samples = Float32[np.ndarray, " N"]
 Cut: TypeAlias = MonoCut | MultiCut
 """An utterance: a piece of one channel of a recording, or of several."""
 
@@ -78,8 +76,7 @@ def load_audio(
         UserError: the file is missing, is not readable as audio, ends before the offset, is
             truncated, has less than one frame of sound there, or more than two hours.
     """
-    is_path = isinstance(source, str | Path)
-    name = str(source if is_path else getattr(source, "name", "audio stream"))
+    name = name_of(source)
     with named_errors(name), open_audio(source) as reader:
         rate = reader.sampling_rate
         start = _to_samples(offset_s, rate, name)
@@ -96,7 +93,7 @@ def load_audio(
                     f"a truncated file: {num_there} samples according to its header, "
                     f"{start + num_read} there"
                 )
-        _check_length(num_read, rate, name)
+        check_length(num_read, rate, name)
         return samples
 
 
@@ -138,8 +135,8 @@ def to_model_rate(samples: np.ndarray[Any, Any], rate: int, *, name: str) -> Sam
     block = np.atleast_2d(np.asarray(samples, dtype=np.float32))
     with named_errors(name):
         check_header(rate, len(block))
-    _check_length(block.shape[1], rate, name)
-    return _join(_resample(_mix([block], name), rate))
+    check_length(block.shape[1], rate, name)
+    return _join(resample(mix([block], name), rate))
 
 
 def change_speed(samples: Samples, factor: float) -> Samples:
@@ -175,7 +172,7 @@ def _read(
 
     def counted() -> Iterator[Samples]:
         nonlocal num_read
-        for mono in _mix(reader.blocks(start, wanted), name, channels):
+        for mono in mix(reader.blocks(start, wanted), name, channels):
             num_read += len(mono)
             if num_read > most:
                 raise UserError(
@@ -186,42 +183,19 @@ def _read(
                 )
             yield mono
 
-    return _join(_resample(counted(), reader.sampling_rate)), num_read
-
-
-def _mix(
-    blocks: Iterable[np.ndarray[Any, Any]], name: str, channels: list[int] | None = None
-) -> Iterator[Samples]:
-    """The mean of the channels, or of some of them, of each block `[C, N]`."""
-    for block in blocks:
-        with np.errstate(over="ignore", invalid="ignore"):
-            mono = (block if channels is None else block[channels]).mean(axis=0)
-        if not (np.abs(mono) <= LOUDEST).all():
-            raise UserError(
-                name,
-                expected="at least one sample, all finite",
-                found="NaN, infinite or absurdly large samples",
-                remedy="Record or convert the file again.",
-            )
-        yield mono
-
-
-def _resample(blocks: Iterable[Samples], rate: int) -> Iterator[Samples]:
-    """The same sound at 16 kHz, to the bit what resampling all of it at once gives."""
-    if rate == SAMPLING_RATE:
-        yield from blocks
-        return
-    stream = soxr.ResampleStream(rate, SAMPLING_RATE, 1, dtype="float32")
-    for block in blocks:
-        yield stream.resample_chunk(np.ascontiguousarray(block))
-    yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
+    return _join(resample(counted(), reader.sampling_rate)), num_read
 
 
 def _join(blocks: Iterable[Samples]) -> Samples:
     return np.concatenate([np.zeros(0, np.float32), *blocks])
 
 
-def _check_length(num_samples: int, rate: int, name: str) -> None:
+def check_length(num_samples: int, rate: int, name: str) -> None:
+    """Nothing, where so many samples make a frame.
+
+    Raises:
+        UserError: there are too few.
+    """
     if num_samples == 0:
         raise UserError(
             name,
@@ -267,7 +241,7 @@ def _load_source(cut: Cut, source: AudioSource, channels: list[int]) -> Samples:
                 raise UnreadableAudioError(f"{num_read / rate:.2f} s at {rate} Hz")
     except UnreadableAudioError as error:
         raise _audio_error(cut, str(error)) from error
-    _check_length(num_read, rate, place)
+    check_length(num_read, rate, place)
     return samples
 
 

@@ -5,7 +5,7 @@ there, finished utterances are computed on until the last of the batch ends, and
 its own copy of the keys and values of the encoder states, reordered at every token.
 
 Legend: B utterances still searched, H beams, BH their product, E end tokens, K = (1 + E) H
-candidates, L target tokens, V vocabulary.
+candidates, L target tokens, P tokens of a prefix, V vocabulary.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ def beam_search(
     generation_config: GenerationConfig,
     *,
     limits: Int[Tensor, " B"],
+    prefixes: Int[Tensor, "B P"] | None = None,
     **model_kwargs: Any,
 ) -> list[FoundSequence]:
     """The best sequence of every utterance; for ``generate(custom_generate=beam_search)``.
@@ -58,6 +59,8 @@ def beam_search(
         logits_processor: applied to log probabilities, with one beam to logits.
         generation_config: beams, length penalty and end tokens are read.
         limits: most tokens of an utterance, end token included.
+        prefixes: what each utterance begins with, padded with -1, whatever the logits processors
+            say.
         model_kwargs: ``encoder_outputs`` and ``attention_mask`` of every utterance H times, and
             ``past_key_values``, empty.
 
@@ -70,6 +73,7 @@ def beam_search(
     search = _Search(
         input_ids=input_ids,
         limits=limits,
+        prefixes=prefixes,
         logits_processor=logits_processor,
         num_beams=num_beams,
         length_penalty=generation_config.length_penalty,
@@ -116,6 +120,7 @@ class _Search:
         self,
         input_ids: Int[Tensor, "BH 1"],
         limits: Int[Tensor, " B"],
+        prefixes: Int[Tensor, "B P"] | None,
         logits_processor: LogitsProcessorList,
         num_beams: int,
         length_penalty: float,
@@ -130,6 +135,7 @@ class _Search:
         self._found: list[FoundSequence | None] = [None] * num_utterances
         self._utterances = torch.arange(num_utterances, device=device)
         self._limits = limits
+        self._prefixes = prefixes
         self._nearest_limit = int(limits.min())
         self._sequences = input_ids.unflatten(0, shape)  # [B, H, 1 + L]
         # One beam alone, or all would stay alike.
@@ -166,11 +172,12 @@ class _Search:
         num_tokens, num_beams = self.num_tokens + 1, self._num_beams
         log_probabilities = logits.log_softmax(dim=-1)
         self._check_finite(log_probabilities)
-        scores = self._logits_processor(
+        scores: Tensor = self._logits_processor(
             cast("torch.LongTensor", self.prefixes),
             # As transformers' greedy search and beam search do.
             cast("torch.FloatTensor", logits if num_beams == 1 else log_probabilities),
         )
+        scores = self._force_prefixes(scores, log_probabilities)
         vocab_size = scores.shape[1]
         totals = self._scores[..., None] + scores.unflatten(0, (-1, num_beams))
         if num_tokens >= self._nearest_limit:
@@ -201,6 +208,18 @@ class _Search:
         self.is_open = can_improve & ~(is_end_of_best.any(dim=1) & (num_beams == 1))
         origins: Tensor = parents.gather(1, order)
         return origins
+
+    def _force_prefixes(
+        self, scores: Float[Tensor, "BH V"], log_probabilities: Float[Tensor, "BH V"]
+    ) -> Float[Tensor, "BH V"]:
+        """The scores, but those of the next token of a prefix alone where there is one."""
+        if self._prefixes is None or self.num_tokens >= self._prefixes.shape[1]:
+            return scores
+        forced = self._prefixes[self._utterances, self.num_tokens].repeat_interleave(
+            self._num_beams
+        )[:, None]
+        is_this = torch.arange(scores.shape[1], device=scores.device) == forced
+        return torch.where(forced < 0, scores, log_probabilities.masked_fill(~is_this, -torch.inf))
 
     def _check_finite(self, log_probabilities: Float[Tensor, "BH V"]) -> None:
         # One logit that is not a number leaves none of its row that is.

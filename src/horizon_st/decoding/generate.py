@@ -6,7 +6,7 @@ Legend: B utterances, H beams, T encoder states, L target tokens, V vocabulary.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast, get_args
@@ -97,13 +97,18 @@ class Hypothesis:
     Attributes:
         text: detokenised.
         score: mean natural log probability of its tokens under the model, end token included.
-        num_tokens: with the end token.
+        tokens: with the end token.
     """
 
     id: str
     text: str
     score: float
-    num_tokens: int
+    tokens: tuple[int, ...]
+
+    @property
+    def num_tokens(self) -> int:
+        """How many tokens it has, the end token included."""
+        return len(self.tokens)
 
 
 def translate(
@@ -113,6 +118,7 @@ def translate(
     config: DecodingConfig,
     *,
     modality: Modality = "speech",
+    prefixes: Mapping[str, Sequence[int]] | None = None,
     on_decoded: Callable[[int], None] | None = None,
 ) -> list[Hypothesis]:
     """The best translation of every utterance, in the order of the batches.
@@ -126,6 +132,7 @@ def translate(
         batches: on any device; `config.batch_size` is not applied here.
         config: the search.
         modality: translate the speech, or the transcript (the model's MT path).
+        prefixes: the tokens that the translation of an utterance begins with, by its id.
         on_decoded: called after every batch with its number of utterances.
 
     Raises:
@@ -138,7 +145,9 @@ def translate(
     with _evaluating(model):
         for batch in batches:  # whose features may be computed only now, in 32-bit floats
             with reduced:
-                hypotheses += _translate_batch(model, tokenizer, batch, config, modality)
+                hypotheses += _translate_batch(
+                    model, tokenizer, batch, config, modality, prefixes or {}
+                )
             if on_decoded is not None:
                 on_decoded(len(batch.ids))
     return hypotheses
@@ -165,6 +174,7 @@ def _translate_batch(
     batch: Batch,
     config: DecodingConfig,
     modality: Modality,
+    prefixes: Mapping[str, Sequence[int]],
 ) -> list[Hypothesis]:
     encoded = _encode(model, batch.to(model.device), modality)
     limits = _token_limits(model, encoded, config)
@@ -176,6 +186,7 @@ def _translate_batch(
         attention_mask=encoded.mask.long(),
         custom_generate=beam_search,
         limits=limits,
+        prefixes=_padded([prefixes.get(identity, ()) for identity in batch.ids], limits.device),
         **_search_settings(config, int(limits.max())),
     )
     return [
@@ -183,7 +194,7 @@ def _translate_batch(
             identity,
             str(tokenizer.decode(sequence.tokens, skip_special_tokens=True)).strip(),
             sequence.log_probability / len(sequence.tokens),
-            len(sequence.tokens),
+            tuple(sequence.tokens.tolist()),
         )
         for identity, sequence in zip(batch.ids, found, strict=True)
     ]
@@ -216,6 +227,13 @@ def _token_limits(
     if model.max_positions is not None:
         most = min(most, model.max_positions)
     return limits.clamp(max=most)
+
+
+def _padded(prefixes: Sequence[Sequence[int]], device: torch.device) -> Tensor | None:
+    if not any(prefixes):
+        return None
+    rows = [torch.tensor([*prefix], dtype=torch.int64) for prefix in prefixes]
+    return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=-1).to(device)
 
 
 def _search_settings(config: DecodingConfig, max_new_tokens: int) -> dict[str, Any]:

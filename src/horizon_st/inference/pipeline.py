@@ -2,30 +2,69 @@
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import chain, groupby, islice
 from pathlib import Path
-from typing import Any, overload
+from threading import Lock
+from typing import TypeVar, cast, overload
 
 import numpy as np
 
-from horizon_st.data.audio import SAMPLING_RATE, Samples, load_audio, to_model_rate
-from horizon_st.data.collate import Batch, make_batch
-from horizon_st.decoding.generate import DecodingConfig, translate
+from horizon_st.data.audio import check_length
+from horizon_st.data.collate import make_batch
+from horizon_st.data.mono import SAMPLING_RATE, Samples, to_mono
+from horizon_st.decoding.generate import DecodingConfig, Hypothesis, check_precision, translate
 from horizon_st.decoding.trained import TrainedModel, load_trained_model
-from horizon_st.errors import UserError
+from horizon_st.inference.live import LiveText, live_translation
+from horizon_st.inference.recordings import Array, Audio, blocks_of, name_of
+from horizon_st.inference.segmenter import (
+    SHORTEST_CUT_S,
+    SegmenterConfig,
+    SpeechSegment,
+    speech_segments,
+)
 from horizon_st.model.configuration import SpeechTranslatorConfig
+from horizon_st.model.limits import can_take
 
 _FAR_LONGER = 2.0
 """So many times the longest training utterance, nobody knows what a model does."""
 
-Audio = str | Path | np.ndarray[Any, Any]
-"""A file, or samples `[N]` or `[channels, N]` at full scale 1."""
+_WINDOW_BATCHES = 4
+"""Held at once, so that segments of similar length share a batch."""
+
+_GRAIN_SAMPLES = SAMPLING_RATE // 100
+_Key = TypeVar("_Key")
 
 
 class LongRecordingWarning(UserWarning):
-    """A recording is far longer than what the model was trained on."""
+    """A recording that is not to be cut is far longer than what the model was trained on."""
+
+
+@dataclass(frozen=True)
+class TranslatedSegment:
+    """The translation of a stretch of speech.
+
+    Attributes:
+        start_s: where the speech begins in the recording.
+        end_s: where it ends.
+        score: mean natural log probability per token.
+        num_tokens: of the translation, end token included.
+    """
+
+    start_s: float
+    end_s: float
+    text: str
+    score: float
+    num_tokens: int
+
+    @property
+    def confidence(self) -> float:
+        """The geometric mean of the probabilities of its tokens, 0 to 1."""
+        return math.exp(min(self.score, 0.0))
 
 
 @dataclass(frozen=True)
@@ -33,28 +72,46 @@ class Translation:
     """The translation of one recording.
 
     Attributes:
-        source: the file's path, or "array".
-        score: mean natural log probability per token, for ranking and filtering.
+        text: of all segments, with a space between them.
+        source: the file's path or name, "array" or "audio stream".
+        score: mean natural log probability per token, for ranking and filtering; 0 without speech.
         duration_s: of the recording.
+        segments: in their order; one that spans it all where the recording was not cut.
     """
 
     text: str
     source: str
     score: float
     duration_s: float
+    segments: tuple[TranslatedSegment, ...]
 
 
 class SpeechTranslator:
-    """Translates short recordings (of about the length of the training utterances).
+    """Translates recordings of any length.
+
+    Threads may share a translator: batches are decoded one after the other.
 
     Args:
         trained: the model with its tokenizer and front end; see `from_pretrained`.
         config: the search.
+        segmenter: how long recordings are cut.
+
+    Raises:
+        UserError: the device lacks the precision of the search.
     """
 
-    def __init__(self, trained: TrainedModel, config: DecodingConfig | None = None) -> None:
+    def __init__(
+        self,
+        trained: TrainedModel,
+        config: DecodingConfig | None = None,
+        *,
+        segmenter: SegmenterConfig | None = None,
+    ) -> None:
         self.trained = trained
         self.config = config or DecodingConfig()
+        self._asked_segmenter = segmenter or SegmenterConfig()
+        self._decoding = Lock()
+        check_precision(self.config, trained.model.device)
 
     @classmethod
     def from_pretrained(
@@ -62,137 +119,240 @@ class SpeechTranslator:
         folder_or_hub_id: str | Path,
         *,
         config: DecodingConfig | None = None,
+        segmenter: SegmenterConfig | None = None,
         device: str | None = None,
     ) -> SpeechTranslator:
         """A translator from a model folder or the id of a model on the Hugging Face hub.
 
         Raises:
-            UserError: there is no such model, it is incomplete, or its weights cannot be read.
+            UserError: there is no such model, it is incomplete, or its weights cannot be read, or
+                the device lacks the precision of the search.
         """
-        return cls(load_trained_model(folder_or_hub_id, device=device), config)
+        trained = load_trained_model(folder_or_hub_id, device=device)
+        return cls(trained, config, segmenter=segmenter)
+
+    @cached_property
+    def segmenter(self) -> SegmenterConfig:
+        """How recordings are cut: no segment longer than what the model has learnt or can take."""
+        model, asked = self.trained.model, self._asked_segmenter
+        longest_s = min(asked.longest_s, max(self._longest_training_s or math.inf, SHORTEST_CUT_S))
+        num_grains = int(longest_s * SAMPLING_RATE) // _GRAIN_SAMPLES
+        least, most = 1, num_grains
+        while least < most:  # the largest number of grains that the model can take
+            middle = (least + most + 1) // 2
+            fits = can_take(model, self.trained.frontend.length_of(middle * _GRAIN_SAMPLES))
+            least, most = (middle, most) if fits else (least, middle - 1)
+        if least < num_grains:
+            longest_s = least * _GRAIN_SAMPLES / SAMPLING_RATE
+        return replace(asked, longest_s=longest_s)
 
     @overload
     def translate(  # type: ignore[overload-overlap]  # a str is also a Sequence
-        self, audio: Audio, *, sampling_rate: int | None = None
+        self, audio: Audio, *, sampling_rate: int | None = None, one_utterance: bool = False
     ) -> Translation: ...
 
     @overload
     def translate(
-        self, audio: Sequence[Audio], *, sampling_rate: int | None = None
+        self,
+        audio: Sequence[Audio],
+        *,
+        sampling_rate: int | None = None,
+        one_utterance: bool = False,
     ) -> list[Translation]: ...
 
     def translate(
-        self, audio: Audio | Sequence[Audio], *, sampling_rate: int | None = None
+        self,
+        audio: Audio | Sequence[Audio],
+        *,
+        sampling_rate: int | None = None,
+        one_utterance: bool = False,
     ) -> Translation | list[Translation]:
-        """The translation of a recording, or of each recording of a list, in its order.
+        """The translation of a recording, or of each recording of a list or tuple, in its order.
 
-        A recording of more than twice the length of the longest training utterance is translated
-        after a LongRecordingWarning, if the model knows that length.
+        One that is no longer than a segment may be is translated as it stands; others are cut as
+        `translate_recording` does.
 
         Args:
-            audio: files of any rate and channel count, or arrays of samples `[N]` or
-                `[channels, N]`, floats at full scale 1 or integers at their own.
+            audio: files of any rate and channel count, open binary files, or arrays of samples
+                `[N]` or `[channels, N]`, floats at full scale 1 or integers at their own, or
+                generators of such arrays.
             sampling_rate: of the arrays in Hz; files carry their own.
+            one_utterance: never cut; far beyond the length of the training utterances there is a
+                LongRecordingWarning.
 
         Raises:
             UserError: a file is missing or unreadable, an array has no samples, an unusable shape
-                or no sampling rate, or the device lacks the precision of the search.
+                or no sampling rate, or a recording that is not to be cut is too long for the model.
         """
-        if isinstance(audio, str | Path | np.ndarray):
-            return next(self._translate_all([audio], sampling_rate))
-        return list(self._translate_all(audio, sampling_rate))
+        if isinstance(audio, list | tuple):
+            return list(self._translate_all(audio, sampling_rate, one_utterance))
+        recording = cast("Audio", audio)
+        return next(self._translate_all([recording], sampling_rate, one_utterance))
 
-    def _translate_all(
-        self, recordings: Sequence[Audio], sampling_rate: int | None
-    ) -> Iterator[Translation]:
+    def translate_recording(
+        self, audio: Audio, *, sampling_rate: int | None = None
+    ) -> Iterator[TranslatedSegment]:
+        """The translated speech of a recording of any length, some segments at a time.
+
+        Memory does not grow with the recording. A silent one gives nothing.
+
+        Args:
+            audio: as `translate` takes one.
+            sampling_rate: of arrays in Hz.
+
+        Raises:
+            UserError: as `translate`.
+        """
+        pieces = ((None, segment) for segment in self.cut(audio, sampling_rate=sampling_rate))
+        for _, segment in self.translate_pieces(pieces):
+            if segment is not None:
+                yield segment
+
+    def cut(self, audio: Audio, *, sampling_rate: int | None = None) -> Iterator[SpeechSegment]:
+        """The stretches of speech of a recording, with their samples, ready for the model."""
+        return speech_segments(blocks_of(audio, sampling_rate), self.segmenter)
+
+    def translate_stream(
+        self,
+        blocks: Iterable[Array],
+        *,
+        sampling_rate: int,
+        every_s: float = 1.0,
+    ) -> Iterator[LiveText]:
+        """What becomes known of live speech as it comes, from a microphone or a socket.
+
+        Events tell of one segment after the other: text that stays, and a tail that may change,
+        about every `every_s` seconds while somebody speaks, and once when the segment has ended.
+        See `LiveTranslation` for a stream that is fed from outside.
+
+        Args:
+            blocks: samples `[N]` or `[channels, N]` in the order of time; tenths of a second.
+            sampling_rate: of the blocks in Hz.
+            every_s: how often the open segment is translated anew.
+
+        Raises:
+            UserError: a block has an unusable shape or values, or a setting is out of range.
+        """
+        return live_translation(self, to_mono(blocks, sampling_rate), every_s=every_s)
+
+    def translate_pieces(
+        self, pieces: Iterable[tuple[_Key, SpeechSegment | None]]
+    ) -> Iterator[tuple[_Key, TranslatedSegment | None]]:
+        """The translation of each (key, segment), in their order, of any number of recordings.
+
+        They are read some batches ahead, and those of similar length are decoded together.
+
+        Args:
+            pieces: a segment of None comes back in its place.
+        """
+        stream = iter(pieces)
+        while window := list(islice(stream, _WINDOW_BATCHES * self.config.batch_size)):
+            translated = iter(self.translate_segments([s for _, s in window if s is not None]))
+            for key, segment in window:
+                yield key, None if segment is None else next(translated)
+
+    def translate_segments(self, segments: Sequence[SpeechSegment]) -> list[TranslatedSegment]:
+        """The translations of segments, of one recording or of several, in batches by length."""
+        hypotheses: dict[int, Hypothesis] = {}
+        by_length = sorted(
+            range(len(segments)), key=lambda number: len(segments[number].samples), reverse=True
+        )
         size = self.config.batch_size
-        for start in range(0, len(recordings), size):
-            chosen = recordings[start : start + size]
-            samples = [_read(recording, sampling_rate) for recording in chosen]
-            for recording, read in zip(chosen, samples, strict=True):
-                self._check_length(_name_of(recording), len(read) / SAMPLING_RATE)
-            hypotheses = translate(
-                self.trained.model, self.trained.tokenizer, [self._batch(samples)], self.config
+        for start in range(0, len(by_length), size):
+            chosen = by_length[start : start + size]
+            found = self.decode([segments[number].samples for number in chosen])
+            hypotheses |= dict(zip(chosen, found, strict=True))
+        return [
+            TranslatedSegment(
+                segment.start_s,
+                segment.end_s,
+                hypotheses[number].text,
+                hypotheses[number].score,
+                hypotheses[number].num_tokens,
             )
-            for recording, read, hypothesis in zip(chosen, samples, hypotheses, strict=True):
-                duration_s = len(read) / SAMPLING_RATE
-                yield Translation(
-                    hypothesis.text, _name_of(recording), hypothesis.score, duration_s
-                )
+            for number, segment in enumerate(segments)
+        ]
 
-    def _check_length(self, name: str, duration_s: float) -> None:
-        config = self.trained.model.config
-        assert isinstance(config, SpeechTranslatorConfig)
-        longest_s = config.longest_training_s
+    def warn_of_length(self, name: str, duration_s: float) -> None:
+        """A LongRecordingWarning, where what is not to be cut is far too long."""
+        longest_s = self._longest_training_s
         if longest_s is not None and duration_s > _FAR_LONGER * longest_s:
             warnings.warn(
                 f"{name}: {duration_s:.1f} s long, but the model was trained on utterances of at "
                 f"most {longest_s:.1f} s; the translation may be wrong or leave most of it out. "
-                "Cut long recordings into utterances.",
+                "Let long recordings be cut.",
                 LongRecordingWarning,
-                stacklevel=4,  # whoever called `translate`
+                stacklevel=7,  # whoever called `translate`
             )
 
-    def _batch(self, samples: list[Samples]) -> Batch:
+    def decode(
+        self, samples: Sequence[Samples], prefixes: Sequence[Sequence[int]] | None = None
+    ) -> list[Hypothesis]:
+        """The translations of utterances at 16 kHz, as one batch.
+
+        Args:
+            samples: each short enough for the model.
+            prefixes: tokens that the translation of each begins with.
+        """
         ids = [str(number) for number in range(len(samples))]
         speech = [self.trained.frontend(recording) for recording in samples]
-        return make_batch(ids, self.trained.tokenizer, [""] * len(ids), [""] * len(ids), speech)
+        batch = make_batch(ids, self.trained.tokenizer, [""] * len(ids), [""] * len(ids), speech)
+        begins = None if prefixes is None else dict(zip(ids, prefixes, strict=True))
+        model, tokenizer = self.trained.model, self.trained.tokenizer
+        with self._decoding:
+            return translate(model, tokenizer, [batch], self.config, prefixes=begins)
 
+    def _translate_all(
+        self, recordings: Sequence[Audio], sampling_rate: int | None, one_utterance: bool
+    ) -> Iterator[Translation]:
+        num_samples = [0] * len(recordings)
 
-def translate_files(
-    model: str | Path,
-    files: Sequence[Path],
-    *,
-    config: DecodingConfig | None = None,
-    device: str | None = None,
-) -> Iterator[Translation]:
-    """The translations of files in their order, each as soon as it is there.
+        def pieces() -> Iterator[tuple[int, SpeechSegment | None]]:
+            for number, recording in enumerate(recordings):
+                blocks = _counted(blocks_of(recording, sampling_rate), number, num_samples)
+                for segment in self._utterances(blocks, name_of(recording), one_utterance):
+                    yield number, segment
+                yield number, None
 
-    Every file is looked for before the model is loaded.
-
-    Raises:
-        UserError: a file is missing or unreadable, or the model cannot be loaded.
-    """
-    for file in files:
-        if not file.is_file():
-            raise UserError(
-                str(file), expected="an audio file", found="no such file", remedy="Check the path."
+        for number, group in groupby(self.translate_pieces(pieces()), key=lambda pair: pair[0]):
+            segments = tuple(segment for _, segment in group if segment is not None)
+            num_tokens = sum(segment.num_tokens for segment in segments)
+            yield Translation(
+                " ".join(segment.text for segment in segments),
+                name_of(recordings[number]),
+                sum(s.score * s.num_tokens for s in segments) / max(num_tokens, 1),
+                num_samples[number] / SAMPLING_RATE,
+                segments,
             )
-    translator = SpeechTranslator.from_pretrained(model, config=config, device=device)
-    for file in files:
-        yield translator.translate(file)
+
+    def _utterances(
+        self, blocks: Iterator[Samples], name: str, one_utterance: bool
+    ) -> Iterator[SpeechSegment]:
+        """All of a recording where it is short or not to be cut, and its segments elsewhere."""
+        longest = math.inf if one_utterance else self.segmenter.longest_s * SAMPLING_RATE
+        head = [np.zeros(0, np.float32)]
+        while sum(map(len, head)) <= longest:
+            block = next(blocks, None)
+            if block is None:
+                break
+            head.append(block)
+        else:
+            yield from speech_segments(chain(head, blocks), self.segmenter)
+            return
+        samples = np.concatenate(head)
+        check_length(len(samples), SAMPLING_RATE, name)
+        duration_s = len(samples) / SAMPLING_RATE
+        self.warn_of_length(name, duration_s)
+        yield SpeechSegment(0.0, duration_s, samples)
+
+    @property
+    def _longest_training_s(self) -> float | None:
+        config = self.trained.model.config
+        assert isinstance(config, SpeechTranslatorConfig)
+        return config.longest_training_s
 
 
-def _name_of(recording: Audio) -> str:
-    return "array" if isinstance(recording, np.ndarray) else str(recording)
-
-
-def _read(recording: Audio, sampling_rate: int | None) -> Samples:
-    if not isinstance(recording, np.ndarray):
-        return load_audio(recording)
-    if sampling_rate is None or sampling_rate < 1:
-        raise UserError(
-            "sampling_rate",
-            expected="the rate of the array in Hz",
-            found=sampling_rate,
-            remedy=f"Pass sampling_rate, for example {SAMPLING_RATE}.",
-        )
-    if recording.ndim not in (1, 2) or (
-        recording.ndim == 2 and len(recording) > recording.shape[1]
-    ):
-        raise UserError(
-            "audio array",
-            expected="shape [N] or [channels, N]",
-            found=f"shape {list(recording.shape)}",
-            remedy="Transpose arrays whose channels come last.",
-        )
-    if np.issubdtype(recording.dtype, np.signedinteger):
-        recording = recording / -float(np.iinfo(recording.dtype).min)
-    if not np.issubdtype(recording.dtype, np.floating):
-        raise UserError(
-            "audio array",
-            expected="floats at full scale 1, or signed integers",
-            found=f"values of type {recording.dtype}",
-            remedy="Convert it to float32 between -1 and 1.",
-        )
-    return to_model_rate(recording, sampling_rate, name="audio array")
+def _counted(blocks: Iterable[Samples], number: int, num_samples: list[int]) -> Iterator[Samples]:
+    for block in blocks:
+        num_samples[number] += len(block)
+        yield block

@@ -33,6 +33,13 @@ def check_speech(
         _refuse_longer([f"utterance {name}" for name in ids], counts, limit, unit, remedy)
 
 
+def can_take(model: SpeechTranslatorModel, length: int) -> bool:
+    """Whether the model can take speech of this length, in frames or samples."""
+    return all(
+        int(counts) <= limit for counts, limit, *_ in _speech_limits(model, torch.tensor([length]))
+    )
+
+
 def check_batch(
     model: SpeechTranslatorModel, batch: Batch, *, num_speech: int, num_text: int
 ) -> None:

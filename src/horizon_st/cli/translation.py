@@ -1,0 +1,210 @@
+"""The command that those use who only want translations."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, Optional
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from horizon_st.cli.terminal import warnings_on_stderr
+from horizon_st.display import progress_bar
+from horizon_st.errors import UserError
+
+if TYPE_CHECKING:
+    from horizon_st.inference.files import FileEnd, FileSegment, MediaFile
+    from horizon_st.inference.formats import Format, TranslatedRecording
+    from horizon_st.inference.pipeline import SpeechTranslator
+
+SUBTITLES = ("srt", "vtt")
+_BAR_AFTER_S = 2.0
+stderr = Console(stderr=True)
+
+
+def translate(
+    model: Annotated[str, typer.Argument(help="Folder or hub id.")],
+    files: Annotated[list[Path], typer.Argument(help="Audio or video of any format and length.")],
+    form: Annotated[
+        Literal["txt", "srt", "vtt", "json", "tsv"],
+        typer.Option("--format", "-f", help="srt and vtt are subtitles."),
+    ] = "txt",
+    output: Annotated[
+        Optional[Path],  # noqa: UP045 - typer reads it
+        typer.Option(
+            "--output",
+            "-o",
+            help="Folder for NAME.FORMAT; the same command continues there. "
+            "Without it the translation is printed.",
+        ),
+    ] = None,
+    one_utterance: Annotated[
+        bool, typer.Option("--one-utterance", help="Do not cut: each file is one short utterance.")
+    ] = False,
+    longest: Annotated[
+        float, typer.Option(help="Most seconds of speech translated at once.")
+    ] = 20.0,
+    longest_pause: Annotated[
+        float, typer.Option(help="Seconds of silence that always separate.")
+    ] = 0.8,
+    unsure_below: Annotated[
+        float, typer.Option(min=0, max=1, help="Confidence below which a segment gets a [?].")
+    ] = 0.6,
+    beam_size: Annotated[int, typer.Option(help="1 is greedy search, and faster.")] = 5,
+    length_penalty: Annotated[float, typer.Option(help="More gives longer output.")] = 1.0,
+    batch_size: Annotated[int, typer.Option(help="Segments at once.")] = 16,
+    precision: Annotated[
+        Literal["fp32", "bf16"],
+        typer.Option(help="bf16 is faster where the hardware has it; some translations change."),
+    ] = "fp32",
+    device: Annotated[
+        Optional[str],  # noqa: UP045 - typer reads it
+        typer.Option(help="cpu, cuda, cuda:1, ...; a GPU where there is one by default."),
+    ] = None,
+) -> None:
+    """Translate recordings into text or subtitles, whatever their length."""
+    from horizon_st.decoding.generate import DecodingConfig
+    from horizon_st.inference.files import examine
+    from horizon_st.inference.pipeline import LongRecordingWarning, SpeechTranslator
+    from horizon_st.inference.segmenter import SegmenterConfig
+
+    search = DecodingConfig(
+        beam_size=beam_size,
+        length_penalty=length_penalty,
+        batch_size=batch_size,
+        precision=precision,
+    )
+    segmenter = SegmenterConfig(longest_s=longest, longest_pause_s=longest_pause)
+    if output is None and form != "txt" and len(files) > 1:
+        raise UserError(
+            f"--format {form}",
+            expected="--output DIR, or one file",
+            found=f"{len(files)} files to print",
+            remedy="Give --output, or --format txt.",
+        )
+    examined = examine(files)
+    translator = SpeechTranslator.from_pretrained(
+        model, config=search, segmenter=segmenter, device=device
+    )
+    job = _Job(translator, examined, one_utterance=one_utterance, unsure_below=unsure_below)
+    with warnings_on_stderr(LongRecordingWarning):
+        if output is not None:
+            job.write(output, form)
+        elif form == "txt":
+            job.print_lines()
+        else:
+            job.print_whole(form)
+    if job.num_failed:
+        raise typer.Exit(2)
+
+
+class _Job:
+    """Translates files, and says on the standard error what the output cannot."""
+
+    def __init__(
+        self,
+        translator: SpeechTranslator,
+        files: Sequence[MediaFile],
+        *,
+        one_utterance: bool,
+        unsure_below: float,
+    ) -> None:
+        self._translator = translator
+        self._files = files
+        self._one_utterance = one_utterance
+        self._unsure_below = unsure_below
+        self.num_failed = 0
+
+    def write(self, folder: Path, form: Format) -> None:
+        """Writes a file for each, and prints its path."""
+        from horizon_st.inference.files import translate_into
+
+        with progress_bar("translating (s)", after_s=_BAR_AFTER_S) as show:
+            for path, found in translate_into(
+                folder,
+                form,
+                self._translator,
+                self._files,
+                unsure_below=self._unsure_below,
+                one_utterance=self._one_utterance,
+                on_progress=lambda done_s, total_s: show(int(done_s), int(total_s)),
+            ):
+                if isinstance(found, UserError):
+                    self._show_failure(found)
+                    continue
+                typer.echo(str(path))
+                if form in SUBTITLES:
+                    self._say_what_is_fast(found)
+
+    def print_lines(self) -> None:
+        """Prints a line for each segment of one file, or for each of several files."""
+        from horizon_st.inference.files import FileSegment
+        from horizon_st.inference.formats import marked_line
+
+        lines: list[str] = []
+        for event in self._events():
+            if isinstance(event, FileSegment):
+                line = marked_line(event.segment, self._unsure_below)
+                if len(self._files) == 1:
+                    typer.echo(line)
+                lines.append(line)
+            elif event.error is not None:
+                self._show_failure(event.error)
+            else:
+                if len(self._files) > 1:
+                    typer.echo(f"{event.file.path}\t{' '.join(lines)}")
+                lines = []
+
+    def print_whole(self, form: Format) -> None:
+        """Prints what would be written for the one file."""
+        from horizon_st.inference.files import FileSegment
+        from horizon_st.inference.formats import TranslatedRecording, to_text
+
+        segments = []
+        for event in self._events():
+            if isinstance(event, FileSegment):
+                segments.append(event.segment)
+            elif event.error is not None:
+                self._show_failure(event.error)
+            else:
+                whole = TranslatedRecording(
+                    str(event.file.path),
+                    event.file.duration_s,
+                    segments,
+                    unsure_below=self._unsure_below,
+                )
+                typer.echo(to_text(whole, form), nl=False)
+                if form in SUBTITLES:
+                    self._say_what_is_fast(whole)
+
+    def _events(self) -> Iterator[FileSegment | FileEnd]:
+        from horizon_st.inference.files import translate_files
+
+        # On a terminal the text itself shows how far it is.
+        bar = progress_bar("translating (s)", after_s=_BAR_AFTER_S)
+        with nullcontext(None) if sys.stdout.isatty() else bar as show:
+            yield from translate_files(
+                self._translator,
+                self._files,
+                one_utterance=self._one_utterance,
+                on_progress=show and (lambda done_s, total_s: show(int(done_s), int(total_s))),
+            )
+
+    def _show_failure(self, error: UserError) -> None:
+        self.num_failed += 1
+        stderr.print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True)
+
+    def _say_what_is_fast(self, recording: TranslatedRecording) -> None:
+        cues = recording.cues
+        num_fast = sum(cue.is_too_fast for cue in cues)
+        if num_fast:
+            stderr.print(
+                f"{escape(recording.source)}: {num_fast} of {len(cues)} subtitles have to be read "
+                "faster than 17 characters a second; the speech leaves no more time.",
+                soft_wrap=True,
+                highlight=False,
+            )

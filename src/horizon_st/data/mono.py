@@ -1,0 +1,137 @@
+"""Blocks of any rate and channel count -> mono blocks at 16 kHz, however long they go on.
+
+Legend: C channels, N samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import soxr
+from jaxtyping import Float32
+
+from horizon_st.data.audio_reader import UnreadableAudioError, check_header
+from horizon_st.data.audio_source import named_errors, open_audio
+from horizon_st.errors import UserError
+
+SAMPLING_RATE = 16_000
+"""Samples per second of everything that a model sees."""
+
+LOUDEST = 2.0**31
+"""Times full scale: floats that hold 32-bit integers pass, flipped bits in an exponent do not."""
+
+Samples = Float32[np.ndarray, " N"]
+
+
+def stream_audio(source: Path | str | BinaryIO) -> Iterator[Samples]:
+    """Mono samples at 16 kHz of a recording of any length, in blocks of bounded size.
+
+    They are those of `load_audio`. What is wrong with the end of a file shows when it is reached.
+
+    Args:
+        source: a file, or an open binary file that can seek.
+
+    Raises:
+        UserError: the file is missing, not readable as audio, or truncated.
+    """
+    name = name_of(source)
+    num_read = 0
+    with named_errors(name), open_audio(source) as reader:
+
+        def counted() -> Iterator[Samples]:
+            nonlocal num_read
+            for mono in mix(reader.blocks(0), name):
+                num_read += len(mono)
+                yield mono
+
+        yield from resample(counted(), reader.sampling_rate)
+        num_there = reader.count_samples()
+        if num_read < num_there:
+            raise UnreadableAudioError(
+                f"a truncated file: {num_there} samples according to its header, {num_read} there"
+            )
+
+
+def to_mono(
+    blocks: Iterable[np.ndarray[Any, Any]], rate: int, *, name: str = "audio stream"
+) -> Iterator[Samples]:
+    """Mono samples at 16 kHz of blocks `[N]` or `[channels, N]` of one recording.
+
+    Args:
+        blocks: floats at full scale 1, or signed integers at their own.
+        rate: of the blocks in Hz.
+        name: of the recording, in messages.
+
+    Raises:
+        UserError: the rate is no recorder's, or a block has another shape or type, or samples that
+            are not finite numbers.
+    """
+    with named_errors(name):
+        check_header(rate, 1)
+    yield from resample(mix((as_channels(block, name) for block in blocks), name), rate)
+
+
+def name_of(source: object) -> str:
+    """What messages call a path or an open file."""
+    is_path = isinstance(source, str | Path)
+    return str(source if is_path else getattr(source, "name", "audio stream"))
+
+
+def mix(
+    blocks: Iterable[np.ndarray[Any, Any]], name: str, channels: list[int] | None = None
+) -> Iterator[Samples]:
+    """The mean of the channels, or of some of them, of each block `[C, N]`.
+
+    Raises:
+        UserError: a sample is not a finite number.
+    """
+    for block in blocks:
+        with np.errstate(over="ignore", invalid="ignore"):
+            mono = (block if channels is None else block[channels]).mean(axis=0)
+        if not (np.abs(mono) <= LOUDEST).all():
+            raise UserError(
+                name,
+                expected="at least one sample, all finite",
+                found="NaN, infinite or absurdly large samples",
+                remedy="Record or convert the file again.",
+            )
+        yield mono
+
+
+def resample(blocks: Iterable[Samples], rate: int) -> Iterator[Samples]:
+    """The same sound at 16 kHz, to the bit what resampling all of it at once gives."""
+    if rate == SAMPLING_RATE:
+        yield from blocks
+        return
+    stream = soxr.ResampleStream(rate, SAMPLING_RATE, 1, dtype="float32")
+    for block in blocks:
+        yield stream.resample_chunk(np.ascontiguousarray(block))
+    yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
+
+
+def as_channels(block: np.ndarray[Any, Any], name: str) -> Float32[np.ndarray, "C N"]:
+    """The array `[N]` or `[channels, N]` as floats at full scale 1, channels first.
+
+    Raises:
+        UserError: it has another shape, or values that are no samples.
+    """
+    if block.ndim not in (1, 2) or (block.ndim == 2 and len(block) > max(block.shape[1], 1)):
+        raise UserError(
+            name,
+            expected="shape [N] or [channels, N]",
+            found=f"shape {list(block.shape)}",
+            remedy="Transpose arrays whose channels come last.",
+        )
+    if np.issubdtype(block.dtype, np.signedinteger):
+        block = block / -float(np.iinfo(block.dtype).min)
+    if not np.issubdtype(block.dtype, np.floating):
+        raise UserError(
+            name,
+            expected="floats at full scale 1, or signed integers",
+            found=f"values of type {block.dtype}",
+            remedy="Convert it to float32 between -1 and 1.",
+        )
+    return np.atleast_2d(block.astype(np.float32))

@@ -1,0 +1,257 @@
+"""Many files -> their translations, one after the other or into a folder that can be continued."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from horizon_st.data.audio import audio_info, load_audio
+from horizon_st.data.files import make_folder, refuse_originals
+from horizon_st.data.mono import SAMPLING_RATE
+from horizon_st.errors import UserError
+from horizon_st.inference.formats import UNSURE_BELOW, Format, TranslatedRecording, write_file
+from horizon_st.inference.pipeline import SpeechTranslator, TranslatedSegment
+from horizon_st.inference.record import Record, record_folder, settings_of
+from horizon_st.inference.segmenter import SpeechSegment
+
+OnProgress = Callable[[float, float], None]
+"""Called with the seconds of sound that are done, and all of them."""
+
+
+@dataclass(frozen=True)
+class MediaFile:
+    """A file to translate.
+
+    Attributes:
+        duration_s: of its sound.
+        error: what is wrong with it, where it cannot be read.
+    """
+
+    path: Path
+    duration_s: float = 0.0
+    error: UserError | None = None
+
+
+@dataclass(frozen=True)
+class FileSegment:
+    """The next segment of a file."""
+
+    file: MediaFile
+    segment: TranslatedSegment
+
+
+@dataclass(frozen=True)
+class FileEnd:
+    """The end of a file, or what was wrong with it."""
+
+    file: MediaFile
+    error: UserError | None = None
+
+
+def examine(paths: Sequence[Path]) -> list[MediaFile]:
+    """The files, whose lengths or faults are known now, before hours of work.
+
+    Raises:
+        UserError: none of them can be read; it is the first one's.
+    """
+    files = []
+    for path in paths:
+        try:
+            info = audio_info(path)
+        except UserError as error:
+            files.append(MediaFile(path, error=error))
+        else:
+            files.append(MediaFile(path, info.num_samples / info.sampling_rate))
+    errors = [file.error for file in files if file.error is not None]
+    if errors and len(errors) == len(files):
+        raise errors[0]
+    return files
+
+
+def translate_files(
+    translator: SpeechTranslator,
+    files: Sequence[MediaFile],
+    *,
+    one_utterance: bool = False,
+    on_progress: OnProgress | None = None,
+) -> Iterator[FileSegment | FileEnd]:
+    """Every segment in the order of files and times, and after those of a file its end.
+
+    A file that turns out to be damaged does not stop the others.
+
+    Args:
+        translator: the model.
+        files: what `examine` found.
+        one_utterance: never cut a file.
+        on_progress: is told how far it is.
+    """
+    return _Translation(translator, one_utterance, on_progress).run(files)
+
+
+def translate_into(
+    folder: Path,
+    form: Format,
+    translator: SpeechTranslator,
+    files: Sequence[MediaFile],
+    *,
+    unsure_below: float = UNSURE_BELOW,
+    one_utterance: bool = False,
+    on_progress: OnProgress | None = None,
+) -> Iterator[tuple[Path, TranslatedRecording | UserError]]:
+    """Each output, as soon as it is there whole: its path, and what it holds or went wrong.
+
+    What was translated stays in the folder's ``.horizon-st``, so that the same call continues where
+    it was stopped, and nothing is translated again for another format.
+
+    Args:
+        folder: where NAME.txt and so on are written, or replaced.
+        form: of the outputs.
+        translator: the model.
+        files: what `examine` found.
+        unsure_below: confidence below which a segment is marked.
+        one_utterance: never cut a file.
+        on_progress: is told how far it is.
+
+    Raises:
+        UserError: the folder cannot be written, another process translates one of the files into
+            it, or an output would have the name of another one or of an input.
+    """
+    files = list(dict.fromkeys(files))
+    targets = _targets(files, folder, form)
+    make_folder(folder)
+    refuse_originals(targets.values(), [file.path for file in files if file.path.exists()])
+    records = _Records(record_folder(folder), settings_of(translator, one_utterance))
+    with records:
+        segments: list[TranslatedSegment] = []
+        for event in _Translation(translator, one_utterance, on_progress, records).run(files):
+            if isinstance(event, FileSegment):
+                segments.append(event.segment)
+                continue
+            file, target = event.file, targets[event.file.path]
+            if event.error is not None:
+                yield target, event.error
+            else:
+                whole = TranslatedRecording(
+                    str(file.path), file.duration_s, segments, unsure_below=unsure_below
+                )
+                write_file(whole, form, target)
+                records.finish(file)
+                yield target, whole
+            segments = []
+
+
+class _Records:
+    """The records of the files under work; a context that closes them."""
+
+    def __init__(self, folder: Path, settings: dict[str, object]) -> None:
+        make_folder(folder)
+        self._folder = folder
+        self._settings = settings
+        self._open: dict[Path, tuple[ExitStack, Record]] = {}
+
+    def __enter__(self) -> _Records:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for stack, _ in self._open.values():
+            stack.close()
+
+    def of(self, file: MediaFile) -> Record:
+        """The record of a file."""
+        if file.path not in self._open:
+            stack = ExitStack()
+            record = stack.enter_context(Record.open(self._folder, file.path, self._settings))
+            self._open[file.path] = stack, record
+        return self._open[file.path][1]
+
+    def finish(self, file: MediaFile) -> None:
+        """Closes the record of a file of which nothing is missing."""
+        self.of(file).finish()
+        self._open.pop(file.path)[0].close()
+
+
+class _Translation:
+    """Translates files, their segments batched together."""
+
+    def __init__(
+        self,
+        translator: SpeechTranslator,
+        one_utterance: bool,
+        on_progress: OnProgress | None,
+        records: _Records | None = None,
+    ) -> None:
+        self._translator = translator
+        self._one_utterance = one_utterance
+        self._on_progress = on_progress
+        self._records = records
+
+    def run(self, files: Sequence[MediaFile]) -> Iterator[FileSegment | FileEnd]:
+        total_s = sum(file.duration_s for file in files)
+        before_s = done_s = 0.0
+        for event, segment in self._translator.translate_pieces(self._pieces(files)):
+            if isinstance(event, MediaFile):
+                assert segment is not None
+                if self._records is not None:
+                    self._records.of(event).add(segment)
+                event = FileSegment(event, segment)
+            if isinstance(event, FileSegment):
+                done_s = before_s + min(event.segment.end_s, event.file.duration_s)
+            else:
+                done_s = before_s = before_s + event.file.duration_s
+            if self._on_progress is not None:
+                self._on_progress(done_s, total_s)
+            yield event
+
+    def _pieces(
+        self, files: Sequence[MediaFile]
+    ) -> Iterator[tuple[MediaFile | FileSegment | FileEnd, SpeechSegment | None]]:
+        """Speech with its file, or what needs no translation: what is known, and ends of files."""
+        for file in files:
+            error = file.error
+            if error is None:
+                try:
+                    yield from self._pieces_of(file)
+                except UserError as found:  # handed on; the next file may be whole
+                    error = found
+            yield FileEnd(file, error), None
+
+    def _pieces_of(
+        self, file: MediaFile
+    ) -> Iterator[tuple[MediaFile | FileSegment, SpeechSegment | None]]:
+        record = None if self._records is None else self._records.of(file)
+        if record is not None and record.is_finished:
+            for segment in record.segments:
+                yield FileSegment(file, segment), None
+            return
+        for speech in self._speech_of(file):
+            known = None if record is None else record.get(speech)
+            if known is None:
+                yield file, speech
+            else:
+                yield FileSegment(file, known), None
+
+    def _speech_of(self, file: MediaFile) -> Iterator[SpeechSegment]:
+        if not self._one_utterance:
+            yield from self._translator.cut(file.path)
+            return
+        samples = load_audio(file.path)
+        duration_s = len(samples) / SAMPLING_RATE
+        self._translator.warn_of_length(str(file.path), duration_s)
+        yield SpeechSegment(0.0, duration_s, samples)
+
+
+def _targets(files: Sequence[MediaFile], folder: Path, form: Format) -> dict[Path, Path]:
+    inputs: dict[Path, Path] = {}
+    for file in files:
+        target = folder / f"{file.path.stem}.{form}"
+        if target in inputs:
+            raise UserError(
+                str(file.path),
+                expected="files of different names",
+                found=f"{inputs[target]}, which would become {target} as well",
+                remedy="Translate them into two folders, or rename one.",
+            )
+        inputs[target] = file.path
+    return {path: target for target, path in inputs.items()}

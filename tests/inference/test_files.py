@@ -1,0 +1,282 @@
+"""Files to outputs: formats, what is printed, continuing after a kill, broken files."""
+
+import csv
+import json
+import os
+
+import numpy as np
+import pytest
+import soundfile
+import srt
+import webvtt
+from typer.testing import CliRunner
+
+from horizon_st.cli import app
+from horizon_st.decoding.generate import DecodingConfig
+from horizon_st.errors import UserError
+from horizon_st.inference.files import examine, translate_into
+from horizon_st.inference.formats import TranslatedRecording, to_text
+from horizon_st.inference.pipeline import SpeechTranslator, TranslatedSegment
+from horizon_st.inference.segmenter import SegmenterConfig
+
+SEARCH = DecodingConfig(beam_size=1, max_tokens=12, batch_size=2)
+QUICK = ("--beam-size", "1", "--batch-size", "8")
+
+
+@pytest.fixture(scope="module")
+def translator(model_folder):
+    return SpeechTranslator.from_pretrained(model_folder, config=SEARCH)
+
+
+@pytest.fixture(scope="module")
+def recordings(speech, tmp_path_factory):
+    """Files of 12 s, 6 s, and of silence."""
+    folder = tmp_path_factory.mktemp("recordings")
+    for name, samples in (
+        ("talk.flac", speech(12)),
+        ("note[1].wav", speech(6, start_s=40)),
+        ("silence.wav", np.zeros(48_000, np.float32)),
+    ):
+        soundfile.write(folder / name, samples, 16_000)
+    return [folder / name for name in ("talk.flac", "note[1].wav", "silence.wav")]
+
+
+@pytest.fixture
+def run(model_folder):
+    """A function: arguments of `translate` after the model -> what came of them."""
+
+    def invoke(*arguments):
+        return CliRunner().invoke(app, ["translate", str(model_folder), *map(str, arguments)])
+
+    return invoke
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """The numbers of segments that were decoded at once."""
+    sizes = []
+    decode = SpeechTranslator.decode
+
+    def count(self, samples, prefixes=None):
+        sizes.append(len(samples))
+        return decode(self, samples)
+
+    monkeypatch.setattr(SpeechTranslator, "decode", count)
+    return sizes
+
+
+def outputs(folder):
+    return {
+        path.name: path.read_text(encoding="utf-8") for path in folder.iterdir() if path.is_file()
+    }
+
+
+def everything(translator, paths, folder, form="json"):
+    return [*translate_into(folder, form, translator, examine(paths))]
+
+
+def test_every_format_holds_the_same(translator, recordings, tmp_path):
+    for form in ("txt", "srt", "vtt", "json", "tsv"):
+        assert [path.name for path, _ in everything(translator, recordings, tmp_path, form)] == [
+            f"talk.{form}", f"note[1].{form}", f"silence.{form}",
+        ]  # fmt: skip
+    found = outputs(tmp_path)
+    talk = json.loads(found["talk.json"])
+    assert talk["source"] == str(recordings[0])
+    assert talk["duration_s"] == 12
+    expected = [*translator.translate_recording(recordings[0])]
+    assert [segment["text"] for segment in talk["segments"]] == [one.text for one in expected]
+    assert [s["start_s"] for s in talk["segments"]] == [round(one.start_s, 3) for one in expected]
+    assert [s["confidence"] for s in talk["segments"]] == [
+        pytest.approx(one.confidence, abs=1e-4) for one in expected
+    ]
+    assert all(s["unsure"] == (s["confidence"] < 0.6) for s in talk["segments"])
+    lines = [
+        ("[?] " if segment["unsure"] else "") + segment["text"] for segment in talk["segments"]
+    ]
+    assert found["talk.txt"].splitlines() == lines
+    rows = [*csv.DictReader(found["talk.tsv"].splitlines(), delimiter="\t")]
+    assert [row["text"] for row in rows] == [one.text for one in expected]
+    assert [float(row["end_s"]) for row in rows] == [s["end_s"] for s in talk["segments"]]
+    cues = [*srt.parse(found["talk.srt"])]
+    words = " ".join(cue.content for cue in cues).replace("[?]", "").split()
+    assert words == " ".join(one.text for one in expected).split()
+    assert cues[0].start.total_seconds() == pytest.approx(expected[0].start_s, abs=1e-3)
+    captions = webvtt.from_string(found["talk.vtt"])
+    assert [one.text for one in captions] == [cue.content for cue in cues]
+
+
+def test_silence_gives_empty_but_valid_files(translator, recordings, tmp_path):
+    for form in ("txt", "srt", "vtt", "json", "tsv"):
+        everything(translator, recordings[2:], tmp_path, form)
+    found = outputs(tmp_path)
+    assert found["silence.txt"] == found["silence.srt"] == ""
+    assert len(webvtt.from_string(found["silence.vtt"])) == 0
+    assert json.loads(found["silence.json"])["segments"] == []
+    assert found["silence.tsv"] == "start_s\tend_s\tconfidence\tunsure\ttext\n"
+
+
+def test_what_the_model_is_unsure_of_is_marked_in_every_format():
+    segments = [
+        TranslatedSegment(0, 2, "Sí.", -0.1, 3),
+        TranslatedSegment(3, 5, "No\tsé.", -2.0, 3),
+    ]
+    recording = TranslatedRecording("a.wav", 6.0, segments)
+    assert to_text(recording, "txt") == "Sí.\n[?] No sé.\n"
+    assert [cue.content for cue in srt.parse(to_text(recording, "srt"))] == ["Sí.", "[?] No sé."]
+    assert [one.text for one in webvtt.from_string(to_text(recording, "vtt"))] == [
+        "Sí.", "[?] No sé.",
+    ]  # fmt: skip
+    assert [s["unsure"] for s in json.loads(to_text(recording, "json"))["segments"]] == [
+        False, True,
+    ]  # fmt: skip
+    rows = to_text(recording, "tsv").splitlines()
+    assert rows[1:] == ["0.000\t2.000\t0.9048\tno\tSí.", "3.000\t5.000\t0.1353\tyes\tNo sé."]
+    assert "[?]" not in to_text(TranslatedRecording("a.wav", 6.0, segments, 0.1), "txt")
+
+
+def test_what_was_translated_before_a_kill_is_not_translated_again(
+    translator, recordings, tmp_path, decoded, monkeypatch
+):
+    everything(translator, recordings[:2], tmp_path / "whole")
+    num_segments = sum(decoded)
+    decoded.clear()
+
+    decode = SpeechTranslator.decode
+
+    def killed(self, samples, prefixes=None):
+        if sum(decoded) >= num_segments // 2:
+            raise KeyboardInterrupt
+        return decode(self, samples)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SpeechTranslator, "decode", killed)
+        patch.setattr("horizon_st.inference.pipeline._WINDOW_BATCHES", 1)
+        with pytest.raises(KeyboardInterrupt):
+            everything(translator, recordings[:2], tmp_path / "out")
+    assert not [name for name in outputs(tmp_path / "out") if name.startswith("note")]
+    for record in (tmp_path / "out" / ".horizon-st").iterdir():
+        with record.open("a", encoding="utf-8") as file:
+            file.write('{"start_s": 1.0, "te')  # what a kill can leave
+    before = sum(decoded)
+    decoded.clear()
+    everything(translator, recordings[:2], tmp_path / "out")
+    assert 0 < sum(decoded) == num_segments - before
+    assert outputs(tmp_path / "out") == outputs(tmp_path / "whole")
+
+
+def test_finished_files_are_rendered_anew_and_not_translated(
+    translator, recordings, tmp_path, decoded
+):
+    everything(translator, recordings, tmp_path, "json")
+    decoded.clear()
+    everything(translator, recordings, tmp_path, "srt")
+    assert decoded == []
+    assert len(outputs(tmp_path)) == 6
+
+
+@pytest.mark.parametrize("change", ["search", "segmenter", "model", "file"])
+def test_a_record_of_something_else_is_not_used(
+    translator, recordings, tmp_path, decoded, change, monkeypatch
+):
+    everything(translator, recordings[1:2], tmp_path)
+    assert (first := [*decoded])
+    decoded.clear()
+    trained, config, segmenter = translator.trained, translator.config, SegmenterConfig()
+    if change == "search":
+        config = DecodingConfig(beam_size=1, max_tokens=13, batch_size=2)
+    elif change == "segmenter":
+        segmenter = SegmenterConfig(threshold=0.45)
+    elif change == "model":
+        monkeypatch.setattr("horizon_st.inference.record.weights_fingerprint", lambda folder: "0")
+    else:
+        os.utime(recordings[1], ns=(1, 1))
+    everything(SpeechTranslator(trained, config, segmenter=segmenter), recordings[1:2], tmp_path)
+    assert decoded == first
+
+
+def test_one_file_is_printed_line_by_line(run, model_folder, recordings):
+    result = run(recordings[0], *QUICK)
+    assert result.exit_code == 0, result.output
+    search = DecodingConfig(beam_size=1)
+    alone = SpeechTranslator.from_pretrained(model_folder, config=search)
+    expected = [*alone.translate_recording(recordings[0])]
+    assert len(expected) > 1
+    assert [line.removeprefix("[?] ") for line in result.stdout.splitlines()] == [
+        segment.text for segment in expected
+    ]
+    whole = run(recordings[0], "--format", "srt", *QUICK)
+    assert len([*srt.parse(whole.stdout)]) >= len(expected)
+
+
+def test_of_several_files_each_is_a_line_and_broken_ones_are_named(run, recordings, tmp_path):
+    (tmp_path / "broken.wav").write_text("no sound", encoding="utf-8")
+    missing = tmp_path / "missing.wav"
+    result = run(recordings[0], tmp_path / "broken.wav", missing, *recordings[1:], *QUICK)
+    assert result.exit_code == 2
+    lines = [line.split("\t") for line in result.stdout.splitlines()]
+    assert [path for path, _ in lines] == [str(path) for path in recordings]
+    assert [bool(text) for _, text in lines] == [True, True, False]
+    assert "broken.wav: expected whole audio" in result.stderr
+    assert "missing.wav: expected an audio file, found no such file" in result.stderr
+
+
+def test_the_output_folder_gets_a_file_for_each(run, recordings, tmp_path):
+    result = run(*recordings, "--output", tmp_path / "out", "--format", "vtt", *QUICK)
+    assert result.exit_code == 0, result.output
+    written = [tmp_path / "out" / name for name in ("talk.vtt", "note[1].vtt", "silence.vtt")]
+    assert result.stdout.splitlines() == [str(path) for path in written]
+    assert all(path.read_text(encoding="utf-8").startswith("WEBVTT") for path in written)
+
+
+def test_one_utterance_is_not_cut(run, model_folder, speech, tmp_path):
+    path = tmp_path / "short.wav"
+    samples = np.concatenate([speech(2), np.zeros(16_000, np.float32), speech(1, start_s=30)])
+    soundfile.write(path, samples, 16_000, subtype="FLOAT")
+    alone = SpeechTranslator.from_pretrained(model_folder, config=DecodingConfig(beam_size=1))
+    result = run(path, "--one-utterance", "--unsure-below", "0", *QUICK)
+    assert result.stdout == alone.translate(path, one_utterance=True).text + "\n"
+
+
+def test_utterances_far_longer_than_training_are_warned_of_on_one_line(
+    trained_on_half_seconds, speech, tmp_path
+):
+    path = tmp_path / "long[1].wav"
+    soundfile.write(path, speech(1.1), 16_000)
+    arguments = ["translate", str(trained_on_half_seconds), str(path), *QUICK]
+    result = CliRunner().invoke(app, [*arguments, "--one-utterance"])
+    [warned] = result.stderr.splitlines()
+    assert warned.startswith(f"Warning: {path}: 1.1 s long, but the model was trained on")
+    assert CliRunner().invoke(app, arguments).stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["a.wav", "b.wav", "--format", "srt"], "--format srt: expected --output DIR, or one file"),
+        (["none.wav"], r"none\.wav: expected an audio file"),
+        (["a.wav", "--longest", "0.1"], r"segmenter\.longest_s: expected 0\.5"),
+        (["a.wav", "--beam-size", "0"], r"decoding\.beam_size: expected at least 1"),
+    ],
+)
+def test_mistakes_are_refused_before_the_model_is_loaded(tmp_path, arguments, message):
+    result = CliRunner().invoke(app, ["translate", str(tmp_path / "no-model"), *arguments])
+    with pytest.raises(UserError, match=message):
+        raise result.exception
+
+
+def test_outputs_replace_neither_each_other_nor_an_input(translator, speech, tmp_path):
+    for name in ("a.wav", "a.flac"):
+        soundfile.write(tmp_path / name, speech(1), 16_000)
+    with pytest.raises(UserError, match=r"a\.flac: expected files of different names, found .*wav"):
+        everything(translator, [tmp_path / "a.wav", tmp_path / "a.flac"], tmp_path / "out")
+    (tmp_path / "a.wav").rename(tmp_path / "a.txt")
+    with pytest.raises(UserError, match=r"a\.txt: expected a file to write that is not read"):
+        everything(translator, [tmp_path / "a.txt"], tmp_path, "txt")
+
+
+def test_subtitles_that_are_too_fast_are_counted(run, recordings, monkeypatch):
+    monkeypatch.setattr("horizon_st.inference.subtitles.MOST_COLUMNS_PER_S", 0.1)
+    result = run(recordings[0], "--format", "srt", *QUICK)
+    number = len([*srt.parse(result.stdout)])
+    assert f"{number} of {number} subtitles have to be read faster than 17" in result.stderr

@@ -1,0 +1,70 @@
+"""Probabilities of speech: those of the package's own model, at any block size, without traces."""
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+
+from horizon_st.inference import voice_activity
+from horizon_st.inference.voice_activity import FRAME_SAMPLES, VoiceActivity
+
+
+@pytest.fixture(scope="module")
+def packages_own():
+    """A function: samples -> probabilities, one frame at a time by silero-vad's model."""
+    num_threads = torch.get_num_threads()
+    from silero_vad import load_silero_vad
+
+    torch.set_num_threads(num_threads)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        model = load_silero_vad()
+
+    def compute(samples):
+        model.reset_states()
+        padded = np.pad(samples, (0, -len(samples) % FRAME_SAMPLES))
+        frames = torch.from_numpy(padded).view(-1, FRAME_SAMPLES)
+        with torch.inference_mode():
+            return np.array([float(model(frame, 16_000)) for frame in frames])
+
+    return compute
+
+
+@pytest.mark.parametrize("block_samples", [100, 5_000, 10**6])
+def test_they_are_those_of_the_packages_own_model(packages_own, speech, block_samples):
+    samples = np.concatenate([speech(8), np.zeros(16_000, np.float32), speech(4.01, start_s=20)])
+    activity = VoiceActivity()
+    found = [
+        activity(samples[i : i + block_samples]) for i in range(0, len(samples), block_samples)
+    ]
+    found = np.concatenate([*found, activity.finish()])
+    expected = packages_own(samples)
+    assert found == pytest.approx(expected, abs=1e-4)
+    assert found.min() < 0.05
+    assert found.max() > 0.95
+
+
+def test_recordings_do_not_disturb_each_other(speech):
+    one, other, alone = VoiceActivity(), VoiceActivity(), VoiceActivity()
+    for i in range(4):
+        together = one(speech(1, start_s=i))
+        other(speech(1, start_s=50 + i))
+        assert np.array_equal(together, alone(speech(1, start_s=i)))
+
+
+def test_loading_leaves_threads_and_random_numbers_alone():
+    voice_activity._load_network.cache_clear()
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    state = torch.get_rng_state()
+    VoiceActivity()
+    assert torch.get_num_threads() == 2
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.set_num_threads(before)
+
+
+def test_nothing_gives_nothing():
+    activity = VoiceActivity()
+    assert len(activity(np.zeros(0, np.float32))) == 0
+    assert len(activity.finish()) == 0
