@@ -94,6 +94,7 @@ def term(report, name):
         ({"mt_weight": 0.0, "rdrop_weight": 1.0}, Passes(2, 0)),
         ({"mt_rdrop_weight": 1.0}, Passes(1, 2)),
         ({"ctc_weight": 1.0, "mt_weight": 0.0}, Passes(1, 0, ctc=True)),
+        ({"st_weight": 0.0, "consistency_weight": 1.0}, Passes(1, 1)),
     ],
 )
 def test_no_pass_without_a_weight(weights, expected):
@@ -101,13 +102,30 @@ def test_no_pass_without_a_weight(weights, expected):
     assert plan_passes(config) == expected
     report = compute(config, speech(expected.speech, ctc=True), text(expected.text))
     assert set(report.terms) == {
-        "ce_speech",
+        *(["ce_speech"] if config.st_weight else []),
         *(["ce_text"] if config.mt_weight else []),
         *(["consistency"] if config.consistency_weight else []),
         *(["rdrop"] if config.rdrop_weight else []),
         *(["mt_rdrop"] if config.mt_rdrop_weight else []),
         *(["ctc"] if config.ctc_weight else []),
     }
+
+
+def test_zero_shot_is_the_objective_without_the_speech_cross_entropy():
+    weights = {"mt_weight": 0.7, "consistency_weight": 3.0, "ctc_weight": 0.5, "rdrop_weight": 2.0}
+    half = compute(ObjectiveConfig(**weights, st_weight=0.5), speech(2, ctc=True), text())
+    none = compute(ObjectiveConfig(**weights, st_weight=0.0), speech(2, ctc=True), text())
+    assert half.terms.keys() - none.terms.keys() == {"ce_speech"}
+    cross_entropies = [
+        cross_entropy(x.logits, TARGET, label_smoothing=0.1, ignore_index=PAD)[0] for x in speech(2)
+    ]
+    difference = half.total(9) - none.total(9)
+    assert torch.allclose(difference, 0.5 * sum(cross_entropies) / 2 / 9)
+    s, t = speech(), text()
+    only = ObjectiveConfig(st_weight=0.0, mt_weight=0.0, consistency_weight=1.0)
+    compute(only, s, t).total(9).backward()
+    assert s[0].logits.grad[IS_TEXT_TARGET].any()
+    assert not s[0].logits.grad[2].any()  # without a transcript there is nothing to agree with
 
 
 def test_external_pairs_are_weighted_and_skipped_at_zero():
@@ -443,6 +461,14 @@ def test_validation_loss_is_plain_cross_entropy():
         ({"mt_weight": -0.1}, r"objective\.mt_weight: expected a finite weight.*found -0\.1"),
         ({"rdrop_weight": float("nan")}, r"objective\.rdrop_weight: .*found nan"),
         ({"ctc_weight": float("inf")}, r"objective\.ctc_weight: .*found inf"),
+        (
+            {"st_weight": 0.0},
+            r"objective\.st_weight: expected above 0 when consistency_weight",
+        ),
+        (
+            {"st_weight": 0.0, "consistency_weight": 1.0, "schedule": "loss_ratio"},
+            r"objective\.schedule: expected constant or warmup with st_weight: 0.*found loss_ratio",
+        ),
         ({"label_smoothing": 1.0}, r"objective\.label_smoothing: .*below 1, found 1\.0"),
         ({"tap": "decodr"}, r"objective\.tap: .*found decodr\. Did you mean decoder\?"),
         ({"divergence": "jsd"}, r"objective\.divergence: expected one of symmetric_kl"),

@@ -19,9 +19,10 @@ _ENCODER_LAYER = 4 * 512 * 513 + 2 * 512 * 2048 + 512 + 2048 + 2 * 1024
 _DECODER_LAYER = _ENCODER_LAYER + 4 * 512 * 513 + 1024
 MORE_PARAMETERS = {
     "mustc_de_12x12": 6 * (_ENCODER_LAYER + _DECODER_LAYER),
+    "mustc_de_zeroshot": 513 * 10_000,
     "mustc_de_own_encoders": 6 * _ENCODER_LAYER + 1026 * 512 + 1024,
 }
-"""Beside those of the paper's model: of attention, feed-forward layers, norms and positions."""
+"""Beside those of the paper's model: layers, positions, the CTC head."""
 
 
 @pytest.mark.parametrize("name", SHIPPED)

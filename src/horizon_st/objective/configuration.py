@@ -22,6 +22,13 @@ _RDROP_FORM = ("rdrop_from", "rdrop_passes", "rdrop_every_steps")
 class ObjectiveConfig:
     """Weights of the terms and the form of the consistency term. A weight of 0 costs no pass."""
 
+    st_weight: float = field(
+        default=1.0,
+        metadata={
+            "help": "Weight of the cross-entropy of the speech pass; 0 is zero-shot ST, which "
+            "learns to translate speech from consistency with the text pass alone."
+        },
+    )
     mt_weight: float = field(
         default=1.0,
         metadata={"help": "Weight of the cross-entropy of the text pass (alpha_t)."},
@@ -242,6 +249,13 @@ class ObjectiveConfig:
         if self.rdrop_weight == 0:
             refuse_unread("objective", self, _RDROP_FORM, "rdrop_weight is 0")
         self._check_schedule()
+        if self.st_weight == 0 and self.consistency_weight == 0:
+            raise UserError(
+                "objective.st_weight",
+                expected="above 0 when consistency_weight is 0, or no term translates speech",
+                found=self.st_weight,
+                remedy="Set consistency_weight above 0 for zero-shot ST, or st_weight to 1.",
+            )
         if self.token_gap_weight > 0 and not self.has_text_pass:
             raise UserError(
                 "objective.token_gap_weight",
@@ -251,6 +265,14 @@ class ObjectiveConfig:
             )
 
     def _check_schedule(self) -> None:
+        if self.st_weight == 0 and self.schedule in ("cosine", "loss_ratio"):
+            raise UserError(
+                "objective.schedule",
+                expected="constant or warmup with st_weight: 0, since loss_ratio goes by the "
+                "speech cross-entropy and cosine ends without consistency",
+                found=self.schedule,
+                remedy="Change schedule, or set st_weight above 0.",
+            )
         has_steps = self.schedule in ("warmup", "cosine")
         if has_steps and self.schedule_steps < 1:
             raise UserError(

@@ -1,6 +1,6 @@
 """The training objective: which terms count, with which weights, over which passes.
 
-    L = CE_s + mt_weight * CE_x + consistency_weight * CR + rdrop_weight * RD
+    L = st_weight * CE_s + mt_weight * CE_x + consistency_weight * CR + rdrop_weight * RD
         + mt_rdrop_weight * RD_x + ctc_weight * CTC
 
 Legend: B utterances, S transcript tokens, L target tokens.
@@ -190,7 +190,7 @@ def _size_ratio(reference: Term, term: Term) -> Tensor:
 
 def _weight_of(config: ObjectiveConfig, term: str) -> float | Tensor:
     return {
-        "ce_speech": 1.0,
+        "ce_speech": config.st_weight,
         "ce_text": config.mt_weight,
         "consistency": config.consistency_weight,
         "rdrop": config.rdrop_weight,

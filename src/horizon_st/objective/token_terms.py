@@ -102,12 +102,14 @@ def _slice_sums(
         ]
         return torch.stack([total for total, _ in found]).mean()
 
+    sums: Sums = {}
     if not speech:
-        sums = {"ce_pairs": nll(log_text, text_target)}
+        sums["ce_pairs"] = nll(log_text, text_target)
         if config.mt_rdrop_weight > 0:
             sums["pairs_rdrop"] = terms.symmetric_kl_of(log_text[0], log_text[1], is_text_target)[0]
         return sums
-    sums = {"ce_speech": nll(log_speech, target)}
+    if config.st_weight > 0:
+        sums["ce_speech"] = nll(log_speech, target)
     if config.mt_weight > 0:
         sums["ce_text"] = nll(log_text, text_target)
     if config.consistency_weight > 0 and config.tap in ("logits", "softmax"):
