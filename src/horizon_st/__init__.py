@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from horizon_st.inference.registration import register_lazily
+
 if TYPE_CHECKING:
     from horizon_st.inference.pipeline import SpeechTranslator
 
@@ -19,3 +21,6 @@ def __getattr__(name: str) -> Any:
 
         return SpeechTranslator
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+register_lazily()

@@ -1,6 +1,6 @@
 """Speech as it is spoken -> text that stays, and a tail that may still change.
 
-While somebody speaks, the open segment is translated anew every second or so. What two such
+While somebody speaks, the open segment is translated anew every second or two. What two such
 translations in a row agree on is stable: local agreement (Liu et al. 2020, arXiv 2005.11185,
 section 3.2), by tokens and whole words. Later ones have to begin with it. When voice activity ends
 the segment, all of it becomes stable.
@@ -65,13 +65,13 @@ class LiveTranslation:
         UserError: `every_s` is less than a tenth of a second.
     """
 
-    def __init__(self, translator: SpeechTranslator, *, every_s: float = 1.0) -> None:
+    def __init__(self, translator: SpeechTranslator, *, every_s: float = 2.0) -> None:
         if not every_s >= SHORTEST_STEP_S:
             raise UserError(
                 "every_s",
                 expected=f"at least {SHORTEST_STEP_S:g} seconds",
                 found=every_s,
-                remedy="1 is usual.",
+                remedy="1 to 2 is usual.",
             )
         self._translator = translator
         self._step = round(every_s * SAMPLING_RATE)

@@ -217,7 +217,7 @@ class SpeechTranslator:
         blocks: Iterable[Array],
         *,
         sampling_rate: int,
-        every_s: float = 1.0,
+        every_s: float = 2.0,
     ) -> Iterator[LiveText]:
         """What becomes known of live speech as it comes, from a microphone or a socket.
 

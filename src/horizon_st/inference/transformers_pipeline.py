@@ -1,0 +1,71 @@
+"""`pipeline("speech-translation", model=...)` of `transformers`; importing this registers it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoModelForSpeechSeq2Seq, Pipeline
+from transformers.pipelines import PIPELINE_REGISTRY
+
+from horizon_st.data.frontend import load_frontend
+from horizon_st.decoding.trained import TrainedModel
+from horizon_st.inference.pipeline import SpeechTranslator
+
+TASK = "speech-translation"
+
+
+class SpeechTranslationPipeline(Pipeline):
+    """Recordings of any length to text, as `SpeechTranslator.translate_recording` does it.
+
+    Takes a path, or ``{"array": samples, "sampling_rate": Hz}``, or a list of them; gives ``text``
+    and ``chunks`` with a ``timestamp`` each, as speech recognition does there.
+    """
+
+    _load_tokenizer: Any = True
+    _load_feature_extractor: Any = False
+    _load_image_processor: Any = False
+    _load_processor: Any = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        folder = str(self.model.name_or_path)
+        assert self.tokenizer is not None, "it is asked for above"
+        trained = TrainedModel(
+            Path(folder), self.model.float().eval(), self.tokenizer, load_frontend(folder)
+        )
+        self._translator = SpeechTranslator(trained)
+
+    def _sanitize_parameters(self, **kwargs: Any) -> tuple[dict[str, Any], ...]:
+        return {}, {}, {}
+
+    def preprocess(self, input_: Any, **parameters: Any) -> dict[str, Any]:
+        """The recording and its rate; files are read when they are translated."""
+        if isinstance(input_, dict):
+            return {"audio": input_["array"], "sampling_rate": input_["sampling_rate"]}
+        return {"audio": input_, "sampling_rate": None}
+
+    def _forward(self, input_tensors: dict[str, Any], **parameters: Any) -> Any:
+        found = self._translator.translate_recording(
+            input_tensors["audio"], sampling_rate=input_tensors["sampling_rate"]
+        )
+        return {"segments": list(found)}
+
+    def postprocess(self, model_outputs: dict[str, Any], **parameters: Any) -> dict[str, Any]:
+        """The text, and its pieces with their times."""
+        segments = model_outputs["segments"]
+        return {
+            "text": " ".join(segment.text for segment in segments),
+            "chunks": [
+                {"timestamp": (segment.start_s, segment.end_s), "text": segment.text}
+                for segment in segments
+            ],
+        }
+
+
+PIPELINE_REGISTRY.register_pipeline(
+    TASK,
+    pipeline_class=SpeechTranslationPipeline,
+    pt_model=AutoModelForSpeechSeq2Seq,
+    type="audio",
+)

@@ -1,0 +1,107 @@
+"""What the benchmarks of long and live translation measure is what they say."""
+
+import json
+from itertools import combinations_with_replacement
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import soundfile
+from rapidfuzz.distance import Levenshtein
+
+from horizon_st.inference.live import LiveText
+
+
+@pytest.fixture
+def manifest(speech, tmp_path):
+    """Four utterances of 2 to 3 s of speech at 16 kHz."""
+    path = tmp_path / "test.jsonl"
+    with path.open("w", encoding="utf-8") as file:
+        for number, duration_s in enumerate((2.0, 2.5, 3.0, 2.2)):
+            name, audio = f"u{number}", tmp_path / f"u{number}.wav"
+            soundfile.write(audio, speech(duration_s, start_s=10 * number), 16_000)
+            part = {"id": name, "start": 0.0, "duration": duration_s, "channel": 0}
+            said = {"recording_id": name, "text": "a", "custom": {"translated_text": "uno dos"}}
+            recording = {
+                "id": name,
+                "sources": [{"type": "file", "channels": [0], "source": str(audio)}],
+                "sampling_rate": 16_000,
+                "num_samples": round(16_000 * duration_s),
+                "duration": duration_s,
+            }
+            cut = part | {"supervisions": [part | said], "recording": recording, "type": "MonoCut"}
+            file.write(json.dumps(cut) + "\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("text", "references"),
+    [
+        ("a b c d e f", ["a b c", "d e f"]),
+        ("a x c d f", ["a b c", "d e f"]),
+        ("c d e f g", ["a b", "c d e", "f g"]),
+        ("a b x y c d", ["a b", "c d"]),
+        ("", ["a b", "c"]),
+        ("b a b a", ["a", "b a", "b b"]),
+    ],
+)
+def test_the_text_is_cut_with_the_fewest_word_errors(benchmark, text, references):
+    found = benchmark("long_recording").realign(text, references)
+
+    def errors(pieces):
+        pairs = zip(pieces, references, strict=True)
+        return sum(Levenshtein.distance(one.split(), other.split()) for one, other in pairs)
+
+    words = text.split()
+    borders = combinations_with_replacement(range(len(words) + 1), len(references) - 1)
+    every = [
+        [" ".join(words[i:j]) for i, j in zip([0, *ends], [*ends, len(words)], strict=True)]
+        for ends in borders
+    ]
+    assert found in every
+    assert errors(found) == min(map(errors, every))
+
+
+def test_times_are_told_from_the_truth(benchmark):
+    module = benchmark("long_recording")
+    placed = [SimpleNamespace(start_s=s, end_s=e) for s, e in ((1, 3), (5, 8), (10, 11))]
+    segments = [SimpleNamespace(start_s=s, end_s=e) for s, e in ((1.1, 2.9), (5, 6), (7, 8.5))]
+    found = module.times(placed, segments)
+    assert found["times within 0.3 s (%)"] == pytest.approx(100 * 3 / 6)
+    assert found["starts off by (s)"] == pytest.approx(0.1)
+    assert found["ends off by (s)"] == pytest.approx(0.5)
+
+
+def test_the_edges_of_speech_are_found(benchmark):
+    rng = np.random.default_rng(0)
+    samples = rng.normal(0, 1e-3, 32_000)
+    samples[8_000:20_000] += rng.normal(0, 0.1, 12_000)
+    begin, end = benchmark("long_recording").speech_edges(samples.astype(np.float32))
+    assert (begin, end) == (pytest.approx(8_000, abs=320), pytest.approx(20_000, abs=320))
+
+
+def test_a_word_is_delayed_until_it_is_stable(benchmark):
+    def event(stable, heard_s, *, is_final=False, number=0):
+        return LiveText(number, 0.0, heard_s, stable, "", is_final, heard_s, -1.0)
+
+    events = [
+        event("", 1.0),
+        event("uno dos", 2.0),
+        event("uno dos tres", 3.0),
+        event("uno dos tres cuatro", 4.0, is_final=True),
+        event("cinco", 6.0, is_final=True, number=1),
+    ]
+    text, delays_s = benchmark("live").words_and_delays(events)
+    assert text == "uno dos tres cuatro cinco"
+    assert delays_s == [2.0, 3.0, 4.0, 4.0, 6.0]
+
+
+def test_both_run(run_main, model_folder, manifest):
+    rows = run_main("long_recording", model_folder, manifest, "--minutes", "0.5")
+    assert rows[0]["segments"] == 4
+    assert 50 < rows[1]["times within 0.3 s (%)"] <= 100
+    rows = run_main(
+        "live", model_folder, manifest, "--every", "1", "--beam", "1", "--utterances", "2"
+    )
+    assert [row["translation"] for row in rows] == ["at the end", "live, every 1 s"]
+    assert rows[1]["first words (s)"] <= rows[0]["first words (s)"]

@@ -1,0 +1,77 @@
+"""`transformers` finds the models after `import horizon_st`, in any order of imports."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, AutoModelForSpeechSeq2Seq
+
+from horizon_st.data.frontend import FilterbankFrontend
+from horizon_st.decoding.trained import load_trained_model
+from horizon_st.inference.pipeline import SpeechTranslator
+from horizon_st.model.translator import SpeechTranslatorModel
+
+LOOK = (
+    "config = AutoConfig.from_pretrained({folder!r}); "
+    "model = AutoModelForSpeechSeq2Seq.from_pretrained({folder!r}); "
+    "print(type(config).__name__, type(model).__name__)"
+)
+
+
+def test_auto_classes_load_the_model(model_folder):
+    expected = load_trained_model(model_folder).model.state_dict()
+    for auto in (AutoModel, AutoModelForSpeechSeq2Seq):
+        model = auto.from_pretrained(model_folder)
+        assert isinstance(model, SpeechTranslatorModel)
+        assert all(torch.equal(model.state_dict()[name], expected[name]) for name in expected)
+    assert AutoConfig.from_pretrained(model_folder).model_type == "horizon_st"
+    assert isinstance(AutoFeatureExtractor.from_pretrained(model_folder), FilterbankFrontend)
+
+
+@pytest.mark.parametrize(
+    "imports",
+    [
+        "from transformers import AutoConfig, AutoModelForSpeechSeq2Seq; import horizon_st",
+        "import horizon_st; from transformers import pipeline, Trainer; "
+        "from transformers import AutoModelForSpeechSeq2Seq, AutoConfig",
+    ],
+)
+def test_in_any_order(model_folder, imports):
+    program = f"{imports}; {LOOK.format(folder=str(model_folder))}"
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert result.stdout.split() == ["SpeechTranslatorConfig", "SpeechTranslatorModel"], (
+        result.stderr
+    )
+
+
+def test_the_pipeline_translates_recordings_of_any_length(model_folder, speech):
+    from transformers import pipeline
+
+    samples = speech(9)
+    expected = [
+        *SpeechTranslator.from_pretrained(model_folder).translate_recording(
+            samples, sampling_rate=16_000
+        )
+    ]
+    translate = pipeline("speech-translation", model=str(model_folder))
+    found = translate({"array": samples, "sampling_rate": 16_000})
+    assert found["text"] == " ".join(segment.text for segment in expected)
+    assert found["chunks"] == [
+        {"timestamp": (segment.start_s, segment.end_s), "text": segment.text}
+        for segment in expected
+    ]
+    assert len(expected) > 1
+    one, other = translate([{"array": samples, "sampling_rate": 16_000}] * 2)
+    assert one == other == found
+
+
+def test_the_import_alone_loads_nothing():
+    program = "import horizon_st, sys, json; print(json.dumps([*sys.modules]))"
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert not {"torch", "transformers", "numpy"} & {*json.loads(result.stdout)}
