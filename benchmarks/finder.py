@@ -1,211 +1,298 @@
-"""`find_horizon` against Optuna's samplers and the full grid, on surfaces whose best is known.
+"""`find_horizon` against Optuna's samplers, random search and the full grid -> docs/horizon.md.
 
-    python benchmarks/finder.py [--surfaces 42] [--noise 0 0.25 0.5] [--seeds 3] [--runs 32]
-        [--out FILE.json]
+    python benchmarks/finder.py [--surfaces 42] [--held-out 24] [--noise 0 0.25 0.5] [--seeds 3]
+        [--runs 28] [--draw 0] [--processes 2] [--out FILE.json] [--page FILE.md]
 
-Counts the runs until what a contender would recommend is within 1 % of the best true score of a
-4×4×4 grid: for `find_horizon` the setting of the highest mean, for the others that of the highest
-score so far. A contender that does not get there counts as one run more than it had. Surfaces are
-drawn at random, of six kinds by turns: one ridge, a ridge with interaction, one that
-saturates, a flat one, two peaks, an optimum at a corner. Prints Markdown.
+Made-up surfaces (surfaces.py) whose best is known. After each run a search is asked for its answer,
+and runs are counted until the answer is within 1 % of the best true score of a grid of four values
+per weight: until the first such answer, and until all later answers are such, too. A search that
+does not get there counts as one run more than it had. `find_horizon` answers with `conclude`; the
+others with the run of the highest score, as Optuna's `best_trial` does, and by a second count with
+`conclude` over their own runs, which is fairer to them where scores are noisy. Beside FILE.json,
+FILE.jsonl keeps a line for each case that has ended, so that a benchmark that was stopped goes on.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import itertools
-import statistics
+import json
+import sys
+import time
+import warnings
 import zlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import optuna
+import torch
+from all import put_table
 from measuring import print_table, write_report
+from surfaces import FAMILIES, HELD_OUT, Surface, draw_held_out, draw_surfaces, grid_points
 
-from horizon_st.horizon import SearchSpace, find_horizon
-from horizon_st.horizon.finder import ScoredSetting, conclude
+from horizon_st.horizon import SearchSpace
+from horizon_st.horizon.finder import ScoredSetting, conclude, propose
 
-Score = Callable[[np.ndarray], float]
+Evaluate = Callable[[dict[str, float]], float]
+Search = Callable[[Evaluate, SearchSpace, int, int], list[ScoredSetting]]
+Row = dict[str, Any]
 
-SPACE = SearchSpace()
-_TOLERANCE = 0.01
-_GRID = np.array([*itertools.product(np.linspace(0, 1, 4), repeat=3)])
+BUILT_WITH, HELD = "built with", "held out"
+BEST_RUN, BEST_MEAN = "best run", "best mean"
 
 
 @dataclass(frozen=True)
-class Surface:
-    """A true score over the unit cube of (α_t, α_cr, α_rd)."""
+class Case:
+    """One search on one surface, of those that the search was built with or of those held out."""
 
+    part: str
+    number: int
+    noise: float
+    seed: int
+    search: str
+    runs: int
+    draw: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one case gave.
+
+    Attributes:
+        case: that was run.
+        kind: of its surface.
+        first: runs until the first good answer, by each rule for the answer.
+        lasting: runs until all later answers are good.
+        right: whether the answer after each run was.
+        seconds: of processor time per proposal.
+    """
+
+    case: Case
     kind: str
-    score: Score
-
-    @property
-    def wanted(self) -> float:
-        """The least score that is good enough."""
-        best = max(map(self.score, _GRID))
-        return best - _TOLERANCE * abs(best)
+    first: dict[str, int]
+    lasting: dict[str, int]
+    right: dict[str, list[int]]
+    seconds: float
 
 
 def main() -> None:
-    """Prints the table, and on demand writes it as JSON."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--surfaces", type=int, default=42)
-    parser.add_argument("--noise", type=float, nargs="+", default=[0.0, 0.25, 0.5])
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--runs", type=int, default=32)
-    parser.add_argument("--out", type=Path, help="JSON file")
-    options = parser.parse_args()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    needed: dict[str, list[int]] = {name: [] for name in CONTENDERS}
-    for number, surface in enumerate(make_surfaces(options.surfaces)):
-        for noise, seed in itertools.product(options.noise, range(options.seeds)):
-            for name, contender in CONTENDERS.items():
-                rng = np.random.default_rng((zlib.crc32(name.encode()), number, seed))
-                recommended = contender(noisy(surface, noise, rng), options.runs, seed)
-                needed[name].append(runs_needed(surface, recommended))
-    rows = [
-        {
-            "search": name,
-            "median of runs": statistics.median(numbers),
-            "90th percentile": float(np.quantile(numbers, 0.9)),
-            "within 16": f"{np.mean(np.array(numbers) <= 16):.0%}",
-            "within 24": f"{np.mean(np.array(numbers) <= 24):.0%}",
-        }
-        for name, numbers in needed.items()
+    """Runs what is missing, prints the tables, and on demand writes them as JSON and to a page."""
+    options = _options()
+    cases = [
+        Case(part, number, noise, seed, search, options.runs, options.draw)
+        for seed in range(options.seeds)
+        for part, count in ((BUILT_WITH, options.surfaces), (HELD, options.held_out))
+        for number, noise in itertools.product(range(count), options.noise)
+        for search in SEARCHES
     ]
-    print_table(rows)
+    lines = options.out.with_suffix(".jsonl") if options.out else None
+    outcomes = _read(lines) if lines and lines.is_file() else {}
+    missing = [case for case in cases if case not in outcomes]
+    with ProcessPoolExecutor(options.processes, initializer=_set_up) as pool:
+        for number, outcome in enumerate(pool.map(run_case, missing), start=1):
+            outcomes[outcome.case] = outcome
+            if lines:
+                with lines.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(asdict(outcome)) + "\n")
+            if number % 100 == 0:
+                print(f"{number} of {len(missing)}", file=sys.stderr)
+    found = [outcomes[case] for case in cases]
+    tables = {
+        "finder": _summary(found, BUILT_WITH),
+        "finder by kind": _by_kind(found, BUILT_WITH),
+        "finder held out": _summary(found, HELD),
+        "finder held out by kind": _by_kind(found, HELD),
+    }
+    tables = {name: rows for name, rows in tables.items() if rows}
+    for name, rows in tables.items():
+        with contextlib.redirect_stdout(io.StringIO()) as table:
+            print_table(rows)
+        print(table.getvalue())
+        if options.page is not None:
+            put_table(options.page, name, table.getvalue())
     if options.out is not None:
-        write_report(options.out, vars(options), rows)
+        rows = [{"table": name, **row} for name, rows in tables.items() for row in rows]
+        write_report(options.out, {**vars(options), "page": None}, rows)
 
 
-def noisy(surface: Surface, noise: float, rng: np.random.Generator) -> Score:
-    """A score of one run."""
-    return lambda point: surface.score(point) + noise * float(rng.normal())
+def run_case(case: Case) -> Outcome:
+    """One search on one surface; the noise is the same for all searches of equal seed."""
+    surface = _surfaces(case.part, case.draw, case.number + 1)[case.number]
+    rng = np.random.default_rng((case.draw, case.number, case.seed, zlib.crc32(case.part.encode())))
+
+    def evaluate(setting: dict[str, float]) -> float:
+        score = float(surface.score(surface.space.to_unit(setting)))
+        return score + case.noise * float(rng.normal())
+
+    search, rules = SEARCHES[case.search]
+    seed = 1000 * case.number + case.seed
+    started = time.process_time()
+    trials = search(evaluate, surface.space, case.runs, seed)
+    seconds = (time.process_time() - started) / len(trials)
+    right = {rule: [*_are_good(surface, trials, RULES[rule])] for rule in rules}
+    first = {rule: (*good, True).index(True) + 1 for rule, good in right.items()}
+    lasting = {
+        rule: len(good) - (*good[::-1], False).index(False) + 1 for rule, good in right.items()
+    }
+    told = {rule: [*map(int, good)] for rule, good in right.items()}
+    return Outcome(case, surface.kind, first, lasting, told, seconds)
 
 
-def runs_needed(surface: Surface, recommended: Iterator[np.ndarray]) -> int:
-    """After how many runs the recommendation is good enough."""
-    number = 0
-    for number, point in enumerate(recommended, start=1):
-        if surface.score(point) >= surface.wanted:
-            return number
-    return number + 1
-
-
-def ours(evaluate: Score, num_runs: int, seed: int) -> Iterator[np.ndarray]:
-    """What `find_horizon` recommends after each run."""
+def ours(evaluate: Evaluate, space: SearchSpace, num_runs: int, seed: int) -> list[ScoredSetting]:
+    """What `find_horizon` runs."""
     trials: list[ScoredSetting] = []
-    found = find_horizon(lambda setting: evaluate(SPACE.to_unit(setting)), SPACE, num_runs, seed)
-    for trial in found.trials:
-        trials.append(trial)
-        yield SPACE.to_unit(conclude(trials, SPACE).best)
+    for _ in range(num_runs):
+        setting = propose(trials, space, seed)
+        trials.append(ScoredSetting(setting, evaluate(setting)))
+    return trials
 
 
-def by_optuna(
-    make_sampler: Callable[[int], optuna.samplers.BaseSampler],
-) -> Callable[[Score, int, int], Iterator[np.ndarray]]:
-    """A contender: the best so far under one of Optuna's samplers."""
+def by_optuna(make_sampler: Callable[..., optuna.samplers.BaseSampler]) -> Search:
+    """What one of Optuna's samplers runs."""
 
-    def run(evaluate: Score, num_runs: int, seed: int) -> Iterator[np.ndarray]:
-        study = optuna.create_study(direction="maximize", sampler=make_sampler(seed))
-        names = SPACE.names
+    def search(
+        evaluate: Evaluate, space: SearchSpace, num_runs: int, seed: int
+    ) -> list[ScoredSetting]:
+        study = optuna.create_study(direction="maximize", sampler=make_sampler(seed=seed))
+        trials = []
         for _ in range(num_runs):
             trial = study.ask()
-            point = np.array([trial.suggest_float(name, 0.0, 1.0) for name in names])
-            study.tell(trial, evaluate(point))
-            yield np.array([study.best_params[name] for name in names])
+            setting = {name: trial.suggest_float(name, *at) for name, at in space.bounds.items()}
+            score = evaluate(setting)
+            has_score = bool(np.isfinite(score))
+            state = optuna.trial.TrialState.COMPLETE if has_score else optuna.trial.TrialState.FAIL
+            study.tell(trial, score if has_score else None, state=state)
+            trials.append(ScoredSetting(setting, score))
+        return trials
 
-    return run
+    return search
 
 
-def grid(evaluate: Score, num_runs: int, seed: int) -> Iterator[np.ndarray]:
+def grid(evaluate: Evaluate, space: SearchSpace, num_runs: int, seed: int) -> list[ScoredSetting]:
     """All of the grid in random order, whatever `num_runs` is."""
-    order = np.random.default_rng(seed).permutation(_GRID)
-    best, best_score = order[0], -np.inf
-    for point in order:
-        score = evaluate(point)
-        if score > best_score:
-            best, best_score = point, score
-        yield best
+    order = np.random.default_rng(seed).permutation(grid_points(len(space.names)))
+    settings = map(space.from_unit, order)
+    return [ScoredSetting(setting, evaluate(setting)) for setting in settings]
 
 
-CONTENDERS: dict[str, Callable[[Score, int, int], Iterator[np.ndarray]]] = {
-    "find_horizon": ours,
-    "Optuna, GP": by_optuna(lambda seed: optuna.samplers.GPSampler(seed=seed)),
-    "Optuna, TPE": by_optuna(lambda seed: optuna.samplers.TPESampler(seed=seed)),
-    "random": by_optuna(lambda seed: optuna.samplers.RandomSampler(seed=seed)),
-    "grid 4×4×4": grid,
+def _highest(trials: Sequence[ScoredSetting], _: SearchSpace) -> dict[str, float]:
+    scores = np.array([trial.score for trial in trials])
+    return trials[int(np.argmax(np.where(np.isfinite(scores), scores, -np.inf)))].setting
+
+
+def _concluded(trials: Sequence[ScoredSetting], space: SearchSpace) -> dict[str, float]:
+    if not any(np.isfinite(trial.score) for trial in trials):
+        return trials[0].setting
+    return conclude(trials, space).best
+
+
+RULES = {BEST_RUN: _highest, BEST_MEAN: _concluded}
+SEARCHES: dict[str, tuple[Search, tuple[str, ...]]] = {
+    "find_horizon": (ours, (BEST_MEAN,)),
+    "Optuna, GP": (by_optuna(optuna.samplers.GPSampler), (BEST_RUN, BEST_MEAN)),
+    "Optuna, TPE": (by_optuna(optuna.samplers.TPESampler), (BEST_RUN, BEST_MEAN)),
+    "random": (by_optuna(optuna.samplers.RandomSampler), (BEST_RUN,)),
+    "grid of 4 per weight": (grid, (BEST_RUN,)),
 }
 
 
-def make_surfaces(number: int) -> list[Surface]:
-    """So many surfaces, the kinds by turns; the same for the same number."""
-    rng = np.random.default_rng(0)
-    return [KINDS[index % len(KINDS)](rng) for index in range(number)]
+def _are_good(
+    surface: Surface,
+    trials: Sequence[ScoredSetting],
+    answer: Callable[[Sequence[ScoredSetting], SearchSpace], dict[str, float]],
+) -> Iterator[bool]:
+    """Whether the answer after each run has a good enough true score."""
+    wanted = surface.wanted
+    for number in range(1, len(trials) + 1):
+        point = surface.space.to_unit(answer(trials[:number], surface.space))
+        yield bool(surface.score(point) >= wanted)
 
 
-def _ridge(rng: np.random.Generator) -> Surface:
-    return Surface("ridge", _over_total(rng, lambda v, w: v @ w))
+def _summary(outcomes: Sequence[Outcome], part: str) -> list[Row]:
+    """A row for each search and rule of its answer."""
+    rows = []
+    for search, (_, rules) in SEARCHES.items():
+        chosen = [o for o in outcomes if (o.case.part, o.case.search) == (part, search)]
+        for rule in rules if chosen else ():
+            first = [outcome.first[rule] for outcome in chosen]
+            lasting = [outcome.lasting[rule] for outcome in chosen]
+            at = {
+                n: np.mean([o.right[rule][min(n, len(o.right[rule])) - 1] for o in chosen])
+                for n in (16, 24)
+            }
+            rows.append(
+                {
+                    "search": search,
+                    "its answer": rule,
+                    "first, median": float(np.median(first)),
+                    "first, 90 %": float(np.quantile(first, 0.9)),
+                    "lasting, median": float(np.median(lasting)),
+                    "lasting, 90 %": float(np.quantile(lasting, 0.9)),
+                    "right after 16": f"{at[16]:.0%}",
+                    "right after 24": f"{at[24]:.0%}",
+                    "s per proposal": f"{np.mean([o.seconds for o in chosen]):.3f}",
+                }
+            )
+    return rows
 
 
-def _ridge_with_interaction(rng: np.random.Generator) -> Surface:
-    strength = rng.uniform(-0.5, 0.5)
-    return Surface("interaction", _over_total(rng, lambda v, w: v @ w + strength * v[1] * v[2]))
+def _by_kind(outcomes: Sequence[Outcome], part: str) -> list[Row]:
+    """Of each kind of surface and noise, median and 90th percentile of the lasting answer."""
+    rows = []
+    chosen = [outcome for outcome in outcomes if outcome.case.part == part]
+    kinds = [*FAMILIES, *HELD_OUT]
+    for kind, noise in itertools.product(kinds, sorted({o.case.noise for o in chosen})):
+        row: Row = {"surface": kind, "noise": f"{noise:g}"}
+        for search, (_, rules) in SEARCHES.items():
+            numbers = [
+                outcome.lasting[rules[0]]
+                for outcome in chosen
+                if (outcome.kind, outcome.case.noise, outcome.case.search) == (kind, noise, search)
+            ]
+            if numbers:
+                row[search] = f"{np.median(numbers):.0f} / {np.quantile(numbers, 0.9):.0f}"
+        if len(row) > 2:
+            rows.append(row)
+    return rows
 
 
-def _saturating(rng: np.random.Generator) -> Surface:
-    return Surface("saturating", _over_total(rng, lambda v, w: 1 - np.exp(-2.5 * (v @ w))))
+@cache
+def _surfaces(part: str, draw: int, number: int) -> list[Surface]:
+    return (draw_surfaces if part == BUILT_WITH else draw_held_out)(number, draw)
 
 
-def _over_total(
-    rng: np.random.Generator, total: Callable[[np.ndarray, np.ndarray], float]
-) -> Score:
-    """A parabola over total regularisation that falls off otherwise on either side."""
-    weights = rng.uniform(0.2, 1.0, 3)
-    weights /= weights.sum()
-    top, depth = rng.uniform(15, 35), rng.uniform(3, 12)
-    horizon, fall = rng.uniform(0.25, 0.75), rng.uniform(0.4, 2.5)
-
-    def score(point: np.ndarray) -> float:
-        v = np.array([1 - point[0], point[1], point[2]])
-        off = float(total(v, weights)) - horizon
-        return top - 4 * depth * off**2 * (fall if off > 0 else 1.0)
-
-    return score
+def _read(path: Path) -> dict[Case, Outcome]:
+    found = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
+    outcomes = (Outcome(**{**line, "case": Case(**line["case"])}) for line in found)
+    return {outcome.case: outcome for outcome in outcomes}
 
 
-def _flat(rng: np.random.Generator) -> Surface:
-    top, center = rng.uniform(15, 35), rng.uniform(0.1, 0.9, 3)
-    return Surface("flat", lambda point: float(top - 0.02 * top * ((point - center) ** 2).sum()))
+def _set_up() -> None:
+    torch.set_num_threads(1)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
 
 
-def _two_peaks(rng: np.random.Generator) -> Surface:
-    top, depth = rng.uniform(15, 35), rng.uniform(3, 12)
-    first, second = rng.uniform(0.1, 0.9, (2, 3))
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--surfaces", type=int, default=42)
+    parser.add_argument("--held-out", type=int, default=24)
+    parser.add_argument("--noise", type=float, nargs="+", default=[0.0, 0.25, 0.5])
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--runs", type=int, default=28)
+    parser.add_argument("--draw", type=int, default=0, help="of the surfaces")
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--out", type=Path, help="JSON file")
+    parser.add_argument("--page", type=Path, help="whose tables are replaced")
+    return parser.parse_args()
 
-    def score(point: np.ndarray) -> float:
-        high = np.exp(-((point - first) ** 2).sum() / 0.1)
-        broad = 0.85 * np.exp(-((point - second) ** 2).sum() / 0.15)
-        return float(top - depth + depth * max(high, broad))
-
-    return Surface("two peaks", score)
-
-
-def _corner(rng: np.random.Generator) -> Surface:
-    top, depth = rng.uniform(15, 35), rng.uniform(3, 12)
-    weights = rng.uniform(0.2, 1.0, 3)
-    corner = rng.integers(0, 2, 3)
-    return Surface(
-        "corner",
-        lambda point: float(
-            top - depth * (np.abs(point - corner) @ weights / weights.sum()) ** 1.3
-        ),
-    )
-
-
-KINDS = (_ridge, _ridge_with_interaction, _saturating, _flat, _two_peaks, _corner)
 
 if __name__ == "__main__":
     main()

@@ -1,13 +1,15 @@
 """A few runs -> the best setting: each next run where it is expected to gain most.
 
 The first settings are spread over the space; then each is the one of largest expected improvement
-(Jones et al. 1998) over the best mean so far, under a Gaussian process that expects a horizon.
-Scores are noisy, so that the best setting is the one of the highest mean, not of the luckiest run;
-a setting may be run again where that teaches more than a new one.
+(Jones et al. 1998) over the best mean so far, under a Gaussian process that expects a horizon, and
+on average over all its parameters that the scores allow (Snoek et al. 2012, section 3.2). Scores
+are noisy, so that the answer is the setting that is surely good, not the luckiest run; a setting
+may be run again where that teaches more than a new one.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -25,8 +27,16 @@ Array = NDArray[np.float64]
 
 NUM_FIRST = 5
 """Settings that are spread over the space before there is a surface to go by."""
-_LOG2_SPREAD, _PER_SIDE, _NUM_NEAR = 8, 4, 60
-_NEAR, _NUM_CENTERS = 0.1, 3
+_LOG2_SPREAD, _LATTICE, _LONGEST_SIDE = 8, 128, 9
+_NEAR, _NUM_CENTERS, _PER_CENTER = 0.1, 3, 20
+_NEARER, _NUM_BETTER, _PER_BETTER = 0.08, 6, 12
+_NUM_DRAWS = 24
+"""Of the surface's parameters, that expected improvement is averaged over."""
+_OWN_SHARE = 0.25
+"""Of what a setting's own scores differ from the surface: what is taken for its own merit, which no
+smooth surface shows, rather than for noise."""
+_CAUTION = 0.75
+"""Standard deviations that a setting's mean is lowered by when the best is chosen."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +48,29 @@ class ScoredSetting:
 
 
 @dataclass(frozen=True)
+class Proposal:
+    """What to run next.
+
+    Attributes:
+        setting: to run.
+        expected_gain: by how much its true score is expected to exceed the best so far, counting
+            what falls short of it as 0; infinite while there is no surface to go by.
+    """
+
+    setting: dict[str, float]
+    expected_gain: float
+
+
+@dataclass(frozen=True)
 class HorizonResult:
     """What a search found.
 
     Attributes:
-        best: the setting with the highest mean score of those that were run.
-        best_score: this mean.
-        best_deviation: its standard deviation, under the surrogate.
+        best: of the settings that were run, the one whose estimated score, less a part of its
+            standard deviation, is highest: surely good rather than lucky.
+        best_score: the estimate: the surrogate's mean there, corrected a little towards the mean of
+            the setting's own scores.
+        best_deviation: its standard deviation.
         trials: all runs in their order.
         surrogate: the surface that was fitted to them, over the unit cube of the space.
         space: that was searched.
@@ -81,6 +107,8 @@ def find_horizon(
     space: SearchSpace,
     num_trials: int,
     seed: int,
+    *,
+    tolerance: float | None = None,
 ) -> HorizonResult:
     """The best setting of a space after some runs.
 
@@ -90,33 +118,67 @@ def find_horizon(
         space: what may be set.
         num_trials: runs, at least 1.
         seed: of the settings that are tried.
+        tolerance: gain, in units of the score, that is not worth a run: the search ends as soon as
+            no run is expected to gain more. None makes all runs.
 
     Raises:
-        UserError: there are no runs to make, or none had a score.
+        UserError: there are no runs to make, the tolerance is not a positive number, or no run had
+            a score.
     """
     if num_trials < 1:
         raise UserError(
             "num_trials", expected="at least 1", found=num_trials, remedy="16 often suffice."
         )
+    if tolerance is not None and not 0 < tolerance < math.inf:
+        raise UserError(
+            "tolerance",
+            expected="a positive number, in units of the score",
+            found=tolerance,
+            remedy="Leave it out to make all runs.",
+        )
     trials: list[ScoredSetting] = []
-    for _ in range(num_trials):
-        setting = propose(trials, space, seed)
-        trials.append(ScoredSetting(setting, float(evaluate(setting))))
+    while len(trials) < num_trials:
+        proposal = next_run(trials, space, seed)
+        if tolerance is not None and proposal.expected_gain < tolerance:
+            break
+        trials.append(ScoredSetting(proposal.setting, float(evaluate(proposal.setting))))
     return conclude(trials, space)
 
 
 def propose(trials: Sequence[ScoredSetting], space: SearchSpace, seed: int) -> dict[str, float]:
     """The setting to run next, given those that were; the same for the same runs and seed."""
-    scored = [trial for trial in trials if math.isfinite(trial.score)]
-    if len(trials) < NUM_FIRST or not scored:
-        return space.from_unit(_first_points(space, seed, len(trials) + 1)[len(trials)])
+    return next_run(trials, space, seed).setting
+
+
+def next_run(
+    trials: Sequence[ScoredSetting],
+    space: SearchSpace,
+    seed: int,
+    *,
+    pending: Sequence[dict[str, float]] = (),
+) -> Proposal:
+    """What to run next, and what it is expected to gain; the same for the same runs and seed.
+
+    Args:
+        trials: that have ended.
+        space: what may be set.
+        seed: of the search.
+        pending: settings that other workers are running. They count as if they had scored what is
+            expected of them (the Kriging believer of Ginsbourger et al. 2010).
+    """
+    number = len(trials) + len(pending)
+    scored = any(math.isfinite(trial.score) for trial in trials)
+    if number < NUM_FIRST or not scored:
+        return Proposal(space.from_unit(_first_points(space, seed, number + 1)[number]), math.inf)
     points, scores = _as_arrays(trials, space)
     surface = HorizonProcess(points, scores)
-    mean, _ = surface.predict(points)
-    rng = np.random.default_rng((seed, len(trials)))
-    candidates = np.concatenate([_spread(space), _near(points[np.argsort(-mean)], rng), points])
-    gain = expected_improvement(*surface.predict(candidates), float(mean.max()))
-    return space.from_unit(candidates[np.argmax(gain)])
+    if pending:
+        believed = np.array([space.to_unit(setting) for setting in pending])
+        points = np.concatenate([points, believed])
+        scores = np.concatenate([scores, surface.predict(believed)[0]])
+        surface = HorizonProcess(points, scores)
+    point, gain = _most_promising(surface, points, np.random.default_rng((seed, number)))
+    return Proposal(space.from_unit(point), gain)
 
 
 def conclude(trials: Sequence[ScoredSetting], space: SearchSpace) -> HorizonResult:
@@ -136,10 +198,11 @@ def conclude(trials: Sequence[ScoredSetting], space: SearchSpace) -> HorizonResu
     surface = HorizonProcess(points, scores)
     mean, deviation = surface.predict(points)
     has_score = np.isfinite([trial.score for trial in trials])
-    best = int(np.argmax(np.where(has_score, mean, -np.inf)))
+    estimate = mean + _OWN_SHARE * (_own_means(points, scores) - mean)
+    best = int(np.argmax(np.where(has_score, estimate - _CAUTION * deviation, -np.inf)))
     return HorizonResult(
         best=dict(trials[best].setting),
-        best_score=float(mean[best]),
+        best_score=float(estimate[best]),
         best_deviation=float(deviation[best]),
         trials=[*trials],
         surrogate=surface,
@@ -147,11 +210,32 @@ def conclude(trials: Sequence[ScoredSetting], space: SearchSpace) -> HorizonResu
     )
 
 
-def expected_improvement(mean: Array, deviation: Array, best: float) -> Array:
+def expected_improvement(mean: Array, deviation: Array, best: float | Array) -> Array:
     """E[max(f − best, 0)] of normal f. Source: Jones et al. 1998, eq. 15."""
     z = (mean - best) / deviation
     gain: Array = deviation * (z * norm.cdf(z) + norm.pdf(z))
     return gain
+
+
+def _most_promising(
+    surface: HorizonProcess, points: Array, rng: np.random.Generator
+) -> tuple[Array, float]:
+    """The point of largest expected improvement over the best of those that were run, and it."""
+    d = points.shape[1]
+    best = surface.predict_each(points, number=_NUM_DRAWS)[0].max(axis=1, keepdims=True)
+
+    def gains(candidates: Array) -> Array:
+        mean, deviation = surface.predict_each(candidates, number=_NUM_DRAWS)
+        return expected_improvement(mean, deviation, best).mean(axis=0)
+
+    by_mean = np.argsort(-surface.predict(points)[0])[:_NUM_CENTERS]
+    near = _around(points[by_mean], _PER_CENTER, _NEAR, rng)
+    candidates = np.concatenate([_spread(d), near, np.unique(points, axis=0)])
+    gain = gains(candidates)
+    better = candidates[np.argsort(-gain)[:_NUM_BETTER]]
+    nearer = _around(better, _PER_BETTER, _NEARER, rng)
+    candidates, gain = np.concatenate([candidates, nearer]), np.append(gain, gains(nearer))
+    return candidates[np.argmax(gain)], float(gain.max())
 
 
 def _as_arrays(trials: Sequence[ScoredSetting], space: SearchSpace) -> tuple[Array, Array]:
@@ -163,6 +247,14 @@ def _as_arrays(trials: Sequence[ScoredSetting], space: SearchSpace) -> tuple[Arr
     return points, np.where(np.isfinite(scores), scores, worst)
 
 
+def _own_means(points: Array, scores: Array) -> Array:
+    """Of each run, the mean score of all runs of its setting."""
+    _, setting, counts = np.unique(points, axis=0, return_inverse=True, return_counts=True)
+    sums = np.bincount(setting.ravel(), weights=scores)
+    means: Array = (sums / counts)[setting.ravel()]
+    return means
+
+
 def _first_points(space: SearchSpace, seed: int, at_least: int) -> Array:
     """The centre, and points spread over the cube."""
     d = len(space.names)
@@ -171,19 +263,21 @@ def _first_points(space: SearchSpace, seed: int, at_least: int) -> Array:
     return np.concatenate([np.full((1, d), 0.5), spread.random(number)])
 
 
-def _spread(space: SearchSpace) -> Array:
+@functools.cache
+def _spread(num_dimensions: int) -> Array:
     """Points all over the cube: a low-discrepancy sequence, and a lattice with the corners."""
-    d = len(space.names)
+    d = num_dimensions
     sequence: Array = qmc.Sobol(d, rng=np.random.default_rng(0)).random_base2(_LOG2_SPREAD)
-    if _PER_SIDE**d > sequence.size:
+    sides = [side for side in range(2, _LONGEST_SIDE + 1) if side**d <= _LATTICE]
+    if not sides:
         return sequence
-    axes = [np.linspace(0, 1, _PER_SIDE)] * d
-    lattice: Array = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, d)
-    both: Array = np.concatenate([sequence, lattice])
-    return both
+    axes = [np.linspace(0, 1, sides[-1])] * d
+    lattice = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, d)
+    return np.concatenate([sequence, lattice])
 
 
-def _near(best_first: Array, rng: np.random.Generator) -> Array:
-    """Points around the best ones."""
-    centers = best_first[:_NUM_CENTERS].repeat(_NUM_NEAR // _NUM_CENTERS, axis=0)
-    return np.clip(centers + rng.normal(0, _NEAR, centers.shape), 0, 1)
+def _around(centers: Array, per_center: int, deviation: float, rng: np.random.Generator) -> Array:
+    """Points around some, within the cube."""
+    repeated = centers.repeat(per_center, axis=0)
+    points: Array = np.clip(repeated + rng.normal(0, deviation, repeated.shape), 0, 1)
+    return points

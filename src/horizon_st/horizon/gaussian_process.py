@@ -1,49 +1,41 @@
 """Noisy scores -> a surface with its uncertainty: a Gaussian process that expects a horizon.
 
-The kernel is a sum of two: one of the total regularisation R = w·x alone (the paper's picture, in
-which settings of equal R score equally), and one of all dimensions (what that picture misses).
-Weights, lengths and noise are those of the largest posterior under weak priors.
+The kernel is a sum of three: a constant, one of the total regularisation R = w·x alone (the paper's
+picture, in which settings of equal R score equally), and one of all dimensions (what that picture
+misses). Weights, lengths and noise are not fitted but averaged over: a dozen runs seldom tell them
+apart, and the best guess of them would be too sure of itself.
 Source: Rasmussen and Williams 2006, chapters 2 and 5.
 
-Legend: N settings with a score, M others, D dimensions.
+Legend: N settings with a score, M others, D dimensions, S draws of the parameters.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
-from scipy.optimize import minimize
+
+from horizon_st.horizon.annealing import NormalPrior, sample_posterior
 
 Array = NDArray[np.float64]
 
-_JITTER = 1e-8
-_REACH = 6.0
-"""Of the search for parameters, around the centres of their priors."""
+NUM_DRAWS = 128
+_JITTER = 2e-6
+_CONSTANT_VARIANCE = 1.0
+_LEAST_NOISE = 1e-3
 _PRIORS = {
-    "direction": (0.0, 1.0),
+    "direction": (0.0, 1.5),
     "log_lengths": (math.log(0.7), 0.5),
-    "log_index_length": (math.log(0.7), 0.7),
     "log_index_variance": (0.0, 1.0),
     "log_variance": (math.log(0.3), 1.0),
-    "log_noise_variance": (-4.0, 1.5),
+    "log_noise_variance": (-2.5, 2.0),
 }
-"""Centre and deviation of each, for points in the unit cube and scores of variance 1."""
+"""Centre and deviation of each, for points in the unit cube and scores of variance 1.
 
-
-@dataclass(frozen=True)
-class _Parameters:
-    """What is fitted."""
-
-    direction: Array
-    index_length: float
-    index_variance: float
-    lengths: Array
-    variance: float
-    noise_variance: float
+The direction is w over the length along R.
+"""
+_CORNER = 1e12
 
 
 class HorizonProcess:
@@ -53,91 +45,111 @@ class HorizonProcess:
         points: [N, D], in the unit cube.
         scores: [N].
         noise: standard deviation of a score, where it is known; estimated otherwise.
+        seed: of the draws of the parameters.
     """
 
-    def __init__(self, points: Array, scores: Array, *, noise: float | None = None) -> None:
+    def __init__(
+        self, points: Array, scores: Array, *, noise: float | None = None, seed: int = 0
+    ) -> None:
         self._points = np.asarray(points, dtype=float)
         self._shift = float(np.mean(scores))
         self._scale = max(float(np.std(scores)), 1e-6)
-        self._known_noise = None if noise is None else max(noise / self._scale, 1e-3)
+        self._known_noise = None if noise is None else max(noise / self._scale, _LEAST_NOISE)
         self._values = (np.asarray(scores, dtype=float) - self._shift) / self._scale
-        d = self._points.shape[1]
-        counts = (d, d, 1, 1, 1, 1)
-        centers, spreads = zip(*_PRIORS.values(), strict=True)
-        self._center, self._spread = np.repeat(centers, counts), np.repeat(spreads, counts)
-        self._parameters = self._unpack(self._fit())
-        covariance = self._kernel(self._points, self._points, self._parameters)
-        covariance[np.diag_indices_from(covariance)] += self._parameters.noise_variance + _JITTER
-        self._factor = cho_factor(covariance, lower=True)
-        self._alpha = cho_solve(self._factor, self._values)
+        prior = _prior(self._points.shape[1], with_noise=noise is None)
+        rng = np.random.default_rng(seed)
+        self._draws, posterior = sample_posterior(prior, self._likelihood, NUM_DRAWS, rng)
+        self._most_likely = int(np.argmax(posterior))
+        self._inverse = np.linalg.inv(self._covariance(self._draws))
+        self._alpha = self._inverse @ self._values
 
     @property
     def noise(self) -> float:
         """Standard deviation of a score around the surface."""
-        return math.sqrt(self._parameters.noise_variance) * self._scale
+        return math.sqrt(float(self._noise_variance(self._draws).mean())) * self._scale
 
     @property
     def direction(self) -> Array:
         """[D], of length 1: how much each dimension adds to the total regularisation."""
-        direction: Array = self._parameters.direction / np.linalg.norm(self._parameters.direction)
-        return direction
+        direction = self._draws[self._most_likely, : self._points.shape[1]]
+        found: Array = direction / np.linalg.norm(direction)
+        return found
 
     def predict(self, points: Array) -> tuple[Array, Array]:
         """Mean and standard deviation of the surface, without the noise of a run, at [M, D]."""
-        across = self._kernel(points, self._points, self._parameters)
-        mean = across @ self._alpha
-        explained = np.einsum("mn,nm->m", across, cho_solve(self._factor, across.T))
-        before = self._parameters.index_variance + self._parameters.variance
+        means, deviations = self.predict_each(points)
+        variance = (deviations**2).mean(axis=0) + means.var(axis=0)
+        return means.mean(axis=0), np.sqrt(variance)
+
+    def predict_each(self, points: Array, *, number: int = NUM_DRAWS) -> tuple[Array, Array]:
+        """Like `predict`, [S, M] under each of so many draws of the parameters."""
+        every = slice(None, None, max(NUM_DRAWS // number, 1))
+        draws = self._draws[every]
+        across = _kernel(draws, points, self._points)
+        mean = (across @ self._alpha[every, :, None])[..., 0]
+        explained = ((across @ self._inverse[every]) * across).sum(axis=-1)
+        _, _, index_variance, variance = _unpack(draws, self._points.shape[1])
+        before = index_variance + variance + _CONSTANT_VARIANCE
         deviation = np.sqrt(np.maximum(before - explained, 1e-12))
         return self._shift + self._scale * mean, self._scale * deviation
 
-    def _unpack(self, theta: Array) -> _Parameters:
-        d = self._points.shape[1]
-        noise = theta[2 * d + 3] if self._known_noise is None else 2 * math.log(self._known_noise)
-        return _Parameters(
-            direction=theta[:d],
-            index_length=math.exp(theta[2 * d]),
-            index_variance=math.exp(theta[2 * d + 1]),
-            lengths=np.exp(theta[d : 2 * d]),
-            variance=math.exp(theta[2 * d + 2]),
-            noise_variance=math.exp(noise),
-        )
+    def _noise_variance(self, draws: Array) -> Array:
+        if self._known_noise is not None:
+            return np.full(len(draws), self._known_noise**2)
+        variance: Array = np.exp(draws[:, -1])
+        return variance
 
-    def _kernel(self, left: Array, right: Array, p: _Parameters) -> Array:
-        index = (left @ p.direction)[:, None] - (right @ p.direction)[None, :]
-        by_index = p.index_variance * np.exp(-0.5 * (index / p.index_length) ** 2)
-        steps = (left[:, None, :] - right[None, :, :]) / p.lengths
-        distance = np.sqrt(np.maximum((steps**2).sum(-1), 1e-18)) * math.sqrt(5)
-        matern = (1 + distance + distance**2 / 3) * np.exp(-distance)
-        kernel: Array = by_index + p.variance * matern
-        return kernel
+    def _covariance(self, draws: Array) -> Array:
+        """[S, N, N], of the scores."""
+        covariance = _kernel(draws, self._points, self._points)
+        diagonal = np.arange(len(self._points))
+        covariance[:, diagonal, diagonal] += self._noise_variance(draws)[:, None] + _JITTER
+        return covariance
 
-    def _fit(self) -> Array:
-        """The parameters of the largest posterior, from several starts."""
-        d = self._points.shape[1]
-        rng = np.random.default_rng(0)
-        directions = [np.array([-1.0] + [1.0] * (d - 1)), np.ones(d), rng.normal(size=d)]
-        found = []
-        for direction in directions:
-            start = self._center.copy()
-            start[:d] = direction
-            bounds = [*zip(self._center - _REACH, self._center + _REACH, strict=True)]
-            bounds[:d] = [(-_REACH, _REACH)] * d
-            found.append(
-                minimize(
-                    self._loss, start, method="L-BFGS-B", bounds=bounds, options={"maxiter": 60}
-                )
-            )
-        best: Array = min(found, key=lambda result: float(result.fun)).x
-        return best
+    def _likelihood(self, draws: Array) -> Array:
+        """[S], the logarithm of the scores' density, up to a constant.
 
-    def _loss(self, theta: Array) -> float:
-        """Minus the logarithm of the posterior, up to a constant."""
-        p = self._unpack(theta)
-        covariance = self._kernel(self._points, self._points, p)
-        covariance[np.diag_indices_from(covariance)] += p.noise_variance + _JITTER
-        factor = cho_factor(covariance, lower=True)
-        misfit = 0.5 * float(self._values @ cho_solve(factor, self._values))
-        volume = float(np.log(np.diag(factor[0])).sum())
-        prior = 0.5 * float((((theta - self._center) / self._spread) ** 2).sum())
-        return misfit + volume + prior
+        Bordered by the scores, a covariance K = LLᵀ has a factor whose last row is L⁻¹y: one call
+        for all draws gives determinant and misfit. The corner only has to be large enough.
+        """
+        number = len(self._points)
+        bordered = np.full((len(draws), number + 1, number + 1), _CORNER)
+        bordered[:, :-1, :-1] = self._covariance(draws)
+        bordered[:, -1, :-1] = bordered[:, :-1, -1] = self._values
+        factor = np.linalg.cholesky(bordered)
+        misfit = 0.5 * (factor[:, -1, :-1] ** 2).sum(axis=-1)
+        volume = np.log(np.diagonal(factor, axis1=1, axis2=2)[:, :-1]).sum(axis=-1)
+        likelihood: Array = -misfit - volume
+        return likelihood
+
+
+def _prior(num_dimensions: int, *, with_noise: bool) -> NormalPrior:
+    counts = [num_dimensions, num_dimensions, 1, 1, 1]
+    centers, spreads = zip(*_PRIORS.values(), strict=True)
+    last = None if with_noise else -1
+    center, spread = (np.repeat(values, counts)[:last] for values in (centers, spreads))
+    return NormalPrior(center, spread, num_signed=num_dimensions)
+
+
+def _unpack(draws: Array, num_dimensions: int) -> tuple[Array, Array, Array, Array]:
+    """Direction and lengths [S, D]; variances along R and of all dimensions [S, 1]."""
+    d = num_dimensions
+    return (
+        draws[:, :d],
+        np.exp(draws[:, d : 2 * d]),
+        np.exp(draws[:, 2 * d : 2 * d + 1]),
+        np.exp(draws[:, 2 * d + 1 : 2 * d + 2]),
+    )
+
+
+def _kernel(draws: Array, left: Array, right: Array) -> Array:
+    """[S, M, N]: squared exponential along R, Matérn 5/2 in all dimensions, and a constant."""
+    direction, lengths, index_variance, variance = _unpack(draws, left.shape[1])
+    steps = (direction @ left.T)[:, :, None] - (direction @ right.T)[:, None, :]
+    by_index = index_variance[..., None] * np.exp(-0.5 * steps**2)
+    a, b = left / lengths[:, None, :], right / lengths[:, None, :]
+    squared = (a**2).sum(-1)[:, :, None] + (b**2).sum(-1)[:, None, :] - 2 * a @ b.transpose(0, 2, 1)
+    distance = np.sqrt(5 * np.maximum(squared, 0))
+    matern = variance[..., None] * (1 + distance + distance**2 / 3) * np.exp(-distance)
+    kernel: Array = by_index + matern + _CONSTANT_VARIANCE
+    return kernel
