@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from horizon_st.config import dump_config
+from horizon_st.horizon.questions import AnalysisConfig
 from horizon_st.horizon.results import StudyResults, TrialResult
-from horizon_st.horizon.study import AnalysisConfig, ArmConfig, StudyConfig
+from horizon_st.horizon.study import ArmConfig, StudyConfig
 
 
 @pytest.fixture

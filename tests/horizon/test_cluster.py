@@ -11,8 +11,8 @@ from rich.console import Console
 
 from horizon_st.errors import UserError
 from horizon_st.horizon.cluster import RayCluster
+from horizon_st.horizon.questions import AnalysisConfig
 from horizon_st.horizon.search import run_study
-from horizon_st.horizon.study import AnalysisConfig
 from horizon_st.horizon.trials import TRIAL_FILE
 from horizon_st.horizon.tuning import Search
 

@@ -7,7 +7,7 @@ import pytest
 from optuna.trial import TrialState, create_trial
 
 from horizon_st.horizon.finder import ScoredSetting, find_horizon, propose
-from horizon_st.horizon.sampler import CannotWinPruner, HorizonSampler, rounded, with_beliefs
+from horizon_st.horizon.sampler import CannotWinPruner, HorizonSampler, rounded, scored
 from horizon_st.horizon.space import SearchSpace
 
 SPACE = SearchSpace(a=(0.0, 1.0), b=(0.0, 10.0))
@@ -89,7 +89,7 @@ def ended(number=8):
 def test_a_stopped_run_counts_as_its_forecast_and_one_that_diverged_as_nothing():
     stopped = finished(0.9, {100: 12.0}, state=TrialState.PRUNED)
     failed = finished(1.0, {}, state=TrialState.FAIL)
-    found = with_beliefs([*ended(), stopped, failed], SPACE)
+    found = scored([*ended(), stopped, failed], SPACE)
     assert found[-2].score == pytest.approx(22, abs=0.3)
     assert math.isnan(found[-1].score)
 

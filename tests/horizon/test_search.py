@@ -21,9 +21,10 @@ from horizon_st.cli import app
 from horizon_st.config import dump_config
 from horizon_st.decoding.evaluation import read_evaluation
 from horizon_st.errors import UserError
+from horizon_st.horizon.questions import AnalysisConfig
 from horizon_st.horizon.results import read_results
 from horizon_st.horizon.search import run_study
-from horizon_st.horizon.study import AnalysisConfig, ArmConfig, StudyConfig
+from horizon_st.horizon.study import ArmConfig, StudyConfig
 from horizon_st.horizon.trials import TRIAL_FILE, arm_recipe, plan_trials, pretraining_of
 from horizon_st.training.stages import run_recipe
 

@@ -19,10 +19,10 @@ from horizon_st.cli import app
 from horizon_st.config import load_config
 from horizon_st.errors import UserError
 from horizon_st.horizon.analyses import Analysis
+from horizon_st.horizon.questions import AnalysisConfig
 from horizon_st.horizon.report import write_page
 from horizon_st.horizon.results import read_results
 from horizon_st.horizon.search import run_study
-from horizon_st.horizon.study import AnalysisConfig
 from horizon_st.horizon.trials import TRIAL_FILE
 from horizon_st.horizon.tuning import Search, Searcher, result_of
 from horizon_st.training.recipe import Recipe

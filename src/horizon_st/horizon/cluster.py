@@ -112,8 +112,7 @@ def _run_on_ray(workers: Sequence[Task], say: Callable[[str], None], cluster: Ra
         ) from error
     try:
         say(f"{len(workers)} workers on the cluster at {cluster.address}.")
-        options = {"num_cpus": cluster.cpus, "num_gpus": cluster.gpus, "max_retries": -1}
-        start = ray.remote(**options)(_work)
+        start = ray.remote(num_cpus=cluster.cpus, num_gpus=cluster.gpus, max_retries=-1)(_work)
         for failure in ray.get(
             [start.remote(worker, cluster.cpus, Path.cwd()) for worker in workers]
         ):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import optuna
@@ -12,7 +13,7 @@ from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import FrozenTrial, TrialState
 
-from horizon_st.horizon.finder import NUM_FIRST, ScoredSetting, conclude, propose
+from horizon_st.horizon.finder import Proposal, ScoredSetting, conclude, next_run
 from horizon_st.horizon.learning_curves import Curve, forecast
 from horizon_st.horizon.space import SearchSpace
 
@@ -22,10 +23,10 @@ _CONFIDENCE = 0.95
 
 
 class HorizonSampler(BaseSampler):
-    """Each trial where `propose` puts it, given all others of the study, running ones included.
+    """Each trial where `next_run` puts it, given all others of the study.
 
-    A running trial counts as if it had scored what the surface predicts, so that workers do not
-    crowd (Ginsbourger et al. 2010, "kriging believer"), and a pruned one as its forecast.
+    A trial that runs counts as expected, so that workers do not crowd, and one that was pruned as
+    its forecast.
 
     Args:
         space: the parameters; what else an objective asks for is drawn at random.
@@ -52,12 +53,15 @@ class HorizonSampler(BaseSampler):
         search_space: dict[str, BaseDistribution],
     ) -> dict[str, float]:
         """The setting to run next."""
-        others = [
-            other
-            for other in study.get_trials(deepcopy=False)
-            if other.number != trial.number and search_space.keys() <= other.params.keys()
-        ]
-        return rounded(propose(with_beliefs(others, self.space), self.space, self.seed), self.space)
+        others = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number]
+        return self.next_run(others).setting
+
+    def next_run(self, trials: Sequence[FrozenTrial]) -> Proposal:
+        """The setting to run next, with the digits that matter, and what it is expected to gain."""
+        whole = [trial for trial in trials if self.space.bounds.keys() <= trial.params.keys()]
+        pending = [_setting_of(t, self.space) for t in whole if not t.state.is_finished()]
+        found = next_run(scored(whole, self.space), self.space, self.seed, pending=pending)
+        return replace(found, setting=rounded(found.setting, self.space))
 
     def sample_independent(
         self,
@@ -91,27 +95,19 @@ class CannotWinPruner(BasePruner):
         expected = forecast(trial.intermediate_values, [curve_of(other) for other in others])
         if expected is None:
             return False
-        best = conclude(with_beliefs(others, self.space), self.space).best_score
-        return expected.upper(self.confidence) < best
-
-
-def with_beliefs(trials: Sequence[FrozenTrial], space: SearchSpace) -> list[ScoredSetting]:
-    """Settings with their scores, or with what is believed of those that have none yet."""
-    curves = [curve_of(trial) for trial in trials]
-    found = [ScoredSetting(_setting_of(trial, space), _score_of(trial, curves)) for trial in trials]
-    is_open = [trial.state in (TrialState.RUNNING, TrialState.WAITING) for trial in trials]
-    known = [scored for scored, waits in zip(found, is_open, strict=True) if not waits]
-    if len(found) < NUM_FIRST or not any(math.isfinite(scored.score) for scored in known):
-        return found
-    surface = conclude(known, space).surrogate
-    return [
-        ScoredSetting(
-            scored.setting,
-            float(surface.predict(space.to_unit(scored.setting)[None])[0][0])
-            if waits
-            else scored.score,
+        return (
+            expected.upper(self.confidence)
+            < conclude(scored(others, self.space), self.space).best_score
         )
-        for scored, waits in zip(found, is_open, strict=True)
+
+
+def scored(trials: Sequence[FrozenTrial], space: SearchSpace) -> list[ScoredSetting]:
+    """Those that have ended, with their scores, or with the forecast of those that were stopped."""
+    curves = [curve_of(trial) for trial in trials]
+    return [
+        ScoredSetting(_setting_of(trial, space), _score_of(trial, curves))
+        for trial in trials
+        if trial.state.is_finished()
     ]
 
 
@@ -135,7 +131,7 @@ def _setting_of(trial: FrozenTrial, space: SearchSpace) -> dict[str, float]:
 
 
 def _score_of(trial: FrozenTrial, curves: Sequence[Curve]) -> float:
-    """NaN of a trial that diverged or still runs."""
+    """NaN of a trial that diverged."""
     if trial.state == TrialState.COMPLETE and trial.value is not None:
         return trial.value
     if trial.state == TrialState.PRUNED:

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Optional
 
-from horizon_st.config import build_config, load_config, parse_yaml
+from horizon_st.config import build_config, load_config
 from horizon_st.errors import UserError
+from horizon_st.horizon.questions import AnalysisConfig
 from horizon_st.horizon.space import DEFAULT_BOUNDS, SearchSpace
 from horizon_st.horizon.values import (
     as_yaml,
@@ -28,7 +29,6 @@ from horizon_st.horizon.values import (
 from horizon_st.recipes import find_file
 
 Metric = Literal["BLEU", "chrF2"]
-Kind = Literal["comparison", "equivalence", "order", "peak", "saturation", "horizon", "search"]
 STUDIES = Path(__file__).parent / "studies"
 """The studies that come with the package: one YAML file each."""
 _TAKEN_NAMES = ("runs", "pretraining", ".", "..")
@@ -49,46 +49,6 @@ class ArmConfig:
         default_factory=list,
         metadata={"help": "Its overrides of the recipe: section.key=value."},
     )
-
-
-@dataclass
-class AnalysisConfig:
-    """What is asked of the scores; each kind has its figure and its rule for the verdict."""
-
-    kind: Kind = field(
-        default="comparison",
-        metadata={
-            "help": "comparison: is any arm better than the baseline; equivalence: is every arm as "
-            "good as it; order: do the values of "
-            "`key` rank as claimed, each at its best; peak: is some value of `key` better than "
-            "`at`; saturation: do two regularisers together gain less than the sum of both; "
-            "horizon: do the scores lie on one curve of the total regularisation that falls at "
-            "its end; search: which setting of `space` is best."
-        },
-    )
-    key: Optional[str] = field(  # noqa: UP045
-        default=None, metadata={"help": "The recipe's key that order and peak are about."}
-    )
-    order: list[str] = field(
-        default_factory=list,
-        metadata={"help": "Of order: values of `key`, the claimed best first."},
-    )
-    at: Optional[float] = field(  # noqa: UP045
-        default=None, metadata={"help": "Of peak: the value of `key` that others should beat."}
-    )
-    tolerance: float = field(
-        default=1.0,
-        metadata={"help": "Points of the metric below which a difference is of no interest."},
-    )
-    parts: list[str] = field(
-        default_factory=list,
-        metadata={"help": "Of saturation: names of the arms with one, the other, both of them."},
-    )
-
-    @property
-    def ranked(self) -> list[str]:
-        """The values of `order` as `shown` writes them."""
-        return [shown(parse_yaml(value, "analysis.order")) for value in self.order]
 
 
 @dataclass
@@ -133,7 +93,11 @@ class StudyConfig:
             "the dev set; listed arms are run first. `test` is for the winner alone."
         },
     )
-    num_trials: int = field(default=0, metadata={"help": "Runs of a search in the space."})
+    num_trials: int = field(default=0, metadata={"help": "Runs of a search, at most."})
+    least_gain: float = field(
+        default=0.05,
+        metadata={"help": "A search ends when no run is expected to gain so many points."},
+    )
     analysis: AnalysisConfig = field(default_factory=AnalysisConfig)
 
     def __post_init__(self) -> None:

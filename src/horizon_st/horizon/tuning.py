@@ -81,7 +81,7 @@ class Search:
                 opened = optuna.create_study(
                     study_name=self.study.name,
                     storage=_storage(self.storage),
-                    sampler=HorizonSampler(space, self.study.seeds[0]),
+                    sampler=self._sampler,
                     pruner=CannotWinPruner(space) if self.stops_early else NopPruner(),
                     direction="maximize",
                     load_if_exists=True,
@@ -119,11 +119,17 @@ class Search:
     def ask(self, opened: optuna.Study) -> int | None:
         """The number of a trial to run, which counts as running from now on.
 
-        None when all have been asked for.
+        None when all have been asked for, or as long as none is expected to gain enough.
         """
         with claimed(self._lock, wait=True):  # or two workers would be told the same
+            everything = opened.get_trials(deepcopy=False)
             if len(self._asked(opened)) >= self.study.num_trials:
                 return None
+            if not any(trial.state == TrialState.WAITING for trial in everything):
+                proposal = self._sampler.next_run(everything)
+                if proposal.expected_gain < self.study.least_gain:
+                    return None
+                opened.enqueue_trial(proposal.setting)
             bounds = self.study.search_space.bounds.items()
             boxes: dict[str, BaseDistribution] = {
                 name: FloatDistribution(low, high) for name, (low, high) in bounds
@@ -170,6 +176,10 @@ class Search:
 
     def _is_whole(self, frozen: FrozenTrial) -> bool:
         return frozen.params.keys() == self.study.search_space.bounds.keys()
+
+    @property
+    def _sampler(self) -> HorizonSampler:
+        return HorizonSampler(self.study.search_space, self.study.seeds[0])
 
     @property
     def _lock(self) -> Path:
@@ -220,7 +230,7 @@ class Searcher:
         return str(self.search.folder)
 
     def __call__(self, messages: Messages) -> None:
-        """Asks, runs and tells."""
+        """Asks, runs and tells; while others run what may change the plan, waits."""
         opened = self.search.open()
         while True:
             running = self.search.running(opened)
