@@ -3,7 +3,8 @@
     python scripts/redraw_results.py
 
 Nothing is trained. The section of results/FOLDER/NAME/results.json stands between
-`<!-- FOLDER/NAME -->` and `<!-- end -->`, its figure is docs/figures/FOLDER_NAME.png.
+`<!-- FOLDER/NAME -->` and `<!-- end -->`, its figure is docs/figures/FOLDER_NAME.png;
+that of the text path through training, where it was tracked, FOLDER_NAME_forgetting.png.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import sys
 from pathlib import Path
 
 from horizon_st.horizon.analyses import Analysis
-from horizon_st.horizon.figures import as_bytes, draw
+from horizon_st.horizon.figures import as_bytes, draw, draw_forgetting
 from horizon_st.horizon.report import markdown
 from horizon_st.horizon.results import find_results, read_results
 
@@ -27,10 +28,15 @@ def main() -> None:
     FIGURES.mkdir(exist_ok=True)
     for path in find_results(RESULTS):
         name = path.parent.relative_to(RESULTS).as_posix()
-        results = read_results(path)
-        figure = FIGURES / f"{name.replace('/', '_')}.png"
-        figure.write_bytes(as_bytes(draw(Analysis(results)), "png"))
-        page = put_section(page, name, markdown(results, f"figures/{figure.name}"))
+        analysis = Analysis(read_results(path))
+        figures = {"": draw(analysis), "_forgetting": draw_forgetting(analysis)}
+        links = []
+        for ending, figure in figures.items():
+            if figure is not None:
+                file = FIGURES / f"{name.replace('/', '_')}{ending}.png"
+                file.write_bytes(as_bytes(figure, "png"))
+                links.append(f"figures/{file.name}")
+        page = put_section(page, name, markdown(analysis.results, *links))
         print(name)
     PAGE.write_text(page, encoding="utf-8")
 

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from horizon_st.cli import app
 from horizon_st.errors import UserError
 from horizon_st.horizon.analyses import Analysis
-from horizon_st.horizon.figures import as_bytes, draw
+from horizon_st.horizon.figures import as_bytes, draw, draw_forgetting
 from horizon_st.horizon.report import PAGE_FILE, markdown, show, write_page
 from horizon_st.horizon.results import RESULTS_FILE, find_results, read_results
 
@@ -87,6 +87,85 @@ def test_figures_are_pictures_and_the_same_each_time(results):
     svg, again = (as_bytes(draw(Analysis(results)), "svg") for _ in range(2))
     assert svg == again
     assert ET.fromstring(svg).tag.endswith("svg")
+
+
+def track_text(results, lost_of_arm):
+    """Three validations of each run; the text path loses something, speech gains 10 each time."""
+    for trial in results.trials:
+        trial.dev_history = [
+            {
+                "step": 100 * at,
+                "loss": 1.0,
+                "bleu": 10.0 * at + trial.seed,
+                "text_bleu": 50.0 - lost_of_arm[trial.arm] * at + trial.seed,
+            }
+            for at in (1, 2, 3)
+        ]
+    return results
+
+
+@pytest.fixture
+def forgetful(make_results):
+    lost = {"mt_weight 1": 0.0, "mt_weight 0.5": 2.0, "mt_weight 0": 8.0}
+    settings = {arm: {"objective.mt_weight": float(arm.split()[1])} for arm in lost}
+    return track_text(make_results(dict.fromkeys(lost, 20.0), settings), lost)
+
+
+def curves_of(axes):
+    return {line.get_label(): [*zip(*line.get_data(), strict=True)] for line in axes.lines}
+
+
+def test_text_bleu_through_training_stands_above_that_of_speech(forgetful):
+    figure = draw_forgetting(Analysis(forgetful))
+    text, speech = figure.axes
+    assert curves_of(text) == {
+        "α_t 1": [(100, 52), (200, 52), (300, 52)],
+        "α_t 0.5": [(100, 50), (200, 48), (300, 46)],
+        "α_t 0": [(100, 44), (200, 36), (300, 28)],
+    }
+    assert set(map(tuple, curves_of(speech).values())) == {((100, 12), (200, 22), (300, 32))}
+    assert "text" in text.get_ylabel()
+    assert "speech" in speech.get_ylabel()
+    [legend] = figure.legends
+    assert [entry.get_text() for entry in legend.get_texts()] == ["α_t 1", "α_t 0.5", "α_t 0"]
+
+
+def test_a_mean_is_of_the_validations_that_all_runs_have(forgetful):
+    forgetful.trials[0].dev_history.pop()
+    forgetful.trials[4].scores, forgetful.trials[4].dev_history = {}, []  # it diverged
+    curves = curves_of(draw_forgetting(Analysis(forgetful)).axes[0])
+    assert curves["α_t 1"] == [(100, 52), (200, 52)]
+    assert curves["α_t 0.5"] == [(100, 50), (200, 48), (300, 46)]  # of seeds 1 and 3
+
+
+def test_many_arms_are_drawn_by_their_mt_weight(make_results):
+    weights = {f"{at} {mt}": (at, mt) for at in range(5) for mt in (1.0, 0.5)}
+    settings = {
+        arm: {"objective.rdrop_weight": at, "objective.mt_weight": mt}
+        for arm, (at, mt) in weights.items()
+    }
+    results = make_results(dict.fromkeys(weights, 20.0), settings)
+    track_text(results, {arm: at for arm, (at, _) in weights.items()})
+    curves = curves_of(draw_forgetting(Analysis(results)).axes[0])
+    assert curves == {key: [(100, 50), (200, 48), (300, 46)] for key in ("α_t 1", "α_t 0.5")}
+    other = {arm: {"objective.rdrop_weight": place} for place, arm in enumerate(weights)}
+    results = make_results(dict.fromkeys(weights, 20.0), other)
+    track_text(results, dict.fromkeys(weights, 1.0))
+    assert draw_forgetting(Analysis(results)) is None
+
+
+def test_the_page_has_that_figure_where_the_text_path_was_tracked(forgetful, tmp_path):
+    write_page([forgetful], tmp_path)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert {"made_up-forgetting.svg", "made_up-forgetting.png"} < names
+    assert (tmp_path / PAGE_FILE).read_text(encoding="utf-8").count("<svg") == 2
+    assert "](b.png)" in markdown(forgetful, "a.png", "b.png")
+    for entry in forgetful.trials[0].dev_history:
+        del entry["text_bleu"]
+    assert draw_forgetting(Analysis(forgetful)) is None
+    write_page([forgetful], tmp_path / "without")
+    names = {path.name for path in (tmp_path / "without").iterdir()}
+    assert names == {PAGE_FILE, "made_up.svg", "made_up.png"}
 
 
 class Cells(HTMLParser):

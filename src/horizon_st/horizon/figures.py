@@ -1,10 +1,11 @@
-"""The figure of a study, in the form that its kind of analysis asks for."""
+"""The figures of a study: one in the form that its kind of analysis asks for, one of forgetting."""
 
 from __future__ import annotations
 
 import io
 import itertools
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,12 +16,16 @@ from matplotlib.figure import Figure
 
 from horizon_st.horizon.analyses import Analysis
 from horizon_st.horizon.outcome import outcome
+from horizon_st.horizon.results import TrialResult
 from horizon_st.horizon.slices import draw_slices
 from horizon_st.horizon.values import is_number, shown, symbol
 
 _COLORS = ("#2459a9", "#c2571a", "#2e7d4f", "#7b3fa0", "#8a6d1d", "#a02c4a", "#3a8fa3", "#555555")
 _SOFT, _GRID = "#666666", "#dddddd"
 _WIDTH, _HEIGHT, _ROW_HEIGHT = 7.0, 4.2, 0.34
+_NARROW, _PANEL_HEIGHT, _LEGEND_COLUMNS = 5.0, 2.5, 2
+_MT_WEIGHT = "objective.mt_weight"
+_PATHS = {"text_bleu": "dev BLEU of text", "bleu": "dev BLEU of speech"}
 
 
 def draw(analysis: Analysis) -> Figure:
@@ -36,6 +41,32 @@ def draw(analysis: Analysis) -> Figure:
     }[analysis.study.analysis.kind](analysis)
 
 
+def draw_forgetting(analysis: Analysis) -> Figure | None:
+    """BLEU of the text path through stage st, above that of speech; None where it was not tracked.
+
+    A curve is the mean over the runs of an arm; of more arms than there are colours, over those of
+    equal α_t, if that is what varies.
+    """
+    runs = {label: [run.dev_history for run in group] for label, group in _curves(analysis).items()}
+    entries = [entry for group in runs.values() for history in group for entry in history]
+    if not entries or not all(key in entry for key in _PATHS for entry in entries):
+        return None
+    num_rows = math.ceil(len(runs) / _LEGEND_COLUMNS)
+    height = len(_PATHS) * _PANEL_HEIGHT + 0.5 + 0.2 * num_rows
+    figure = Figure(figsize=(_NARROW, height), layout="constrained")
+    panels = figure.subplots(len(_PATHS), 1, sharex=True)
+    for panel, (key, heading) in zip(panels, _PATHS.items(), strict=True):
+        axes = _axes(panel)
+        for color, (label, histories) in zip(_COLORS, runs.items(), strict=False):
+            points = _mean_history(histories, key)
+            axes.plot([*points], [*points.values()], "o-", color=color, markersize=3, label=label)
+        axes.set_ylabel(heading)
+    panels[-1].set_xlabel("updates of stage st")
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=_LEGEND_COLUMNS, frameon=False)
+    return figure
+
+
 def as_bytes(figure: Figure, kind: str) -> bytes:
     """The figure as svg or png, the same bytes for the same figure."""
     buffer = io.BytesIO()
@@ -43,6 +74,32 @@ def as_bytes(figure: Figure, kind: str) -> bytes:
     with rc_context({"svg.hashsalt": "horizon-st"}):  # or its ids are random
         figure.savefig(buffer, format=kind, dpi=150, metadata=metadata)
     return buffer.getvalue()
+
+
+def _curves(analysis: Analysis) -> dict[str, list[TrialResult]]:
+    """The runs that have scores, by the name of their curve; none if there are too many curves."""
+    scored = [trial for trial in analysis.results.trials if trial.arm in analysis.mean_of]
+    scored = [trial for trial in scored if analysis.study.metric in trial.scores]
+    by_arm = len(analysis.mean_of) <= len(_COLORS)
+    if not by_arm and _MT_WEIGHT not in analysis.study.varied_keys:
+        return {}
+
+    def name(arm: str) -> str:
+        if not by_arm:
+            return f"{symbol(_MT_WEIGHT)} {shown(analysis.value_of(arm, _MT_WEIGHT))}"
+        return re.sub(r"\b\w+_weight\b", lambda found: symbol(found[0]), arm)
+
+    curves: dict[str, list[TrialResult]] = {name(arm): [] for arm in analysis.mean_of}
+    for trial in scored:
+        curves[name(trial.arm)].append(trial)
+    return curves if len(curves) <= len(_COLORS) else {}
+
+
+def _mean_history(histories: Sequence[list[dict[str, float]]], key: str) -> dict[float, float]:
+    """The mean figure of each validation that all runs have, by its update."""
+    by_step = [{entry["step"]: entry[key] for entry in history} for history in histories]
+    common = [step for step in by_step[0] if all(step in found for found in by_step)]
+    return {step: float(np.mean([found[step] for found in by_step])) for step in common}
 
 
 def _draw_arms(analysis: Analysis) -> Figure:

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from horizon_st.data.files import make_folder, whole_file
 from horizon_st.horizon.analyses import Analysis, Answer, ArmRow
-from horizon_st.horizon.figures import as_bytes, draw
+from horizon_st.horizon.figures import as_bytes, draw, draw_forgetting
 from horizon_st.horizon.results import StudyResults
 from horizon_st.horizon.statistics import Estimate
 from horizon_st.page_style import STYLE
@@ -30,6 +30,10 @@ _CAPTION = (
     "± is half of a 95 % interval. All of it is over training seeds, on this test set. The "
     "interval of a mean is from the arm's own runs; the figure's are narrower, without what seeds "
     "share, to compare arms by."
+)
+_FORGETTING = (
+    "Dev BLEU of transcripts as input, and of speech, through stage st; a curve is the mean over "
+    "the runs of an arm, or of all arms with this α_t."
 )
 _DIFFERENCES = " Differences are from “{}”; p-values are Holm's over all arms."
 
@@ -54,12 +58,13 @@ def show(results: StudyResults, console: Console) -> None:
     console.print(verdict.evidence, markup=False, soft_wrap=True)
 
 
-def markdown(results: StudyResults, figure: str) -> str:
+def markdown(results: StudyResults, figure: str, forgetting: str | None = None) -> str:
     """A section for a page: claim, verdict, figure, table, cost.
 
     Args:
         results: of the study.
         figure: the path of its picture, as the page sees it.
+        forgetting: that of the picture of the text path through training, if there is one.
     """
     analysis, study = Analysis(results), results.study
     verdict = analysis.verdict()
@@ -72,6 +77,7 @@ def markdown(results: StudyResults, figure: str) -> str:
         "",
         f"![{study.name}]({figure})",
         "",
+        *([f"![{study.name}: text]({forgetting})", "", _FORGETTING, ""] if forgetting else []),
         "| " + " | ".join(headings) + " |",
         "|" + "---|" * len(headings),
         *("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows),
@@ -96,9 +102,13 @@ def write_page(studies: Sequence[StudyResults], folder: Path) -> Path:
         picture = draw(analysis)
         seen = [study.study.name for study in studies[: len(sections)]].count(results.study.name)
         name = results.study.name + (f"-{seen + 1}" if seen else "")
-        for kind in ("svg", "png"):
-            (folder / f"{name}.{kind}").write_bytes(as_bytes(picture, kind))
-        sections.append(_section(analysis, as_bytes(picture, "svg").decode()))
+        pictures = {name: picture, f"{name}-forgetting": draw_forgetting(analysis)}
+        drawn = {of: figure for of, figure in pictures.items() if figure is not None}
+        for of, figure in drawn.items():
+            for kind in ("svg", "png"):
+                (folder / f"{of}.{kind}").write_bytes(as_bytes(figure, kind))
+        svgs = [as_bytes(figure, "svg").decode() for figure in drawn.values()]
+        sections.append(_section(analysis, *svgs))
     title = studies[0].study.name if len(studies) == 1 else f"{len(studies)} studies"
     with whole_file(folder / PAGE_FILE) as file:
         file.write(
@@ -129,7 +139,7 @@ def table_of(analysis: Analysis) -> tuple[list[str], list[list[str]]]:
     return [*used], [list(cells) for cells in zip(*used.values(), strict=True)]
 
 
-def _section(analysis: Analysis, svg: str) -> str:
+def _section(analysis: Analysis, svg: str, forgetting: str | None = None) -> str:
     study, verdict = analysis.study, analysis.verdict()
     headings, rows = table_of(analysis)
     source = f"<p class=legend>{escape(study.source)}</p>" if study.source else ""
@@ -142,14 +152,23 @@ def _section(analysis: Analysis, svg: str) -> str:
         f'<p><span class="verdict {_LOOK[verdict.answer]}">{verdict.answer.capitalize()}.</span> '
         f"{escape(verdict.evidence)}</p>"
         f"<figure class=drawn>{svg[svg.index('<svg') :]}</figure>"
+        f"{_narrow_figure(forgetting) if forgetting else ''}"
         f"<div class=wide><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
         f"<p class=legend>{escape(_caption(analysis))} {escape(_cost(analysis.results))}</p>\n"
+    )
+
+
+def _narrow_figure(svg: str) -> str:
+    return (
+        f'<figure class="drawn narrow">{svg[svg.index("<svg") :]}</figure>'
+        f"<p class=legend>{_FORGETTING}</p>"
     )
 
 
 _MORE_STYLE = """
 main { max-width: 60rem; }
 .drawn { background: #fff; max-width: 46rem; }
+.narrow { max-width: 30rem; margin-top: 1rem; }
 .legend { overflow-wrap: anywhere; }
 """
 
