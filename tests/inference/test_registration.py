@@ -34,7 +34,8 @@ def test_auto_classes_load_the_model(model_folder):
     "imports",
     [
         "from transformers import AutoConfig, AutoModelForSpeechSeq2Seq; import horizon_st",
-        "import horizon_st; from transformers import pipeline, Trainer; "
+        "import horizon_st.model.translator, horizon_st.inference.pipeline; "
+        "from transformers import pipeline, Trainer; "
         "from transformers import AutoModelForSpeechSeq2Seq, AutoConfig",
     ],
 )

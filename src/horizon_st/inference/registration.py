@@ -16,7 +16,7 @@ from typing import Any
 
 _REGISTERED_BY = {
     "transformers.models.auto.configuration_auto": "horizon_st.model.configuration",
-    "transformers.models.auto.modeling_auto": "horizon_st.model.auto",
+    "transformers.models.auto.modeling_auto": "horizon_st.model.translator",
     "transformers.pipelines": "horizon_st.inference.transformers_pipeline",
 }
 
@@ -32,7 +32,7 @@ def register_lazily() -> None:
 
 def _register(theirs: str) -> None:
     ours = _REGISTERED_BY[theirs]
-    if ours not in sys.modules:  # or else it is being imported, and will register itself
+    if ours not in sys.modules:  # or else it is being imported, and registers itself at its end
         import_module(ours)
 
 

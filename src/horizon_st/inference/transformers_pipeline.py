@@ -8,10 +8,6 @@ from typing import Any
 from transformers import AutoModelForSpeechSeq2Seq, Pipeline
 from transformers.pipelines import PIPELINE_REGISTRY
 
-from horizon_st.data.frontend import load_frontend
-from horizon_st.decoding.trained import TrainedModel
-from horizon_st.inference.pipeline import SpeechTranslator
-
 TASK = "speech-translation"
 
 
@@ -28,6 +24,11 @@ class SpeechTranslationPipeline(Pipeline):
     _load_processor: Any = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        # Not above: this may be imported while they are.
+        from horizon_st.data.frontend import load_frontend
+        from horizon_st.decoding.trained import TrainedModel
+        from horizon_st.inference.pipeline import SpeechTranslator
+
         super().__init__(*args, **kwargs)
         folder = str(self.model.name_or_path)
         assert self.tokenizer is not None, "it is asked for above"

@@ -18,11 +18,20 @@ from typing import Any
 import torch
 from jaxtyping import Int
 from torch import Tensor, nn
-from transformers import AutoModelForSeq2SeqLM, GenerationMixin, PreTrainedConfig, PreTrainedModel
+from transformers import (
+    AutoFeatureExtractor,
+    AutoModel,
+    AutoModelForSeq2SeqLM,
+    AutoModelForSpeechSeq2Seq,
+    GenerationMixin,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
 from transformers import initialization as init
 from transformers.modeling_outputs import BaseModelOutput, Seq2SeqLMOutput
 
 from horizon_st.data.characters import BLANK, num_character_units
+from horizon_st.data.frontend import FilterbankFrontend
 from horizon_st.errors import UserError
 from horizon_st.model.configuration import SpeechTranslatorConfig
 from horizon_st.model.outputs import CtcOutput, Decoded, Encoded
@@ -316,3 +325,8 @@ class SpeechTranslatorModel(PreTrainedModel, GenerationMixin):
                 "model.text_model.max_positions, or with architecture m2m_100 or t5, "
                 "which have no limit.",
             )
+
+
+AutoModel.register(SpeechTranslatorConfig, SpeechTranslatorModel)
+AutoModelForSpeechSeq2Seq.register(SpeechTranslatorConfig, SpeechTranslatorModel)
+AutoFeatureExtractor.register(SpeechTranslatorConfig, FilterbankFrontend)
