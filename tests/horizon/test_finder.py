@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 import pytest
+from scipy.integrate import quad
+from scipy.stats import norm
 
 from horizon_st.errors import UserError
 from horizon_st.horizon import SearchSpace, find_horizon
@@ -14,6 +16,7 @@ from horizon_st.horizon.finder import (
     ScoredSetting,
     conclude,
     expected_improvement,
+    next_run,
     propose,
 )
 from horizon_st.horizon.gaussian_process import HorizonProcess
@@ -133,12 +136,57 @@ def test_the_best_is_not_the_luckiest_run():
     assert conclude(trials, SearchSpace(a=(0.0, 1.0))).best["a"] <= 0.7
 
 
-def test_expected_improvement_is_the_mean_over_draws():
-    rng = np.random.default_rng(0)
-    mean, deviation = np.array([0.0, 1.0, -2.0]), np.array([1.0, 0.5, 3.0])
-    draws = rng.normal(mean, deviation, (400_000, 3))
-    expected = np.maximum(draws - 0.7, 0).mean(axis=0)
-    assert expected_improvement(mean, deviation, 0.7) == pytest.approx(expected, rel=0.01)
+@pytest.mark.parametrize(("mean", "deviation"), [(0.0, 1.0), (1.0, 0.5), (-2.0, 3.0)])
+def test_expected_improvement_is_the_integral(mean, deviation):
+    expected, _ = quad(lambda f: (f - 0.7) * norm.pdf(f, mean, deviation), 0.7, 30)
+    found = expected_improvement(np.array([mean]), np.array([deviation]), 0.7)
+    assert found == pytest.approx([expected], rel=1e-6)
+
+
+@pytest.mark.parametrize("surface", [ridge, corner, flat])
+def test_a_search_stops_where_no_run_is_worth_it(surface):
+    found = find_horizon(surface, SPACE, 30, 1, tolerance=0.05)
+    assert NUM_FIRST <= len(found.trials) < 30
+    assert surface(found.best) >= 0.99 * max(map(surface, GRID))
+    assert next_run(found.trials, SPACE, 1).expected_gain < 0.05
+    assert next_run(found.trials[:-1], SPACE, 1).expected_gain >= 0.05
+
+
+def test_it_stops_no_sooner_with_a_smaller_tolerance():
+    numbers = [len(find_horizon(ridge, SPACE, 25, 2, tolerance=t).trials) for t in (1.0, 0.1, 0.01)]
+    assert numbers == sorted(numbers)
+    assert numbers[0] < numbers[-1]
+
+
+@pytest.mark.parametrize("tolerance", [0.0, -1.0, math.nan, math.inf])
+def test_a_tolerance_is_a_positive_number(tolerance):
+    with pytest.raises(UserError, match="tolerance: expected a positive number"):
+        find_horizon(ridge, SPACE, 9, 0, tolerance=tolerance)
+
+
+def test_workers_do_not_run_the_same():
+    """What others are running counts, also among the first settings."""
+    trials = find_horizon(ridge, SPACE, 8, 2).trials
+    for ended in (trials[:1], trials):
+        pending = []
+        for _ in range(3):
+            pending.append(next_run(ended, SPACE, 2, pending=pending).setting)
+        points = np.array([SPACE.to_unit(setting) for setting in pending])
+        steps = np.linalg.norm(points[:, None] - points[None], axis=-1)[np.triu_indices(3, 1)]
+        assert (steps > 1e-3).all()
+        assert next_run(ended, SPACE, 2, pending=pending[:2]).setting == pending[2]
+
+
+def test_repeats_count_by_their_mean():
+    """Of two settings that look alike to the surface, the one that was good three times is best."""
+    space = SearchSpace(a=(0.0, 1.0))
+    scores = {0.2: [1.0, 3.0, 1.0], 0.4: [2.5, 2.4, 2.6], 0.6: [2.0], 0.8: [1.0], 0.0: [0.0]}
+    trials = [ScoredSetting({"a": a}, s) for a, found in scores.items() for s in found]
+    found = conclude(trials, space)
+    assert found.best == {"a": 0.4}
+    alone = conclude([trials[i] for i in (1, 4, 6, 7, 8)], space)
+    assert alone.best == {"a": 0.2}
+    assert found.best_deviation < alone.best_deviation
 
 
 class TestProcess:

@@ -226,7 +226,8 @@ def _most_promising(
 
     def gains(candidates: Array) -> Array:
         mean, deviation = surface.predict_each(candidates, number=_NUM_DRAWS)
-        return expected_improvement(mean, deviation, best).mean(axis=0)
+        gain: Array = expected_improvement(mean, deviation, best).mean(axis=0)
+        return gain
 
     by_mean = np.argsort(-surface.predict(points)[0])[:_NUM_CENTERS]
     near = _around(points[by_mean], _PER_CENTER, _NEAR, rng)

@@ -44,7 +44,7 @@ class SingleIndex:
 
     def score_at(self, total: float | NDArray[np.float64]) -> NDArray[np.float64]:
         """The curve at R."""
-        return _curve(np.asarray(total, dtype=float), self.top, self.rise, self.fall)
+        return curve(np.asarray(total, dtype=float), self.top, self.rise, self.fall)
 
 
 def fit_single_index(
@@ -64,7 +64,7 @@ def fit_single_index(
     scaled = x / largest
 
     def residuals(p: NDArray[np.float64]) -> NDArray[np.float64]:
-        off: NDArray[np.float64] = _curve(scaled @ p[3:], p[0], p[1], p[2]) - y
+        off: NDArray[np.float64] = curve(scaled @ p[3:], p[0], p[1], p[2]) - y
         return off
 
     rng = np.random.default_rng(0)
@@ -80,7 +80,8 @@ def fit_single_index(
     return SingleIndex(dict(zip(names, map(float, weights), strict=True)), *map(float, best.x[:3]))
 
 
-def _curve(total: NDArray[np.float64], top: float, rise: float, fall: float) -> NDArray[np.float64]:
+def curve(total: NDArray[np.float64], top: float, rise: float, fall: float) -> NDArray[np.float64]:
+    """A score that rises until R = 1 and falls past it, each by its own parabola."""
     below, above = np.minimum(total - 1, 0), np.maximum(total - 1, 0)
     scores: NDArray[np.float64] = top - rise * below**2 - fall * above**2
     return scores

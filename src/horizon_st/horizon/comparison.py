@@ -1,0 +1,219 @@
+"""Runs -> which form of the total regularisation describes them, with its weights.
+
+Every form is fitted to all runs, and judged by what it says of settings that it has not seen
+(cross-validation) and by Akaike's criterion (Akaike 1974; for few runs Hurvich and Tsai 1989).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from horizon_st.errors import UserError
+from horizon_st.horizon.forms import FORMS, Fit, Form
+from horizon_st.horizon.statistics import CONFIDENCE
+
+Array = NDArray[np.float64]
+Setting = Mapping[str, float]
+
+_MOST_FOLDS = 16
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A weight with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class FittedForm:
+    """A form of the score, fitted to runs.
+
+    Attributes:
+        name: linear, interacting, quadratic or process; see `forms.py`.
+        num_parameters: that were fitted; None for the process, which averages over them.
+        error: root mean square of what it predicts wrongly of runs of settings that it was not
+            fitted to; the noise of a run is part of it.
+        aic: lower is better; infinite with too few runs, None for the process.
+        noise: standard deviation of a run around it, or the one that was given or that repeats
+            show.
+        weights: of each regulariser in R, per unit of its setting, R being 1 on the horizon; with
+            intervals from a parametric bootstrap. Empty for a form without R.
+    """
+
+    name: str
+    num_parameters: int | None
+    error: float
+    aic: float | None
+    noise: float
+    weights: dict[str, Interval]
+    _fit: Fit
+    _scale: _Scale
+
+    def predict(self, settings: Sequence[Setting]) -> Array:
+        """The score of settings."""
+        return self._fit.predict(self._scale.of(settings))
+
+
+def compare_forms(
+    settings: Sequence[Setting],
+    scores: Sequence[float],
+    *,
+    forms: Sequence[Form] = FORMS,
+    noise: float | None = None,
+    less_is_more: Collection[str] = (),
+    num_resamples: int = 200,
+    seed: int = 0,
+) -> list[FittedForm]:
+    """All forms, fitted to the same runs, the smallest error first.
+
+    Args:
+        settings: one for each run, with the same names; equal settings are repeats.
+        scores: one each.
+        forms: to compare.
+        noise: standard deviation of a score over seeds, where it is known. Otherwise repeats tell
+            it, and without any, what a form leaves over.
+        less_is_more: names that regularise more the lower they are, as the weight of the text loss.
+        num_resamples: of the bootstrap, for the intervals of the weights.
+        seed: of folds and bootstrap.
+
+    Raises:
+        UserError: a score is not finite, or there are fewer than four different settings.
+    """
+    y = np.asarray(scores, dtype=float)
+    if not np.isfinite(y).all():
+        raise UserError(
+            "scores",
+            expected="finite numbers",
+            found=f"{int((~np.isfinite(y)).sum())} that are not",
+            remedy="Leave out the runs that diverged.",
+        )
+    scale = _Scale.fitting(settings, less_is_more)
+    x = scale.of(settings)
+    distinct, setting_of_run = np.unique(x, axis=0, return_inverse=True)
+    if len(distinct) < 4:
+        raise UserError(
+            "settings",
+            expected="at least four different ones",
+            found=len(distinct),
+            remedy="Run more settings.",
+        )
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(distinct)) % min(len(distinct), _MOST_FOLDS)
+    fold_of_run = order[setting_of_run.ravel()]
+    known = noise if noise is not None else _noise_of_repeats(y, setting_of_run.ravel())
+    fitted = []
+    for form in forms:
+        fit = form.fit(x, y)
+        found = _judged(form, fit, x, y, fold_of_run, known, scale)
+        made = fit.predict(x) + found.noise * rng.normal(size=(num_resamples, len(x)))
+        fitted.append(replace(found, weights=_weights(form, fit, x, made, scale)))
+    return sorted(fitted, key=lambda form: form.error)
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """How settings become shares of the most that any run was turned up."""
+
+    highest: dict[str, float]
+    reach: dict[str, float]
+    less_is_more: frozenset[str]
+
+    @classmethod
+    def fitting(cls, settings: Sequence[Setting], less_is_more: Collection[str]) -> _Scale:
+        highest = {name: max(s[name] for s in settings) for name in settings[0]}
+        lowest = {name: min(s[name] for s in settings) for name in settings[0]}
+        reach = {
+            name: highest[name] - lowest[name] if name in less_is_more else highest[name]
+            for name in highest
+        }
+        reach = {name: value if value > 0 else 1.0 for name, value in reach.items()}
+        return cls(highest, reach, frozenset(less_is_more))
+
+    def of(self, settings: Sequence[Setting]) -> Array:
+        """[N, D]."""
+        return np.array([[self._one(name, s[name]) for name in self.highest] for s in settings])
+
+    def _one(self, name: str, value: float) -> float:
+        turned_up = self.highest[name] - value if name in self.less_is_more else value
+        return turned_up / self.reach[name]
+
+
+def _judged(
+    form: Form,
+    fit: Fit,
+    x: Array,
+    y: Array,
+    fold_of_run: NDArray[np.intp],
+    known_noise: float | None,
+    scale: _Scale,
+) -> FittedForm:
+    """The form with its error, criterion and noise, without its weights."""
+    number = None if fit.parameters is None else len(fit.parameters)
+    squares = float(((fit.predict(x) - y) ** 2).sum())
+    num_free = max(len(y) - (number or 0), 1)
+    noise = known_noise if known_noise is not None else fit.noise
+    if noise is None:
+        noise = math.sqrt(squares / num_free)
+    return FittedForm(
+        name=form.name,
+        num_parameters=number,
+        error=_cross_validated(form, fit, x, y, fold_of_run),
+        aic=None if number is None else _aic(squares, len(y), number, known_noise, y),
+        noise=noise,
+        weights={},
+        _fit=fit,
+        _scale=scale,
+    )
+
+
+def _cross_validated(
+    form: Form, fit: Fit, x: Array, y: Array, fold_of_run: NDArray[np.intp]
+) -> float:
+    """Every run is predicted from those of other folds; a setting lies in one fold."""
+    off = np.empty_like(y)
+    for fold in np.unique(fold_of_run):
+        out = fold_of_run == fold
+        off[out] = form.fit(x[~out], y[~out], near=fit).predict(x[out]) - y[out]
+    return math.sqrt(float((off**2).mean()))
+
+
+def _aic(squares: float, num_runs: int, number: int, noise: float | None, y: Array) -> float:
+    if number + 2 >= num_runs:
+        return math.inf
+    if noise is not None and noise > 0:
+        return squares / noise**2 + 2 * number
+    least = 1e-12 * max(float(((y - y.mean()) ** 2).sum()), 1e-12)
+    number += 1  # the noise, which is estimated
+    few = 2 * number * (number + 1) / (num_runs - number - 1)
+    return num_runs * math.log(max(squares, least) / num_runs) + 2 * number + few
+
+
+def _weights(form: Form, fit: Fit, x: Array, made: Array, scale: _Scale) -> dict[str, Interval]:
+    """With intervals from scores [resamples, N] that the fit and the noise have made."""
+    if fit.weights is None:
+        return {}
+    found = [form.fit(x, scores, near=fit).weights for scores in made]
+    ends = np.quantile(np.array(found), [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=0)
+    return {
+        name: Interval(*(float(v) / scale.reach[name] for v in (fit.weights[i], *ends[:, i])))
+        for i, name in enumerate(scale.highest)
+    }
+
+
+def _noise_of_repeats(y: Array, setting_of_run: NDArray[np.intp]) -> float | None:
+    """Standard deviation within settings; None where none was run twice, or all repeats agree."""
+    counts = np.bincount(setting_of_run)
+    num_free = int((counts - 1).sum())
+    if num_free == 0:
+        return None
+    means = np.bincount(setting_of_run, weights=y) / counts
+    noise = math.sqrt(float(((y - means[setting_of_run]) ** 2).sum()) / num_free)
+    return noise or None
