@@ -12,7 +12,7 @@ import numpy as np
 from scipy import stats
 
 from horizon_st.errors import UserError
-from horizon_st.horizon.outcome import outcome
+from horizon_st.horizon.outcome import describe_outcome
 from horizon_st.horizon.results import StudyResults
 from horizon_st.horizon.statistics import CONFIDENCE, BlockedMeans, Estimate
 from horizon_st.horizon.surrogate import SingleIndex, fit_single_index
@@ -107,7 +107,7 @@ class Analysis:
             "peak": self._peak,
             "saturation": self._saturation,
             "horizon": self._horizon,
-            "search": self._search,
+            "search": lambda: Verdict("found", describe_outcome(self.results)),
         }[self.study.analysis.kind]()
 
     def value_of(self, arm: str, key: str) -> Any:
@@ -301,21 +301,6 @@ class Analysis:
         if not fits and explained < _LEAST_EXPLAINED:
             return Verdict("does not hold", evidence)
         return Verdict("not decided", evidence)
-
-    def _search(self) -> Verdict:
-        found = outcome(self.results)
-        best = next(arm for arm, values in self.results.settings.items() if values == found.best)
-        half = float(stats.norm.ppf((1 + CONFIDENCE) / 2)) * found.best_deviation
-        low, high = found.best_score - half, found.best_score + half
-        evidence = (
-            f"Best of {len(self.results.trials)} runs is “{best}”: {self.study.metric} "
-            f"{found.best_score:.2f} on the dev set ({low:.2f} to {high:.2f}, under the surface "
-            "fitted to all runs)."
-        )
-        scores = self.results.winner_scores
-        if scores:
-            evidence += f" On the test set it has {scores[self.study.metric]:.2f}."
-        return Verdict("found", evidence)
 
     def _turned_up(self, arm: str) -> dict[str, float]:
         """How far each varied regulariser is turned up: less text loss is more of it."""

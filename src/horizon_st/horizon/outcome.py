@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm
+
+from horizon_st.horizon.contour import PassCosts, Predict, Setting, horizon_set, lattice
 from horizon_st.horizon.finder import HorizonResult, ScoredSetting, conclude
 from horizon_st.horizon.learning_curves import Curve, forecast
 from horizon_st.horizon.results import StudyResults, TrialResult
+from horizon_st.horizon.statistics import CONFIDENCE
+from horizon_st.horizon.values import short_name, shown
 
 
 def outcome(results: StudyResults) -> HorizonResult:
@@ -25,6 +33,41 @@ def outcome(results: StudyResults) -> HorizonResult:
             score = math.nan if expected is None else expected.mean
         found.append(ScoredSetting(results.settings[trial.arm], score))
     return conclude(found, results.study.search_space)
+
+
+def describe_outcome(results: StudyResults) -> str:
+    """The best setting with its score, and the cheapest one that is about as good."""
+    study, found = results.study, outcome(results)
+    best = next(arm for arm, values in results.settings.items() if values == found.best)
+    half = float(norm.ppf((1 + CONFIDENCE) / 2)) * found.best_deviation
+    low, high = found.best_score - half, found.best_score + half
+    said = (
+        f"Best of {len(results.trials)} runs is “{best}”: {study.metric} {found.best_score:.2f} on "
+        f"the dev set ({low:.2f} to {high:.2f}, under the surface fitted to all runs)."
+    )
+    if results.winner_scores:
+        said += f" On the test set it has {results.winner_scores[study.metric]:.2f}."
+    about_as_good = horizon_set(
+        _prediction(found), [*lattice(found.space), found.best], study.analysis.tolerance
+    )
+    cheapest, price = about_as_good.cheapest, PassCosts()
+    share = price(cheapest) / price(found.best)
+    if share < 1:
+        lost = found.best_score - float(_prediction(found)([cheapest])[0])
+        setting = ", ".join(f"{short_name(key)} {shown(value)}" for key, value in cheapest.items())
+        said += (
+            f" An update with {setting} costs {share:.0%} of it (counting passes); predicted to "
+            f"lose {max(lost, 0):.2f}."
+        )
+    return said
+
+
+def _prediction(found: HorizonResult) -> Predict:
+    def predict(settings: Sequence[Setting]) -> NDArray[np.float64]:
+        points = np.array([found.space.to_unit(setting) for setting in settings])
+        return found.surrogate.predict(points)[0]
+
+    return predict
 
 
 def _curve_of(trial: TrialResult, metric: str) -> Curve:

@@ -1,0 +1,82 @@
+"""What a search says in the end, of made-up runs whose best setting is known."""
+
+import re
+
+import pytest
+
+from horizon_st.horizon.analyses import Analysis
+from horizon_st.horizon.figures import draw
+from horizon_st.horizon.outcome import outcome
+from horizon_st.horizon.questions import AnalysisConfig
+from horizon_st.horizon.results import StudyResults, TrialResult
+from horizon_st.horizon.study import StudyConfig
+
+
+@pytest.fixture
+def make_searched():
+    """A function: score of (mt_weight, rdrop_weight) -> the results of a search over a grid."""
+
+    def make(score, stopped=()):
+        study = StudyConfig(
+            name="found",
+            claim="The weights that suit it best.",
+            recipe="telephone",
+            space=["objective.mt_weight=[0, 1]", "objective.rdrop_weight=[0, 6]"],
+            num_trials=12,
+            analysis=AnalysisConfig(kind="search", tolerance=0.5),
+        )
+        settings, trials = {}, []
+        for mt in (0.0, 0.5, 1.0):
+            for rd in (0.0, 2.0, 4.0, 6.0):
+                arm = f"mt_weight {mt:g}, rdrop_weight {rd:g}"
+                settings[arm] = {"objective.mt_weight": mt, "objective.rdrop_weight": rd}
+                history = [{"step": 9.0, "bleu": score(mt, rd) - 10}]
+                trial = TrialResult(arm, 1, dev_history=history, wall_s=60.0)
+                if (mt, rd) in stopped:
+                    trial.stopped_at = 9
+                else:
+                    trial.scores = {"BLEU": score(mt, rd)}
+                trials.append(trial)
+        return StudyResults(study, settings, trials, winner_scores={"BLEU": 33.3, "chrF2": 50.0})
+
+    return make
+
+
+def test_the_best_setting_its_test_score_and_what_a_cheaper_one_loses(make_searched):
+    # An R-drop of 4 is best, by so little that a run without it is about as good.
+    results = make_searched(lambda mt, rd: 30 - 8 * (mt - 0.5) ** 2 - 0.01 * (rd - 4) ** 2)
+    evidence = Analysis(results).verdict().evidence
+    assert "Best of 12 runs is “mt_weight 0.5, rdrop_weight 4”: BLEU 30" in evidence
+    assert "On the test set it has 33.30." in evidence
+    found = re.search(r"mt_weight (\S+), rdrop_weight (\S+) costs (\d+)% .* lose (\S+)\.", evidence)
+    mt, rd, share, lost = map(float, found.groups())
+    assert rd == 0
+    assert mt == pytest.approx(0.5, abs=0.25)
+    assert share == pytest.approx(100 * 1.35 / 2.35, abs=0.5)
+    assert lost <= 0.5
+
+
+def test_nothing_cheaper_is_named_where_it_would_lose_more(make_searched):
+    results = make_searched(lambda mt, rd: 30 - 8 * (mt - 0.5) ** 2 - 0.3 * (rd - 4) ** 2)
+    assert "costs" not in Analysis(results).verdict().evidence
+
+
+def test_stopped_runs_count_as_their_forecast(make_searched):
+    def score(mt, rd):
+        return 30 - 8 * (mt - 0.5) ** 2 - 0.3 * (rd - 4) ** 2
+
+    results = make_searched(score, stopped={(0.0, 0.0), (1.0, 0.0)})
+    by_setting = {tuple(t.setting.values()): t.score for t in outcome(results).trials}
+    assert by_setting[0.0, 0.0] == pytest.approx(score(0.0, 0.0), abs=0.01)
+    row = next(r for r in Analysis(results).rows() if r.name == "mt_weight 0, rdrop_weight 0")
+    assert (row.num_runs, row.num_stopped, row.num_failed) == (0, 1, 0)
+
+
+def test_the_picture_has_a_slice_for_each_pair_and_all_runs(make_searched):
+    results = make_searched(lambda mt, rd: 30 - 8 * (mt - 0.5) ** 2 - 0.3 * (rd - 4) ** 2)
+    panel, _ = draw(Analysis(results)).axes
+    assert (panel.get_xlabel(), panel.get_ylabel()) == ("α_t", "α_rd")
+    dots = [
+        tuple(each.get_offsets()[0]) for each in panel.collections if len(each.get_offsets()) == 1
+    ]
+    assert {(0.5, 4.0), (1.0, 6.0)} <= {*dots}
