@@ -47,25 +47,29 @@ def describe_outcome(results: StudyResults) -> str:
     )
     if results.winner_scores:
         said += f" On the test set it has {results.winner_scores[study.metric]:.2f}."
-    about_as_good = horizon_set(
-        _prediction(found), [*lattice(found.space), found.best], study.analysis.tolerance
-    )
+    candidates = [*lattice(found.space), found.best]
+    about_as_good = horizon_set(_cautious(found), candidates, study.analysis.tolerance)
     cheapest, price = about_as_good.cheapest, PassCosts()
     share = price(cheapest) / price(found.best)
     if share < 1:
-        lost = found.best_score - float(_prediction(found)([cheapest])[0])
+        mean, deviation = found.surrogate.predict(found.space.to_unit(cheapest)[None])
+        lost = max(found.best_score - float(mean[0]), 0.0)
         setting = ", ".join(f"{short_name(key)} {shown(value)}" for key, value in cheapest.items())
         said += (
-            f" An update with {setting} costs {share:.0%} of it (counting passes); predicted to "
-            f"lose {max(lost, 0):.2f}."
+            f" An update with {setting} costs {share:.0%} of it (counting passes), and is "
+            f"predicted to lose {lost:.2f} (standard deviation {float(deviation[0]):.2f})."
         )
     return said
 
 
-def _prediction(found: HorizonResult) -> Predict:
+def _cautious(found: HorizonResult) -> Predict:
+    """What the surface predicts, less a standard deviation: it promises little far from runs."""
+
     def predict(settings: Sequence[Setting]) -> NDArray[np.float64]:
-        points = np.array([found.space.to_unit(setting) for setting in settings])
-        return found.surrogate.predict(points)[0]
+        mean, deviation = found.surrogate.predict(
+            np.array([found.space.to_unit(setting) for setting in settings])
+        )
+        return mean - deviation
 
     return predict
 

@@ -35,6 +35,12 @@ _FORGETTING = (
     "Dev BLEU of transcripts as input, and of speech, through stage st; a curve is the mean over "
     "the runs of an arm, or of all arms with this α_t."
 )
+_SEARCH_CAPTION = (
+    "Slices of the fitted surface through the best setting (the star). Dots are runs in the colour "
+    "of their own score, fainter the farther they are from the slice; crosses diverged. The white "
+    "line, where there is one, is the horizon: predicted within {} of the best. Scores are on the "
+    "dev set."
+)
 _DIFFERENCES = " Differences are from “{}”; p-values are Holm's over all arms."
 
 
@@ -174,6 +180,8 @@ main { max-width: 60rem; }
 
 
 def _caption(analysis: Analysis) -> str:
+    if analysis.study.analysis.kind == "search":
+        return _SEARCH_CAPTION.format(f"{analysis.study.analysis.tolerance:g}")
     baseline = analysis.study.baseline
     return _CAPTION + (_DIFFERENCES.format(baseline) if baseline in analysis.mean_of else "")
 

@@ -72,15 +72,15 @@ def _draw_runs(axes: Axes, found: HorizonResult, pair: tuple[int, int], colors: 
     for trial in found.trials:
         x, y = (trial.setting[found.space.names[k]] for k in pair)
         if not math.isfinite(trial.score):
-            axes.plot(x, y, "x", color=_LINE, markersize=6)
+            axes.plot(x, y, "x", color=_LINE, markersize=6, clip_on=False)
             continue
         off = np.abs(found.space.to_unit(trial.setting) - best)[others].max(initial=0.0)
         axes.scatter(
             x, y, c=[trial.score], cmap=_MAP, norm=colors, s=36, edgecolors=_LINE,
-            alpha=1 - 0.7 * float(off),
+            alpha=1 - 0.7 * float(off), clip_on=False, zorder=3,
         )  # fmt: skip
     x, y = (found.best[found.space.names[k]] for k in pair)
-    axes.plot(x, y, "*", color=_BEST, markeredgecolor=_LINE, markersize=14)
+    axes.plot(x, y, "*", color=_BEST, markeredgecolor=_LINE, markersize=14, clip_on=False)
 
 
 def _draw_curve(found: HorizonResult, metric: str) -> Figure:
