@@ -119,3 +119,13 @@ def test_one_command_searches_and_compares(example, monkeypatch, capsys, tmp_pat
     printed = capsys.readouterr().out
     assert printed.count("of the dev set") == 2
     assert "joint training" in printed
+
+
+def test_the_readme_has_the_recorded_scores():
+    report = json.loads((FOLDER / "results.json").read_text(encoding="utf-8"))
+    readme = (FOLDER / "README.md").read_text(encoding="utf-8")
+    for name, scores in report["exact_match"].items():
+        [row] = [line for line in readme.splitlines() if line.startswith(f"| {name}")]
+        *_, by_seed, mean = (cell.strip() for cell in row.strip("|").split("|"))
+        assert by_seed == ", ".join(f"{score:.1f}" for score in scores)
+        assert mean == f"{sum(scores) / len(scores):.1f}"
