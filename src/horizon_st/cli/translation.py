@@ -1,4 +1,4 @@
-"""The command that those use who only want translations."""
+"""Commands to use a trained model, and to hand it on: translate, push."""
 
 from __future__ import annotations
 
@@ -100,6 +100,37 @@ def translate(
             job.print_whole(form)
     if job.num_failed:
         raise typer.Exit(2)
+
+
+def push(
+    model: Annotated[Path, typer.Argument(help="Folder of the model.")],
+    repository: Annotated[str, typer.Argument(help="On the Hugging Face hub: NAME/MODEL.")],
+    scores: Annotated[
+        Optional[list[Path]],  # noqa: UP045 - typer reads it
+        typer.Option(help="Folder that `evaluate` wrote for this model; may be repeated."),
+    ] = None,
+    licence: Annotated[
+        Optional[str],  # noqa: UP045 - typer reads it
+        typer.Option("--license", help="Of the model, as the hub names it: cc-by-4.0, ..."),
+    ] = None,
+    picture: Annotated[
+        Optional[Path],  # noqa: UP045 - typer reads it
+        typer.Option(help="Of the regularization horizon, drawn by `report`."),
+    ] = None,
+    private: Annotated[bool, typer.Option(help="Make a private repository.")] = False,
+) -> None:
+    """Publish a model on the Hugging Face hub, with a card of its data, recipe and scores."""
+    from horizon_st.inference.publishing import push_to_hub
+
+    address = push_to_hub(
+        model,
+        repository,
+        scores=scores or (),
+        licence=licence,
+        picture=picture,
+        private=private,
+    )
+    typer.echo(address)
 
 
 class _Job:

@@ -1,0 +1,78 @@
+"""A trained model -> its repository on the Hugging Face hub, with a card."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from huggingface_hub import HfApi
+from huggingface_hub.errors import HfHubHTTPError
+
+from horizon_st.decoding.model_card import CARD_FILE, write_card
+from horizon_st.decoding.trained import HUB_PATTERNS, load_trained_model
+from horizon_st.errors import UserError, reason_of
+
+_PICTURE_NAME = "horizon"
+
+
+def push_to_hub(
+    folder: Path,
+    repository: str,
+    *,
+    scores: Sequence[Path] = (),
+    licence: str | None = None,
+    picture: Path | None = None,
+    private: bool = False,
+) -> str:
+    """The address of the repository that holds the model now, with a card that says what is known.
+
+    The card and the picture are written into the model's folder, too. The model is loaded first, so
+    that nothing broken is published.
+
+    Args:
+        folder: of the model.
+        repository: its id, such as NAME/MODEL; made where there is none.
+        scores: folders that `evaluate` wrote for this model.
+        licence: as the hub names it, for example cc-by-4.0.
+        picture: of the regularization horizon, as `horizon-st report` draws it.
+        private: whether a new repository is.
+
+    Raises:
+        UserError: the model is incomplete, scores are another model's, or the hub refuses it.
+    """
+    load_trained_model(folder, device="cpu")
+    name = None
+    if picture is not None:
+        name = f"{_PICTURE_NAME}{picture.suffix}"
+        _copy(picture, folder / name)
+    write_card(folder, scores=scores, licence=licence, picture=name, name=repository)
+    api = HfApi()
+    try:
+        api.create_repo(repository, private=private, exist_ok=True)
+        api.upload_folder(
+            repo_id=repository,
+            folder_path=folder,
+            allow_patterns=[*HUB_PATTERNS, CARD_FILE, *([name] if name else [])],
+            commit_message="model and card",
+        )
+    except (OSError, ValueError, HfHubHTTPError) as error:
+        raise UserError(
+            repository,
+            expected="a repository on the hub that can be written",
+            found=reason_of(error),
+            remedy="Log in with `hf auth login`, and check the name and the connection.",
+        ) from error
+    return f"{api.endpoint}/{repository}"
+
+
+def _copy(picture: Path, target: Path) -> None:
+    if not picture.is_file():
+        raise UserError(
+            str(picture),
+            expected="a picture",
+            found="no such file",
+            remedy="`horizon-st report` draws one; or leave it out.",
+        )
+    if picture.resolve() != target.resolve():
+        shutil.copyfile(picture, target)

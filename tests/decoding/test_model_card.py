@@ -1,0 +1,147 @@
+"""Model cards: what is known, in the hub's own form; what is another model's is refused."""
+
+import json
+
+import pytest
+import torch
+from huggingface_hub import ModelCard
+from safetensors.torch import load_file, save_file
+
+from horizon_st.decoding.evaluate import evaluate
+from horizon_st.decoding.generate import DecodingConfig
+from horizon_st.decoding.model_card import write_card
+from horizon_st.errors import UserError
+from horizon_st.inference import publishing
+from horizon_st.inference.publishing import push_to_hub
+
+RECORD = {
+    "name": "mine",
+    "seed": 7,
+    "num_parameters": 1_234_567,
+    "precision": "no",
+    "recipe": {
+        "data": {
+            "train": "/home/me/corpus/train.jsonl",
+            "source_language": None,
+            "target_language": "es_XX",
+        },
+        "objective": {
+            "mt_weight": 0.5,
+            "consistency_weight": 1.0,
+            "rdrop_weight": 3.0,
+            "ctc_weight": 0.0,
+        },
+        "initial_model": None,
+    },
+    "data_fingerprint": {"train": "0123456789abcdef0123"},
+    "stages": [{"name": "st", "steps": 900, "final": {"loss": 1.5, "bleu": 31.25}}],
+    "versions": {"torch": "2.13.0"},
+}
+
+
+@pytest.fixture
+def scores(model_folder, manifest, tmp_path):
+    config = DecodingConfig(beam_size=1, max_tokens=5)
+    return evaluate(model_folder, manifest, tmp_path / "scores", config=config)
+
+
+def test_a_card_says_what_is_known(model_folder, scores, tmp_path):
+    path = write_card(
+        model_folder, record=RECORD, scores=[tmp_path / "scores"], licence="cc-by-4.0"
+    )
+    card = ModelCard.load(path)
+    assert card.data.license == "cc-by-4.0"
+    assert card.data.language == ["es"]
+    found = {
+        one.metric_name: (one.metric_value, one.metric_config) for one in card.data.eval_results
+    }
+    assert found == {
+        name: (round(metric["value"], 2), metric["signature"])
+        for name, metric in scores.summary["metrics"].items()
+    }
+    for text in (
+        "α_t = 0.5, α_cr = 1, α_rd = 3, α_ctc = 0",
+        "`st`: 900 updates; on the dev set: loss 1.50, bleu 31.25",
+        "corpus/train.jsonl (SHA-256 `0123456789abcdef…`)",
+        "1,234,567 parameters",
+        "seed 7",
+        f"| {scores.summary['num_sentences']} | BLEU | {scores.value_of('BLEU'):.2f} |",
+        "## Intended use",
+    ):
+        assert text in card.text
+    assert "/home/me" not in card.content
+
+
+def test_what_is_not_known_is_said_to_be(model_folder):
+    card = ModelCard.load(write_card(model_folder))
+    assert "No test scores are given." in card.text
+    assert "Nothing is known about its training." in card.text
+    assert "Not given: ask whoever published" in card.text
+    assert card.data.license is None
+
+
+def test_the_record_beside_the_model_is_read(model_folder):
+    (model_folder.parent / "record.json").write_text(json.dumps(RECORD), encoding="utf-8")
+    assert "# mine" in ModelCard.load(write_card(model_folder)).text
+
+
+def test_a_card_that_its_owner_wrote_is_kept(model_folder):
+    (model_folder / "README.md").write_text("my own words", encoding="utf-8")
+    assert write_card(model_folder, record=RECORD).read_text(encoding="utf-8") == "my own words"
+
+
+def test_scores_of_other_weights_are_refused(model_folder, scores, tmp_path):
+    weights = load_file(model_folder / "model.safetensors")
+    name = next(iter(weights))
+    save_file(weights | {name: torch.zeros_like(weights[name])}, model_folder / "model.safetensors")
+    with pytest.raises(UserError, match=r"scores of the model in .*found those of other weights"):
+        write_card(model_folder, scores=[tmp_path / "scores"])
+
+
+class Hub:
+    """Keeps what it is told, as `HfApi` would upload it."""
+
+    endpoint = "https://hub.example"
+    calls = []
+    error = None
+
+    def create_repo(self, repo_id, **options):
+        if self.error is not None:
+            raise self.error
+        self.calls.append((repo_id, options))
+
+    def upload_folder(self, **options):
+        self.calls.append(options)
+
+
+def test_a_model_is_pushed_with_its_card_and_picture(model_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(publishing, "HfApi", Hub)
+    monkeypatch.setattr(Hub, "calls", [])
+    (tmp_path / "contour.png").write_bytes(b"png")
+    address = push_to_hub(
+        model_folder, "me/mine", licence="mit", picture=tmp_path / "contour.png", private=True
+    )
+    assert address == "https://hub.example/me/mine"
+    created, uploaded = Hub.calls
+    assert created == ("me/mine", {"private": True, "exist_ok": True})
+    assert uploaded["repo_id"] == "me/mine"
+    assert {"README.md", "horizon.png", "*.safetensors"} <= {*uploaded["allow_patterns"]}
+    card = ModelCard.load(uploaded["folder_path"] / "README.md")
+    assert "(horizon.png)" in card.text
+    assert (model_folder / "horizon.png").read_bytes() == b"png"
+
+
+def test_what_the_hub_refuses_is_told_and_nothing_broken_is_pushed(
+    model_folder, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(publishing, "HfApi", Hub)
+    monkeypatch.setattr(Hub, "calls", [])
+    monkeypatch.setattr(Hub, "error", OSError("no connection"))
+    with pytest.raises(UserError, match=r"me/mine: expected a repository .*no connection.* Log in"):
+        push_to_hub(model_folder, "me/mine")
+    with pytest.raises(UserError, match=r"none\.png: expected a picture"):
+        push_to_hub(model_folder, "me/mine", picture=tmp_path / "none.png")
+    (model_folder / "model.safetensors").unlink()
+    with pytest.raises(UserError, match=r"no model\.safetensors"):
+        push_to_hub(model_folder, "me/mine")
+    assert Hub.calls == []
