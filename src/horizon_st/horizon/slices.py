@@ -80,7 +80,7 @@ def _draw_runs(axes: Axes, found: HorizonResult, pair: tuple[int, int], colors: 
             alpha=1 - 0.7 * float(off), clip_on=False, zorder=3,
         )  # fmt: skip
     x, y = (found.best[found.space.names[k]] for k in pair)
-    axes.plot(x, y, "*", color=_BEST, markeredgecolor=_LINE, markersize=14, clip_on=False)
+    axes.plot(x, y, "*", color=_BEST, markeredgecolor=_LINE, markersize=14, clip_on=False, zorder=4)
 
 
 def _draw_curve(found: HorizonResult, metric: str) -> Figure:
