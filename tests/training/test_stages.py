@@ -111,6 +111,12 @@ def test_the_saved_model_translates(undisturbed):
     )
 
 
+def test_the_model_has_a_card_of_its_training(undisturbed):
+    card = (undisturbed / "model" / "README.md").read_text(encoding="utf-8")
+    for stage in record_of(undisturbed)["stages"]:
+        assert f"Stage `{stage['name']}`: {stage['steps']} updates; on the dev set: loss" in card
+
+
 def test_the_model_knows_the_longest_utterance_it_learnt_from(
     undisturbed, train, st_only, corpus, tmp_path
 ):
