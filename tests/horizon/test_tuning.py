@@ -19,6 +19,7 @@ from horizon_st.cli import app
 from horizon_st.config import load_config
 from horizon_st.errors import UserError
 from horizon_st.horizon.analyses import Analysis
+from horizon_st.horizon.outcome import outcome
 from horizon_st.horizon.questions import AnalysisConfig
 from horizon_st.horizon.report import write_page
 from horizon_st.horizon.results import read_results
@@ -93,8 +94,9 @@ def test_more_trials_go_on_with_the_same_search(finished):
 def test_the_best_setting_is_a_recipe_and_is_scored_on_the_test_set(finished):
     study, folder, results = finished
     recipe = load_config(Recipe, folder / "small" / "best.yaml")
-    best = next(t for t in results.trials if t.scores["BLEU"] == results.winner_scores["BLEU"])
-    found = results.settings[best.arm]
+    found = outcome(results).best
+    best = next(trial for trial in results.trials if results.settings[trial.arm] == found)
+    assert results.winner_scores["BLEU"] == best.scores["BLEU"]  # the test set is the dev set
     assert recipe.objective.mt_weight == found["objective.mt_weight"]
     assert recipe.objective.rdrop_weight == found["objective.rdrop_weight"]
     assert recipe.name == load_config(Recipe, Path(study.recipe)).name

@@ -104,8 +104,12 @@ def load_frontend(folder_or_hub_id: str | Path) -> Frontend:
 
     Raises:
         OSError: there is none.
+        ValueError: it does not say what it is.
     """
     settings, _ = FeatureExtractionMixin.get_feature_extractor_dict(str(folder_or_hub_id))
     if settings.get("feature_extractor_type") == FilterbankFrontend.__name__:
         return FilterbankFrontend.from_pretrained(str(folder_or_hub_id))
-    return PretrainedFrontend(AutoFeatureExtractor.from_pretrained(str(folder_or_hub_id)))
+    found = AutoFeatureExtractor.from_pretrained(str(folder_or_hub_id))
+    if isinstance(found, FilterbankFrontend):  # by the model's type alone, with default settings
+        raise ValueError("there is no feature_extractor_type")
+    return PretrainedFrontend(found)
