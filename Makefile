@@ -42,8 +42,8 @@ test: check  ## lint, types, import contract and all tests
 bench: setup  ## all benchmarks: tables in docs/performance.md, half an hour
 	$(BIN)/python benchmarks/all.py $(if $(MODEL),--decode $(MODEL) $(MANIFEST))
 
-bench-finder: setup  ## find_horizon against other searches, hours; results stay in JSON
-	$(BIN)/python benchmarks/finder.py --out benchmarks/results/finder.json
+bench-finder: setup  ## find_horizon against other searches: tables in docs/horizon.md, an hour; goes on where it was stopped
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/finder.py --out benchmarks/results/finder.json --page docs/horizon.md
 
 results: setup  ## redraw all studies in docs/results.md, without training
 	$(BIN)/python scripts/redraw_results.py

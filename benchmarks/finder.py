@@ -19,6 +19,7 @@ import contextlib
 import io
 import itertools
 import json
+import multiprocessing
 import sys
 import time
 import warnings
@@ -95,35 +96,26 @@ def main() -> None:
     lines = options.out.with_suffix(".jsonl") if options.out else None
     outcomes = _read(lines) if lines and lines.is_file() else {}
     missing = [case for case in cases if case not in outcomes]
-    with ProcessPoolExecutor(options.processes, initializer=_set_up) as pool:
-        for number, outcome in enumerate(pool.map(run_case, missing), start=1):
-            outcomes[outcome.case] = outcome
-            if lines:
-                with lines.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(asdict(outcome)) + "\n")
-            if number % 100 == 0:
-                print(f"{number} of {len(missing)}", file=sys.stderr)
+    for number, outcome in enumerate(_run(missing, options.processes), start=1):
+        outcomes[outcome.case] = outcome
+        if lines:
+            with lines.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(asdict(outcome)) + "\n")
+        if number % 100 == 0:
+            print(f"{number} of {len(missing)}", file=sys.stderr)
     found = [outcomes[case] for case in cases]
-    tables = {
-        "finder": _summary(found, BUILT_WITH),
-        "finder by kind": _by_kind(found, BUILT_WITH),
-        "finder held out": _summary(found, HELD),
-        "finder held out by kind": _by_kind(found, HELD),
-    }
-    tables = {name: rows for name, rows in tables.items() if rows}
-    for name, rows in tables.items():
-        with contextlib.redirect_stdout(io.StringIO()) as table:
-            print_table(rows)
-        print(table.getvalue())
-        if options.page is not None:
-            put_table(options.page, name, table.getvalue())
+    rows = [row for part in (BUILT_WITH, HELD) for row in _summary(found, part)]
+    print_table(rows)
     if options.out is not None:
-        rows = [{"table": name, **row} for name, rows in tables.items() for row in rows]
         write_report(options.out, {**vars(options), "page": None}, rows)
+    if options.page is not None:
+        put_table(options.page, "finder", _as_text(rows))
+        put_table(options.page, "finder by kind", _as_text([*_by_kind(found)]))
 
 
 def run_case(case: Case) -> Outcome:
     """One search on one surface; the noise is the same for all searches of equal seed."""
+    torch.set_num_threads(1)
     surface = _surfaces(case.part, case.draw, case.number + 1)[case.number]
     rng = np.random.default_rng((case.draw, case.number, case.seed, zlib.crc32(case.part.encode())))
 
@@ -137,12 +129,30 @@ def run_case(case: Case) -> Outcome:
     trials = search(evaluate, surface.space, case.runs, seed)
     seconds = (time.process_time() - started) / len(trials)
     right = {rule: [*_are_good(surface, trials, RULES[rule])] for rule in rules}
-    first = {rule: (*good, True).index(True) + 1 for rule, good in right.items()}
-    lasting = {
-        rule: len(good) - (*good[::-1], False).index(False) + 1 for rule, good in right.items()
-    }
+    first = {rule: runs_until_first(good) for rule, good in right.items()}
+    lasting = {rule: runs_until_lasting(good) for rule, good in right.items()}
     told = {rule: [*map(int, good)] for rule, good in right.items()}
     return Outcome(case, surface.kind, first, lasting, told, seconds)
+
+
+def runs_until_first(are_good: Sequence[bool]) -> int:
+    """One more than there are if none is good."""
+    return [*are_good, True].index(True) + 1
+
+
+def runs_until_lasting(are_good: Sequence[bool]) -> int:
+    """Likewise, until all later ones are good, too."""
+    return len(are_good) - [*are_good[::-1], False].index(False) + 1
+
+
+def _run(cases: Sequence[Case], num_processes: int) -> Iterator[Outcome]:
+    """The outcomes, in the order of the cases."""
+    if num_processes == 1:
+        yield from map(run_case, cases)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(num_processes, mp_context=context) as pool:
+        yield from pool.map(run_case, cases)
 
 
 def ours(evaluate: Evaluate, space: SearchSpace, num_runs: int, seed: int) -> list[ScoredSetting]:
@@ -160,7 +170,11 @@ def by_optuna(make_sampler: Callable[..., optuna.samplers.BaseSampler]) -> Searc
     def search(
         evaluate: Evaluate, space: SearchSpace, num_runs: int, seed: int
     ) -> list[ScoredSetting]:
-        study = optuna.create_study(direction="maximize", sampler=make_sampler(seed=seed))
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            sampler = make_sampler(seed=seed)
+        study = optuna.create_study(direction="maximize", sampler=sampler)
         trials = []
         for _ in range(num_runs):
             trial = study.ask()
@@ -229,6 +243,7 @@ def _summary(outcomes: Sequence[Outcome], part: str) -> list[Row]:
             }
             rows.append(
                 {
+                    "surfaces": part,
                     "search": search,
                     "its answer": rule,
                     "first, median": float(np.median(first)),
@@ -243,24 +258,21 @@ def _summary(outcomes: Sequence[Outcome], part: str) -> list[Row]:
     return rows
 
 
-def _by_kind(outcomes: Sequence[Outcome], part: str) -> list[Row]:
+def _by_kind(outcomes: Sequence[Outcome]) -> Iterator[Row]:
     """Of each kind of surface and noise, median and 90th percentile of the lasting answer."""
-    rows = []
-    chosen = [outcome for outcome in outcomes if outcome.case.part == part]
-    kinds = [*FAMILIES, *HELD_OUT]
-    for kind, noise in itertools.product(kinds, sorted({o.case.noise for o in chosen})):
+    noises = sorted({outcome.case.noise for outcome in outcomes})
+    for kind, noise in itertools.product((*FAMILIES, *HELD_OUT), noises):
         row: Row = {"surface": kind, "noise": f"{noise:g}"}
         for search, (_, rules) in SEARCHES.items():
             numbers = [
                 outcome.lasting[rules[0]]
-                for outcome in chosen
+                for outcome in outcomes
                 if (outcome.kind, outcome.case.noise, outcome.case.search) == (kind, noise, search)
             ]
             if numbers:
                 row[search] = f"{np.median(numbers):.0f} / {np.quantile(numbers, 0.9):.0f}"
         if len(row) > 2:
-            rows.append(row)
-    return rows
+            yield row
 
 
 @cache
@@ -274,10 +286,10 @@ def _read(path: Path) -> dict[Case, Outcome]:
     return {outcome.case: outcome for outcome in outcomes}
 
 
-def _set_up() -> None:
-    torch.set_num_threads(1)
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+def _as_text(rows: Sequence[Row]) -> str:
+    with contextlib.redirect_stdout(io.StringIO()) as table:
+        print_table(rows)
+    return table.getvalue()
 
 
 def _options() -> argparse.Namespace:

@@ -156,25 +156,53 @@ def test_two_processes_share_the_work_of_one(run_main, monkeypatch):
     assert products["times faster"] > 0
 
 
-def test_searches_are_counted_until_they_are_good_enough(run_main, benchmark):
-    options = ("--surfaces", 6, "--noise", 0, "--seeds", 1, "--runs", 6)
-    ours, *rivals = run_main("finder", *options)
+def test_searches_are_counted_until_they_are_good_enough(run_main, tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("".join(f"<!-- finder{of} -->\n<!-- end -->\n" for of in ("", " by kind")))
+    options = ("--surfaces", 2, "--held-out", 2, "--noise", 0, "--seeds", 1, "--runs", 6)
+    rows = run_main("finder", *options, "--processes", 1, "--page", page)
+    ours, *rivals = [row for row in rows if row["surfaces"] == "built with"]
     assert ours["search"] == "find_horizon"
-    assert {row["search"] for row in rivals} == {
-        "Optuna, GP",
-        "Optuna, TPE",
-        "random",
-        "grid 4×4×4",
-    }
-    for row in (ours, *rivals):
-        assert 1 <= row["median of runs"] <= 65
+    searches = {"Optuna, GP", "Optuna, TPE", "random", "grid of 4 per weight"}
+    assert {row["search"] for row in rivals} == searches
+    assert [row["search"] for row in rows if row["surfaces"] == "held out"] == [
+        row["search"] for row in (ours, *rivals)
+    ]
+    for row in rows:
+        assert 1 <= row["first, median"] <= row["lasting, median"] <= 65
+    assert page.read_text().count("find_horizon") == 3
+    assert page.read_text().count("| cliff | 0 |") == 1
+    # What has ended is not run again.
+    lines = (tmp_path / "finder.jsonl").read_text()
+    assert run_main("finder", *options, "--processes", 1) == rows
+    assert (tmp_path / "finder.jsonl").read_text() == lines
+
+
+@pytest.mark.parametrize(
+    ("are_good", "first", "lasting"),
+    [("0010110", 3, 8), ("0010111", 3, 5), ("000", 4, 4), ("111", 1, 1), ("1", 1, 1), ("01", 2, 2)],
+)
+def test_first_and_lasting_answers_are_told_apart(benchmark, are_good, first, lasting):
     module = benchmark("finder")
-    peak = module.Surface("peak", lambda point: 30 - 40 * float(((point - 1) ** 2).sum()))
-    assert peak.wanted == pytest.approx(0.99 * 30)
-    points = [np.zeros(3), np.full(3, 0.9), np.ones(3)]
-    assert module.runs_needed(peak, iter(points)) == 3
-    assert module.runs_needed(peak, iter(points[:2])) == 3
-    assert module.runs_needed(peak, iter(points[2:])) == 1
+    found = [good == "1" for good in are_good]
+    assert (module.runs_until_first(found), module.runs_until_lasting(found)) == (first, lasting)
+
+
+def test_surfaces_are_what_their_names_say(benchmark):
+    module = benchmark("surfaces")
+    surfaces = module.draw_surfaces(12, 0) + module.draw_held_out(12, 0)
+    assert {surface.kind for surface in surfaces} == {*module.FAMILIES, *module.HELD_OUT}
+    for surface in surfaces:
+        d = len(surface.space.names)
+        scores = surface.score(module.grid_points(d))
+        assert scores.shape == (4**d,)
+        assert surface.wanted == pytest.approx(0.99 * np.nanmax(scores))
+        assert surface.kind == "cliff" or np.isfinite(scores).all()
+    again = module.draw_surfaces(12, 0)
+    points = np.random.default_rng(0).random((5, 3))
+    for one, other in zip(surfaces[:12], again, strict=True):
+        assert (one.score(points) == other.score(points)).all()
+    assert {len(surface.space.names) for surface in surfaces[12:]} == {2, 3, 4}
 
 
 SHARING = """

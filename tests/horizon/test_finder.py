@@ -145,15 +145,15 @@ def test_expected_improvement_is_the_integral(mean, deviation):
 
 @pytest.mark.parametrize("surface", [ridge, corner, flat])
 def test_a_search_stops_where_no_run_is_worth_it(surface):
-    found = find_horizon(surface, SPACE, 30, 1, tolerance=0.05)
+    found = find_horizon(surface, SPACE, 30, 1, tolerance=0.25)
     assert NUM_FIRST <= len(found.trials) < 30
     assert surface(found.best) >= 0.99 * max(map(surface, GRID))
-    assert next_run(found.trials, SPACE, 1).expected_gain < 0.05
-    assert next_run(found.trials[:-1], SPACE, 1).expected_gain >= 0.05
+    assert next_run(found.trials, SPACE, 1).expected_gain < 0.25
+    assert next_run(found.trials[:-1], SPACE, 1).expected_gain >= 0.25
 
 
 def test_it_stops_no_sooner_with_a_smaller_tolerance():
-    numbers = [len(find_horizon(ridge, SPACE, 25, 2, tolerance=t).trials) for t in (1.0, 0.1, 0.01)]
+    numbers = [len(find_horizon(ridge, SPACE, 16, 2, tolerance=t).trials) for t in (2.0, 0.5, 0.01)]
     assert numbers == sorted(numbers)
     assert numbers[0] < numbers[-1]
 
@@ -175,6 +175,8 @@ def test_workers_do_not_run_the_same():
         steps = np.linalg.norm(points[:, None] - points[None], axis=-1)[np.triu_indices(3, 1)]
         assert (steps > 1e-3).all()
         assert next_run(ended, SPACE, 2, pending=pending[:2]).setting == pending[2]
+    alone = next_run(trials, SPACE, 2).expected_gain
+    assert next_run(trials, SPACE, 2, pending=pending).expected_gain < 0.8 * alone
 
 
 def test_repeats_count_by_their_mean():
