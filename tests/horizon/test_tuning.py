@@ -19,6 +19,7 @@ from horizon_st.cli import app
 from horizon_st.config import load_config
 from horizon_st.errors import UserError
 from horizon_st.horizon.analyses import Analysis
+from horizon_st.horizon.finder import Proposal
 from horizon_st.horizon.outcome import outcome
 from horizon_st.horizon.questions import AnalysisConfig
 from horizon_st.horizon.report import write_page
@@ -99,6 +100,7 @@ def test_the_best_setting_is_a_recipe_and_is_scored_on_the_test_set(finished):
     assert results.winner_scores["BLEU"] == best.scores["BLEU"]  # the test set is the dev set
     assert recipe.objective.mt_weight == found["objective.mt_weight"]
     assert recipe.objective.rdrop_weight == found["objective.rdrop_weight"]
+    assert recipe.stages.st.metric == "bleu"
     assert recipe.name == load_config(Recipe, Path(study.recipe)).name
 
 
@@ -186,6 +188,76 @@ def test_a_run_that_can_hardly_win_is_stopped_and_removed(make_search, tmp_path,
     result = result_of(stopped, trial)
     assert (result.stopped_at, result.scores) == (2, {})
     assert "stopped at update 2" in heard.lines[1]
+
+
+def test_a_search_ends_where_no_run_is_expected_to_gain(make_search, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "horizon_st.horizon.sampler.HorizonSampler.next_run",
+        lambda self, trials: Proposal(
+            {"objective.mt_weight": 0.5, "objective.rdrop_weight": 1.0}, 0.2 if not trials else 0.1
+        ),
+    )
+    search = search_of(make_search(9, least_gain=0.15), tmp_path)
+    Searcher(0, search)(Heard())
+    assert len(search.trials()) == 1
+
+
+def test_a_setting_that_the_recipe_refuses_counts_and_the_search_goes_on(make_search, tmp_path):
+    # The recipe cannot have several R-drop passes without R-drop, which the finder asks for.
+    proposals = iter([0.0, 2.0])
+    study = make_search(
+        2, space=["objective.rdrop_weight=[0, 6]"], set=["objective.rdrop_passes=3"]
+    )
+    search = search_of(study, tmp_path)
+    opened = search.open()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "horizon_st.horizon.sampler.HorizonSampler.next_run",
+            lambda self, trials: Proposal({"objective.rdrop_weight": next(proposals)}, 1.0),
+        )
+        assert [search.ask(opened), search.ask(opened)] == [1, None]
+    refused, asked = opened.get_trials()
+    assert refused.state == TrialState.FAIL
+    assert "rdrop_passes" in refused.user_attrs["refused"]
+    assert [frozen.number for frozen, _ in search.trials()] == [asked.number]
+
+
+def test_arms_are_run_once_even_if_the_first_start_failed(make_search, tmp_path):
+    study = make_search(3, PLAIN)
+    with pytest.raises(UserError, match="nowhere"):
+        search_of(replace(study, set=["data.train=nowhere.jsonl"]), tmp_path).open()
+    for _ in range(2):
+        opened = search_of(study, tmp_path).open()
+    assert len(opened.get_trials()) == 1
+
+
+def test_an_arm_that_was_being_asked_for_is_asked_for_again(make_search, tmp_path):
+    search = search_of(make_search(3, PLAIN), tmp_path)
+    opened = search.open()
+    opened.ask()  # and its worker dies before it has the parameters
+    assert search.running(opened) == []
+    number = search.ask(opened)
+    assert search.running(opened) == [number]
+    ((_, trial),) = search.trials()
+    assert trial.arm == "plain"
+
+
+def test_a_trial_that_was_told_meanwhile_is_not_run_again(make_search, tmp_path):
+    search = search_of(make_search(1), tmp_path)
+    opened = search.open()
+    number = search.ask(opened)
+    opened.tell(number, state=TrialState.PRUNED)
+    assert not Searcher(0, search)._run(opened, number, Heard())
+    assert not (tmp_path / "runs").exists()
+
+
+def test_one_storage_for_two_folders_is_refused(make_search, tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    url = f"sqlite:///{tmp_path}/shared.db"
+    replace(search_of(make_search(1), tmp_path / "a"), storage=url).open()
+    with pytest.raises(UserError, match="expected a search of the same folder"):
+        replace(search_of(make_search(1), tmp_path / "b"), storage=url).open()
 
 
 def test_a_run_that_diverges_counts_and_the_search_goes_on(make_search, tmp_path):

@@ -61,6 +61,7 @@ def search(
     from horizon_st.horizon.report import show, write_page
     from horizon_st.horizon.search import run_study
     from horizon_st.horizon.study import load_study, search_of
+    from horizon_st.horizon.trials import claimed
 
     num_workers = workers or torch.cuda.device_count() or usable_cores()
     chosen = (
@@ -78,7 +79,8 @@ def search(
         cluster=RayCluster(ray, cpus, gpus) if ray else None,
     )
     show(results, console)
-    page = write_page([results], out / results.study.name)
+    with claimed(out / f"{results.study.name}.lock", wait=True):
+        page = write_page([results], out / results.study.name)
     console.print(f"The page with the figure is {page}", soft_wrap=True)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import platform
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,10 @@ from horizon_st.display import ProgressBars
 from horizon_st.errors import UserError
 from horizon_st.hardware import take_share
 from horizon_st.workers import Messages, Task, run_side_by_side
+
+_MOST_RETRIES = 20
+"""Of a worker whose node died: endless ones would hide a worker that always dies."""
+_PATIENCE_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -102,8 +107,9 @@ def _run_on_ray(workers: Sequence[Task], say: Callable[[str], None], cluster: Ra
             remedy="Install it with `pip install 'horizon-st[ray]'`.",
         ) from error
     try:
+        _knock(cluster.address)
         ray.init(address=cluster.address)
-    except (ConnectionError, ValueError) as error:
+    except (OSError, ValueError) as error:
         raise UserError(
             f"--ray {cluster.address}",
             expected="the address of a running cluster",
@@ -112,7 +118,9 @@ def _run_on_ray(workers: Sequence[Task], say: Callable[[str], None], cluster: Ra
         ) from error
     try:
         say(f"{len(workers)} workers on the cluster at {cluster.address}.")
-        start = ray.remote(num_cpus=cluster.cpus, num_gpus=cluster.gpus, max_retries=-1)(_work)
+        start = ray.remote(num_cpus=cluster.cpus, num_gpus=cluster.gpus, max_retries=_MOST_RETRIES)(
+            _work
+        )
         for failure in ray.get(
             [start.remote(worker, cluster.cpus, Path.cwd()) for worker in workers]
         ):
@@ -120,6 +128,18 @@ def _run_on_ray(workers: Sequence[Task], say: Callable[[str], None], cluster: Ra
                 raise failure
     finally:
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Ray itself would wait for minutes where nobody listens.
+
+    Raises:
+        OSError: nobody does.
+        ValueError: the port is no number.
+    """
+    host, colon, port = address.rpartition(":")
+    if colon and "://" not in address:
+        socket.create_connection((host, int(port)), timeout=_PATIENCE_S).close()
 
 
 def _work(worker: Task, cpus: float, folder: Path) -> UserError | None:

@@ -181,8 +181,18 @@ def next_run(
     return Proposal(space.from_unit(point), gain)
 
 
-def conclude(trials: Sequence[ScoredSetting], space: SearchSpace) -> HorizonResult:
+def conclude(
+    trials: Sequence[ScoredSetting],
+    space: SearchSpace,
+    *,
+    may_be_best: Sequence[bool] | None = None,
+) -> HorizonResult:
     """What some runs say.
+
+    Args:
+        trials: the runs.
+        space: that was searched.
+        may_be_best: of each run, whether its setting may be the answer; all may by default.
 
     Raises:
         UserError: none of them has a score.
@@ -198,6 +208,8 @@ def conclude(trials: Sequence[ScoredSetting], space: SearchSpace) -> HorizonResu
     surface = HorizonProcess(points, scores)
     mean, deviation = surface.predict(points)
     has_score = np.isfinite([trial.score for trial in trials])
+    if may_be_best is not None:
+        has_score &= np.array(may_be_best)
     estimate = mean + _OWN_SHARE * (_own_means(points, scores) - mean)
     best = int(np.argmax(np.where(has_score, estimate - _CAUTION * deviation, -np.inf)))
     return HorizonResult(

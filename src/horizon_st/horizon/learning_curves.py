@@ -1,7 +1,7 @@
 """Partial learning curves -> what a run will score in the end, with its uncertainty.
 
 A line through the runs that have ended, from the score at some update to the last score, as sure
-as these runs make it. Where early scores say nothing about the last ones its intervals are wide, so
+as these runs make it. Where early scores do not surely tell about the last ones there is none, so
 that nobody has to say how much of a run must be waited for. To stop runs that will hardly win is
 the idea of Domhan et al. 2015, with their models of curves replaced by the runs of the same search.
 """
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+_SURELY = 0.975
 LEAST_RUNS = 5
 """That must have ended before another one is judged by them."""
 
@@ -47,7 +48,10 @@ class Forecast:
 
 
 def forecast(by_step: Mapping[int, float], others: Sequence[Curve]) -> Forecast | None:
-    """What a run will score in the end, from its newest score; None if too few others tell.
+    """What a run will score in the end, from its newest score; None where others do not tell.
+
+    They tell if there are enough of them, and if runs that were better at this update surely ended
+    better, by a one-sided test of the slope at 2.5 %.
 
     Source: the prediction interval of a simple regression, e.g. Draper and Smith 1998, section 3.1.
 
@@ -68,9 +72,13 @@ def forecast(by_step: Mapping[int, float], others: Sequence[Curve]) -> Forecast 
         return None
     x, y = np.array(pairs, dtype=float).T
     spread = float(((x - x.mean()) ** 2).sum())
-    slope = float((x - x.mean()) @ (y - y.mean())) / spread if spread > 0 else 0.0
+    if spread == 0:
+        return None
+    slope = float((x - x.mean()) @ (y - y.mean())) / spread
     off = by_step[step] - float(x.mean())
     residuals = y - y.mean() - slope * (x - x.mean())
     noise = math.sqrt(float(residuals @ residuals) / (n - 2))
-    leverage = 1 + 1 / n + (off**2 / spread if spread > 0 else 0.0)
+    if slope <= noise / math.sqrt(spread) * float(stats.t.ppf(_SURELY, n - 2)):
+        return None
+    leverage = 1 + 1 / n + off**2 / spread
     return Forecast(float(y.mean()) + slope * off, noise * math.sqrt(leverage), n - 2)

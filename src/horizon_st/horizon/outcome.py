@@ -13,6 +13,7 @@ from horizon_st.horizon.contour import PassCosts, Predict, Setting, horizon_set,
 from horizon_st.horizon.finder import HorizonResult, ScoredSetting, conclude
 from horizon_st.horizon.learning_curves import Curve, forecast
 from horizon_st.horizon.results import StudyResults, TrialResult
+from horizon_st.horizon.space import DEFAULT_BOUNDS
 from horizon_st.horizon.statistics import CONFIDENCE
 from horizon_st.horizon.values import short_name, shown
 
@@ -32,7 +33,8 @@ def outcome(results: StudyResults) -> HorizonResult:
             expected = forecast(curve.by_step, curves)
             score = math.nan if expected is None else expected.mean
         found.append(ScoredSetting(results.settings[trial.arm], score))
-    return conclude(found, results.study.search_space)
+    has_ended = [trial.stopped_at is None for trial in results.trials]
+    return conclude(found, results.study.search_space, may_be_best=has_ended)
 
 
 def describe_outcome(results: StudyResults) -> str:
@@ -47,6 +49,8 @@ def describe_outcome(results: StudyResults) -> str:
     )
     if results.winner_scores:
         said += f" On the test set it has {results.winner_scores[study.metric]:.2f}."
+    if not DEFAULT_BOUNDS.keys() <= {short_name(key) for key in found.space.names}:
+        return said  # what the other weights cost, the recipe knows alone
     candidates = [*lattice(found.space), found.best]
     about_as_good = horizon_set(_cautious(found), candidates, study.analysis.tolerance)
     cheapest, price = about_as_good.cheapest, PassCosts()

@@ -11,15 +11,18 @@ import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler, RandomSampler
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from horizon_st.errors import UserError
 from horizon_st.horizon.finder import Proposal, ScoredSetting, conclude, next_run
 from horizon_st.horizon.learning_curves import Curve, forecast
 from horizon_st.horizon.space import SearchSpace
 
 _DIGITS = 3
 """Of a proposal, relative to the width of its bounds: what a person would type."""
-_CONFIDENCE = 0.95
+_CONFIDENCE = 0.99
+"""Of a forecast, which is asked for after every validation."""
 
 
 class HorizonSampler(BaseSampler):
@@ -53,6 +56,7 @@ class HorizonSampler(BaseSampler):
         search_space: dict[str, BaseDistribution],
     ) -> dict[str, float]:
         """The setting to run next."""
+        _check_direction(study)
         others = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number]
         return self.next_run(others).setting
 
@@ -91,6 +95,7 @@ class CannotWinPruner(BasePruner):
 
     def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
         """Whether to stop the trial now."""
+        _check_direction(study)
         others = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number]
         expected = forecast(trial.intermediate_values, [curve_of(other) for other in others])
         if expected is None:
@@ -98,6 +103,16 @@ class CannotWinPruner(BasePruner):
         return (
             expected.upper(self.confidence)
             < conclude(scored(others, self.space), self.space).best_score
+        )
+
+
+def _check_direction(study: optuna.Study) -> None:
+    if study.direction != StudyDirection.MAXIMIZE:
+        raise UserError(
+            "direction",
+            expected="a study that maximises",
+            found=study.direction.name.lower(),
+            remedy='Call create_study(direction="maximize"), with the negative of a loss.',
         )
 
 

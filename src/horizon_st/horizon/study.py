@@ -164,9 +164,19 @@ class StudyConfig:
                 f"{self.num_trials} trials, {len(self.grid)} lines of a grid",
                 remedy="A grid is run whole; a search chooses within bounds.",
             )
-        for arm in self.arms if is_search else ():
-            setting = dict(map(assignment, arm.set))
-            self.search_space.to_unit(setting)
+        if not is_search:
+            return
+        space = self.search_space
+        for arm in self.arms:
+            space.to_unit(dict(map(assignment, arm.set)))
+        if len(self.arms) > self.num_trials or len(space.bounds) < len(self.space):
+            raise UserError(
+                "space",
+                expected="each key once, and no more arms than num_trials",
+                found=f"{len(self.space)} bounds of {len(space.bounds)} keys, {len(self.arms)} "
+                f"arms, {self.num_trials} trials",
+                remedy="Listed arms are the first of the runs.",
+            )
 
     def _check_analysis(self, names: list[str]) -> None:
         analysis = self.analysis

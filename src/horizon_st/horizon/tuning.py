@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +45,12 @@ from horizon_st.workers import Messages
 
 STORAGE_FILE = "optuna.db"
 BEST_FILE = "best.yaml"
-_QUESTION = "question"
+_QUESTION, _FOLDER, _REFUSED = "question", "folder", "refused"
+"""Attributes of the study, and of a trial."""
+_FIXED = "fixed_params"
+"""Optuna's attribute of a trial that was asked for by its values."""
+_METRIC = "stages.st.metric=bleu"
+"""Early stopping and the forecast need dev BLEU."""
 _STORAGE_ERRORS = (OSError, ImportError, ValueError, SQLAlchemyError, StorageInternalError)
 _PAUSE_S = 2.0
 """Between looks at trials that other workers run."""
@@ -72,10 +78,15 @@ class Search:
         """The study in its storage, made if it is not there; its listed arms are to be run first.
 
         Raises:
-            UserError: the storage cannot be used, or holds another search under this name.
+            UserError: the recipe refuses an arm, the storage cannot be used, or it holds another
+                search under this name, or this one with other folders.
         """
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         space = self.study.search_space
+        arms = [dict(map(assignment, arm.set)) for arm in self.study.arms]
+        for arm in arms:
+            self._trial(arm, self.study.seeds[0])
+        question = self._question
         with claimed(self._lock, wait=True):
             try:
                 opened = optuna.create_study(
@@ -89,22 +100,14 @@ class Search:
             except _STORAGE_ERRORS as error:
                 raise UserError(
                     self.storage,
-                    expected="the URL of a database, or a path that ends in .log",
+                    expected="the URL of a database, or a path in a folder that ends in .log",
                     found=reason_of(error),
                     remedy="sqlite:///search.db needs no server; others need their driver.",
                 ) from error
-            question = opened.user_attrs.get(_QUESTION)
-            if question is None:
-                for arm in self.study.arms:
-                    opened.enqueue_trial(dict(map(assignment, arm.set)))
-                opened.set_user_attr(_QUESTION, self._question)
-            elif question != self._question:
-                raise UserError(
-                    f"{self.storage}: {self.study.name}",
-                    expected="a search of the same recipe, data and space",
-                    found="another one",
-                    remedy="Give this one its own name, or another --out.",
-                )
+            self._check_same(opened, _QUESTION, question, "recipe, data and space")
+            self._check_same(opened, _FOLDER, self._folder_token(), "folder")
+            for arm in arms:
+                opened.enqueue_trial(arm, skip_if_exists=True)
         return opened
 
     def running(self, opened: optuna.Study) -> list[int]:
@@ -114,27 +117,34 @@ class Search:
             for frozen in found:
                 if not self._is_whole(frozen):  # by a worker that died meanwhile
                     opened.tell(frozen.number, state=TrialState.FAIL)
+                    if _FIXED in frozen.system_attrs:
+                        opened.enqueue_trial(frozen.system_attrs[_FIXED])
             return [frozen.number for frozen in found if self._is_whole(frozen)]
 
     def ask(self, opened: optuna.Study) -> int | None:
         """The number of a trial to run, which counts as running from now on.
 
-        None when all have been asked for, or as long as none is expected to gain enough.
+        None when all have been asked for, or as long as none is expected to gain enough. A setting
+        that the recipe refuses counts as a run without a score.
         """
         with claimed(self._lock, wait=True):  # or two workers would be told the same
-            everything = opened.get_trials(deepcopy=False)
-            if len(self._asked(opened)) >= self.study.num_trials:
-                return None
-            if not any(trial.state == TrialState.WAITING for trial in everything):
+            while True:
+                everything = opened.get_trials(deepcopy=False)
+                if sum(map(self._is_whole, everything)) >= self.study.num_trials:
+                    return None
+                if any(trial.state == TrialState.WAITING for trial in everything):
+                    break
                 proposal = self._sampler.next_run(everything)
                 if proposal.expected_gain < self.study.least_gain:
                     return None
+                try:
+                    self._trial(proposal.setting, self.study.seeds[0])
+                except UserError as error:
+                    opened.add_trial(self._refused(proposal.setting, str(error)))
+                    continue
                 opened.enqueue_trial(proposal.setting)
-            bounds = self.study.search_space.bounds.items()
-            boxes: dict[str, BaseDistribution] = {
-                name: FloatDistribution(low, high) for name, (low, high) in bounds
-            }
-            return opened.ask(boxes).number
+                break
+            return opened.ask(self._boxes).number
 
     def trial_of(self, frozen: FrozenTrial, all_trials: list[FrozenTrial]) -> Trial:
         """What is to be run: a setting that was asked for before gets the next seed."""
@@ -155,27 +165,63 @@ class Search:
             The scores on the test set of the run with this setting, the first seed's; or nothing.
         """
         best = outcome(results).best
-        overrides = (*self.data, *self.study.set, *_lines(best))
+        trial = next(
+            trial
+            for frozen, trial in self.trials()
+            if frozen.state == TrialState.COMPLETE and frozen.params == best
+        )
+        overrides = (*self.data, _METRIC, *self.study.set, *_lines(best), f"seed={trial.seed}")
         recipe = load_config(Recipe, find_recipe(self.study.recipe), overrides)
         folder = self.folder / self.study.name
-        with whole_file(folder / BEST_FILE) as file:
-            file.write(f"# The best setting that the search {self.study.name} found.\n")
-            file.write(dump_changes(recipe))
-        if self.study.test is None:
-            return {}
-        trial = self._trial(best, self.study.seeds[0])
-        model = trial.folder / "run" / "model"
-        scored = evaluate(
-            model, Path(self.study.test), folder / "best_test", config=recipe.decoding
-        )
+        with claimed(folder / "finish.lock", wait=True):
+            with whole_file(folder / BEST_FILE) as file:
+                file.write(f"# The best setting that the search {self.study.name} found.\n")
+                file.write(dump_changes(recipe))
+            if self.study.test is None:
+                return {}
+            model, test = trial.folder / "run" / "model", Path(self.study.test)
+            scored = evaluate(model, test, folder / "best_test", config=recipe.decoding)
         return {metric: scored.value_of(metric) for metric in ("BLEU", "chrF2")}
 
     def _asked(self, opened: optuna.Study) -> list[FrozenTrial]:
         everything = opened.get_trials(deepcopy=False)
-        return [t for t in everything if t.state != TrialState.WAITING and self._is_whole(t)]
+        return [t for t in everything if self._is_whole(t) and _REFUSED not in t.user_attrs]
 
     def _is_whole(self, frozen: FrozenTrial) -> bool:
         return frozen.params.keys() == self.study.search_space.bounds.keys()
+
+    def _refused(self, setting: dict[str, float], reason: str) -> FrozenTrial:
+        return optuna.create_trial(
+            state=TrialState.FAIL,
+            params=setting,
+            distributions=self._boxes,
+            user_attrs={_REFUSED: reason},
+        )
+
+    def _check_same(self, opened: optuna.Study, name: str, value: str, what: str) -> None:
+        found = opened.user_attrs.get(name)
+        if found is None:
+            opened.set_user_attr(name, value)
+        elif found != value:
+            raise UserError(
+                f"{self.storage}: {self.study.name}",
+                expected=f"a search of the same {what}",
+                found="another one",
+                remedy="Give this one its own name, or another --out without --storage.",
+            )
+
+    def _folder_token(self) -> str:
+        """What tells this folder from others: locks in another one would not be seen."""
+        path = self.folder / self.study.name / "token"
+        if not path.is_file():
+            with whole_file(path) as file:
+                file.write(secrets.token_hex(8))
+        return path.read_text(encoding="utf-8")
+
+    @property
+    def _boxes(self) -> dict[str, BaseDistribution]:
+        bounds = self.study.search_space.bounds.items()
+        return {name: FloatDistribution(low, high) for name, (low, high) in bounds}
 
     @property
     def _sampler(self) -> HorizonSampler:
@@ -195,7 +241,7 @@ class Search:
 
     def _trial(self, setting: dict[str, float], seed: int) -> Trial:
         arm = ArmConfig(self._name_of(setting), _lines(setting))
-        data = (*self.data, "stages.st.metric=bleu")
+        data = (*self.data, _METRIC)
         recipe = arm_recipe(self.study, arm, seed, data)
         dev = Path(recipe.data.dev)
         return Trial(arm.name, seed, recipe, dev, key_of(recipe, dev), self.folder)
@@ -245,8 +291,17 @@ class Searcher:
                 return
 
     def _run(self, opened: optuna.Study, number: int, messages: Messages) -> bool:
-        """Whether it was this worker that ran the trial to its end."""
-        everything = opened.get_trials(deepcopy=False)
+        """Whether it was this worker that ran the trial to its end, and told it."""
+        lock = self.search.folder / self.search.study.name / f"{number}.lock"
+        with claimed(lock, wait=False) as is_ours:
+            everything = opened.get_trials(deepcopy=False)
+            if not is_ours or everything[number].state != TrialState.RUNNING:
+                return False
+            return self._run_claimed(opened, everything, number, messages)
+
+    def _run_claimed(
+        self, opened: optuna.Study, everything: list[FrozenTrial], number: int, messages: Messages
+    ) -> bool:
         trial = self.search.trial_of(everything[number], everything)
         title = f"{number + 1} of {self.search.study.num_trials}, {trial.title}"
 
@@ -261,16 +316,16 @@ class Searcher:
             if not run_trial(trial, self.name, messages, watch):
                 return False
         except StoppedEarlyError as stopped:
-            opened.tell(number, state=TrialState.PRUNED, skip_if_finished=True)
+            opened.tell(number, state=TrialState.PRUNED)
             messages.say(f"{title}: stopped at update {stopped.step}, it could hardly win")
             return True
         result = trial.result
         score = result.scores.get(self.search.study.metric)
         if score is None:
-            opened.tell(number, state=TrialState.FAIL, skip_if_finished=True)
+            opened.tell(number, state=TrialState.FAIL)
             messages.say(f"{title}: {result.failure}")
         else:
-            opened.tell(number, score, skip_if_finished=True)
+            opened.tell(number, score)
             minutes = result.wall_s / 60
             messages.say(f"{title}: {self.search.study.metric} {score:.2f} ({minutes:.1f} min)")
         return True
