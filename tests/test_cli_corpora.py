@@ -25,6 +25,8 @@ FAST = (
     *("data.augment.num_time_masks=0", "trackers=[]"),
     *("stages.mt_in_domain.max_steps=0", "stages.st.max_steps=2", "stages.st.warmup_steps=1"),
     *("stages.st.validate_every_steps=1", "stages.st.average=1"),
+    *("model.speech_encoder.layers=1", "model.speech_encoder.d_model=16"),
+    *("stages.asr.max_steps=2", "stages.asr.warmup_steps=1", "stages.asr.validate_every_steps=1"),
 )
 
 

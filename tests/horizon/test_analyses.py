@@ -184,13 +184,13 @@ def test_flat_scores_are_seldom_a_horizon(make_results, monkeypatch):
     """The best of 27 equal arms is the best by luck."""
     truth, settings = grid(lambda mt, cr, rd: 25.0)
     answers = []
-    for seed in range(40):
+    for seed in range(20):
         results = make_results(truth, settings, analysis={"kind": "horizon"})
         rng = np.random.default_rng(seed)
         for trial in results.trials:
             trial.scores["BLEU"] = 25 + rng.normal()
         answers.append(verdict(results).answer)
-    assert answers.count("not decided") >= 36
+    assert answers.count("not decided") >= 18
 
 
 def test_equal_scores_and_one_seed_decide_nothing(make_results):
