@@ -56,12 +56,12 @@ def search(
     """Run all arms of a study, or search the best weights; the same command resumes or joins in."""
     import torch
 
+    from horizon_st.data.files import claimed
     from horizon_st.hardware import usable_cores
     from horizon_st.horizon.cluster import RayCluster
     from horizon_st.horizon.report import show, write_page
     from horizon_st.horizon.search import run_study
     from horizon_st.horizon.study import load_study, search_of
-    from horizon_st.horizon.trials import claimed
 
     num_workers = workers or torch.cuda.device_count() or usable_cores()
     chosen = (

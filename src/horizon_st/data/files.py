@@ -8,6 +8,7 @@ import os
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from fcntl import LOCK_EX, LOCK_NB, lockf
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, cast
@@ -129,6 +130,21 @@ def whole_file(path: Path, *, keep_empty: bool = True) -> Iterator[IO[str]]:
             path.unlink(missing_ok=True)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def claimed(path: Path, *, wait: bool) -> Iterator[bool]:
+    """A context that holds a lock against other processes, and gives whether it got it.
+
+    The system frees it however this process ends.
+    """
+    with path.open("w") as lock:
+        try:
+            lockf(lock, LOCK_EX if wait else LOCK_EX | LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
 
 
 def partial_of(path: Path) -> Path:

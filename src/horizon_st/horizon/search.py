@@ -16,12 +16,12 @@ from rich.console import Console
 from rich.markup import escape
 
 from horizon_st.data.corpora.telephone import build_corpus
-from horizon_st.data.files import make_folder
+from horizon_st.data.files import claimed, make_folder
 from horizon_st.display import ProgressBars
 from horizon_st.horizon.cluster import RayCluster, run_workers
 from horizon_st.horizon.results import RESULTS_FILE, StudyResults
 from horizon_st.horizon.study import StudyConfig
-from horizon_st.horizon.trials import Trial, claimed, plan_trials, run_trial, settings_of
+from horizon_st.horizon.trials import Trial, plan_trials, run_trial, settings_of
 from horizon_st.horizon.tuning import STORAGE_FILE, Search, Searcher, result_of
 from horizon_st.workers import Messages, Task
 

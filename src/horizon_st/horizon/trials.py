@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from fcntl import LOCK_EX, LOCK_NB, lockf
 from pathlib import Path
 from typing import Any
 
 from horizon_st.config import load_config
-from horizon_st.data.files import make_folder, whole_file
+from horizon_st.data.files import claimed, make_folder, whole_file
 from horizon_st.data.manifest import transcript_of
 from horizon_st.data.shar import open_cuts
 from horizon_st.decoding.evaluate import evaluate
@@ -276,21 +274,6 @@ class _Reporter:
         validated = step - 1  # a validation comes after the report of its update
         if validated > 0 and validated % self._watched.validate_every_steps == 0:
             self._watch(validated, figures["dev_bleu"])
-
-
-@contextmanager
-def claimed(path: Path, *, wait: bool) -> Iterator[bool]:
-    """A context that holds a lock against other processes, and gives whether it got it.
-
-    The system frees it however this process ends.
-    """
-    with path.open("w") as lock:
-        try:
-            lockf(lock, LOCK_EX if wait else LOCK_EX | LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True
 
 
 def _write(trial: Trial, content: dict[str, Any]) -> None:

@@ -23,7 +23,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from horizon_st.config import dump_changes, load_config
-from horizon_st.data.files import whole_file
+from horizon_st.data.files import claimed, whole_file
 from horizon_st.decoding.evaluate import evaluate
 from horizon_st.errors import UserError, reason_of
 from horizon_st.horizon.keys import key_of
@@ -35,7 +35,6 @@ from horizon_st.horizon.trials import (
     StoppedEarlyError,
     Trial,
     arm_recipe,
-    claimed,
     run_trial,
 )
 from horizon_st.horizon.values import assignment, short_name, shown
