@@ -68,9 +68,7 @@ def api_error_of(error: Exception) -> ApiError:
                 retry_after_s=error.retry_after_s,
             )
         case OutOfTimeError() | LostReplicaError():
-            return ApiError(
-                503, str(error), kind="server_error", retry_after_s=_LOST_RETRY_S
-            )
+            return ApiError(503, str(error), kind="server_error", retry_after_s=_LOST_RETRY_S)
         case HTTPException():
             return ApiError(error.status_code, error.detail)
     return ApiError(500, "The server had an error. Its log says which.", kind="server_error")

@@ -22,6 +22,7 @@ class MeasuredRequests:
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers as the other one does."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

@@ -58,9 +58,7 @@ def make_router(service: TranslationService, model_name: str) -> APIRouter:
         with service.accept() as place:
             limits = service.limits
             deadline = place.accepted_at + limits.most_wait_s
-            async with received(
-                request, most_bytes=limits.most_bytes, deadline=deadline
-            ) as form:
+            async with received(request, most_bytes=limits.most_bytes, deadline=deadline) as form:
                 upload, shape = _read_form(form, model_name)
                 name = upload.filename or "file"
                 work = service.translate(cast("Any", upload.file), name=name, place=place)
@@ -90,9 +88,7 @@ def _read_form(form: FormData, model_name: str) -> tuple[UploadFile, Shape]:
     upload = values.pop("file", None)
     if not isinstance(upload, UploadFile):
         found = "Missing required parameter" if upload is None else "Not a file"
-        raise ApiError(
-            400, f"{found}: 'file'.", param="file", code="missing_required_parameter"
-        )
+        raise ApiError(400, f"{found}: 'file'.", param="file", code="missing_required_parameter")
     for field, value in values.items():
         if not isinstance(value, str):
             raise ApiError(

@@ -161,6 +161,7 @@ class TranslationService:
             )
             try:
                 await opened.measure()
+                self.metrics.audio_seconds.inc(opened.duration_s)
                 yield opened
             finally:
                 await opened.close()

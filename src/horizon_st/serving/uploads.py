@@ -88,7 +88,7 @@ async def _limited(request: Request, most_bytes: int) -> AsyncGenerator[bytes, N
 def _too_large(most_bytes: int) -> ApiError:
     return ApiError(
         413,
-        f"The request is larger than {most_bytes / MEGABYTE:g} MB. Send less, or compress the sound.",
+        f"The request has more than {most_bytes / MEGABYTE:g} MB. Compress the sound, or cut it.",
         param="file",
         code="request_too_large",
     )
