@@ -24,6 +24,11 @@ class Keys:
     def __init__(self, keys: Iterable[str] = ()) -> None:
         self._digests = [_digest(key) for key in keys]
 
+    @property
+    def are_needed(self) -> bool:
+        """Whether there are any."""
+        return bool(self._digests)
+
     def allow(self, authorization: str | None) -> bool:
         """Whether a request with such an ``Authorization`` header may pass."""
         if not self._digests:

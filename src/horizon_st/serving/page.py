@@ -1,0 +1,155 @@
+"""The web page of a service: recordings in, translations as they are ready, subtitles out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from functools import partial
+from http import HTTPStatus
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import gradio
+from fastapi import FastAPI
+from gradio.utils import get_upload_folder
+
+from horizon_st.errors import UserError
+from horizon_st.inference.formats import Format, TranslatedRecording, to_text
+from horizon_st.inference.pipeline import TranslatedSegment
+from horizon_st.serving.errors import api_error_of
+from horizon_st.serving.hearing import hear
+from horizon_st.serving.keys import Keys
+from horizon_st.serving.service import TranslationService
+
+DOWNLOADS: tuple[Format, ...] = ("srt", "vtt", "txt")
+KEPT_S = 3600
+"""How long the server keeps what was uploaded, so that it can be listened to."""
+
+_CLEANED_EVERY_S = 600
+_ASSETS = files(__package__) / "assets"
+
+
+def add_page(
+    app: FastAPI, service: TranslationService, *, model_name: str, keys: Keys | None = None
+) -> None:
+    """Puts the page at ``/``, behind the routes that the application has.
+
+    Args:
+        app: the application.
+        service: what translates.
+        model_name: what the page says that the model is.
+        keys: if there are any, the page asks for one before it shows or takes anything.
+    """
+    ask = None
+    if keys is not None and keys.are_needed:
+        ask = partial(_allows, keys)
+    gradio.mount_gradio_app(
+        app,
+        make_page(service, model_name),
+        path="/",
+        auth=ask,
+        auth_message="The password is a key of this server. The user name may be anything.",
+        max_file_size=service.limits.most_bytes,
+        css=(_ASSETS / "page.css").read_text(encoding="utf-8"),
+        theme=gradio.themes.Base(  # by default, fonts come from another server
+            font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
+        ),
+        footer_links=[],
+        run_history=False,
+        show_error=False,
+        ssr_mode=False,
+        enable_monitoring=False,
+        pwa=False,
+        mcp_server=False,
+    )
+
+
+def make_page(service: TranslationService, model_name: str) -> gradio.Blocks:
+    """One component, whose script uploads, asks for a translation, and shows what comes of it."""
+    with gradio.Blocks(
+        title="Horizon-ST", analytics_enabled=False, delete_cache=(_CLEANED_EVERY_S, KEPT_S)
+    ) as page:
+        view = gradio.HTML(
+            html_template=(_ASSETS / "page.html").read_text(encoding="utf-8"),
+            js_on_load=(_ASSETS / "page.js").read_text(encoding="utf-8"),
+            apply_default_css=False,
+            model_name=model_name,
+            most_mb=service.limits.most_mb,
+        )
+        running = view.submit(
+            partial(translate_upload, service),
+            inputs=view,
+            outputs=view,
+            show_progress="hidden",
+            concurrency_limit=None,  # the service has its own
+            api_visibility="private",
+        )
+        view.stop(None, cancels=[running], api_visibility="private")
+    return page
+
+
+async def translate_upload(
+    service: TranslationService, asked: object
+) -> AsyncIterator[dict[str, Any]]:
+    """What the page shows of a recording: each time all of it, as far as it is known.
+
+    Args:
+        service: what translates.
+        asked: from the browser: the `path` of an uploaded file, its `name`, and what else the
+            script knows its question by.
+    """
+    shown: dict[str, Any] = {"asked": asked, "segments": []}
+    try:
+        path, name = _read(asked)
+        async with service.open(path, name=name) as opened:
+            heard = await asyncio.to_thread(hear, path, path.parent)
+            shown |= {
+                "duration_s": opened.duration_s,
+                "bars": heard.bars,
+                "sound": gradio.FileData(path=str(heard.path)).model_dump(),
+            }
+            yield shown
+            segments: list[TranslatedSegment] = []
+            recording = TranslatedRecording(
+                name, opened.duration_s, segments, unsure_below=service.unsure_below
+            )
+            async for segment in opened:
+                segments.append(segment)
+                shown = shown | {"segments": [_row(one, recording) for one in segments]}
+                yield shown
+        yield shown | {"texts": {form: to_text(recording, form) for form in DOWNLOADS}}
+    except Exception as error:
+        refusal = api_error_of(error)
+        yield shown | {"error": str(refusal)}
+        if refusal.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise  # to the log
+
+
+def _read(asked: object) -> tuple[Path, str]:
+    """The file and its name, of whatever a stranger may have sent."""
+    match asked:
+        case {"path": str(given), "name": str(name)}:
+            path = Path(given).resolve()
+            if path.is_relative_to(Path(get_upload_folder()).resolve()) and path.is_file():
+                return path, name
+    raise UserError(
+        "upload",
+        expected="a file that was uploaded a moment ago",
+        found="none",
+        remedy="Choose the file again.",
+    )
+
+
+def _row(segment: TranslatedSegment, recording: TranslatedRecording) -> dict[str, Any]:
+    return {
+        "start_s": segment.start_s,
+        "end_s": segment.end_s,
+        "text": segment.text,
+        "confidence": segment.confidence,
+        "unsure": recording.is_unsure(segment),
+    }
+
+
+def _allows(keys: Keys, user: str, password: str) -> bool:
+    return keys.allow(f"Bearer {password}")
