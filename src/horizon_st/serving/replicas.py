@@ -54,7 +54,7 @@ class ReplicaProcess:
         try:
             self._connection.send(segments)
         except OSError as error:
-            raise LostReplicaError(_LOST) from error
+            raise LostReplicaError from error
         translated: list[TranslatedSegment] = self._receive()
         return translated
 
@@ -75,13 +75,10 @@ class ReplicaProcess:
             answer = self._connection.recv()
         except (EOFError, OSError) as error:
             self._process.join()
-            raise LostReplicaError(_LOST) from error
+            raise LostReplicaError from error
         if isinstance(answer, Exception):
             raise answer
         return answer
-
-
-_LOST = "The process that translated this died. It is started again; try once more."
 
 
 @contextmanager
