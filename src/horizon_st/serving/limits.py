@@ -26,9 +26,15 @@ class BusyError(Exception):
 class OutOfTimeError(Exception):
     """A recording was not translated within the time that one may take."""
 
+    def __init__(self) -> None:
+        super().__init__("The server did not get this done in time. Try again, or send less.")
+
 
 class LostReplicaError(Exception):
     """The process that translated a batch died; it is started again."""
+
+    def __init__(self) -> None:
+        super().__init__("The process that translated this died. It starts again: try once more.")
 
 
 @dataclass(frozen=True)

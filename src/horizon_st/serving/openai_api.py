@@ -56,9 +56,8 @@ def make_router(service: TranslationService, model_name: str) -> APIRouter:
     async def create_translation(request: Request) -> Response:
         """Translates a recording."""
         with service.accept() as place:
-            limits = service.limits
-            deadline = place.accepted_at + limits.most_wait_s
-            async with received(request, most_bytes=limits.most_bytes, deadline=deadline) as form:
+            most_bytes = service.limits.most_bytes
+            async with received(request, most_bytes=most_bytes, deadline=place.deadline) as form:
                 upload, shape = _read_form(form, model_name)
                 name = upload.filename or "file"
                 work = service.translate(cast("Any", upload.file), name=name, place=place)

@@ -38,10 +38,12 @@ class Place:
 
     Attributes:
         accepted_at: when, by the event loop's clock.
+        deadline: when its time is over.
     """
 
-    def __init__(self, accepted_at: float, give_back: Callable[[], None]) -> None:
+    def __init__(self, accepted_at: float, deadline: float, give_back: Callable[[], None]) -> None:
         self.accepted_at = accepted_at
+        self.deadline = deadline
         self._give_back = give_back
 
     def __enter__(self) -> Place:
@@ -99,7 +101,8 @@ class TranslationService:
             self.metrics.refused.inc()
             raise BusyError(min(max(1, math.ceil(self._mean_s)), _LONGEST_RETRY_S))
         self._num_accepted += 1
-        return Place(asyncio.get_running_loop().time(), self._take_back)
+        now = asyncio.get_running_loop().time()
+        return Place(now, now + self.limits.most_wait_s, self._take_back)
 
     async def translate(
         self, recording: Recording, *, name: str | None = None, place: Place | None = None
@@ -156,7 +159,7 @@ class TranslationService:
                 reading,
                 self._readers,
                 self._batches,
-                deadline=place.accepted_at + self.limits.most_wait_s,
+                deadline=place.deadline,
                 most_ahead=self._share,
             )
             try:
