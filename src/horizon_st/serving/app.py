@@ -18,14 +18,19 @@ from horizon_st.serving.service import TranslationService
 
 
 def create_app(
-    service: TranslationService, *, model_name: str = "horizon-st", keys: Keys | None = None
+    service: TranslationService,
+    *,
+    model_name: str = "horizon-st",
+    keys: Keys | None = None,
+    page: bool = False,
 ) -> FastAPI:
-    """The API; when it shuts down, the service finishes what it has accepted and closes.
+    """The API, and a page for people; when it shuts down, the service finishes what it has accepted and closes.
 
     Args:
         service: what translates.
         model_name: what the model is called in the API.
-        keys: who may use what lies below /v1; without any, everybody.
+        keys: who may use the page and what lies below /v1; without any, everybody.
+        page: whether there is a page at /, which takes Gradio.
     """
     keys = keys or Keys()
 
@@ -57,4 +62,8 @@ def create_app(
         """For Prometheus."""
         return Response(service.metrics.to_text(), media_type=CONTENT_TYPE_LATEST)
 
+    if page:
+        from horizon_st.serving.page import add_page  # takes seconds
+
+        add_page(app, service, model_name=model_name, keys=keys)
     return app

@@ -31,7 +31,7 @@ _ASSETS = files(__package__) / "assets"
 
 
 def add_page(
-    app: FastAPI, service: TranslationService, *, model_name: str, keys: Keys | None = None
+    app: FastAPI, service: TranslationService, *, model_name: str, keys: Keys
 ) -> None:
     """Puts the page at ``/``, behind the routes that the application has.
 
@@ -41,14 +41,18 @@ def add_page(
         model_name: what the page says that the model is.
         keys: if there are any, the page asks for one before it shows or takes anything.
     """
-    ask = None
-    if keys is not None and keys.are_needed:
-        ask = partial(_allows, keys)
+    # Where no event loop runs, Gradio makes some, and never closes them.
+    asyncio.run(_mount(app, service, model_name, keys))
+
+
+async def _mount(
+    app: FastAPI, service: TranslationService, model_name: str, keys: Keys
+) -> None:
     gradio.mount_gradio_app(
         app,
         make_page(service, model_name),
         path="/",
-        auth=ask,
+        auth=partial(_allows, keys) if keys.are_needed else None,
         auth_message="The password is a key of this server. The user name may be anything.",
         max_file_size=service.limits.most_bytes,
         css=(_ASSETS / "page.css").read_text(encoding="utf-8"),
