@@ -97,6 +97,7 @@ class Run:
             recipe=asdict(recipe),
             seed=recipe.seed,
             num_parameters=self.parts.translator.num_parameters(),
+            vocab_size=self.parts.translator.config.get_text_config().vocab_size,
             data_fingerprint=self.corpus.fingerprint,
             precision=str(accelerator.mixed_precision),
             num_processes=accelerator.num_processes,
