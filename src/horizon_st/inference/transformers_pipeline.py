@@ -8,6 +8,8 @@ from typing import Any
 from transformers import AutoModelForSpeechSeq2Seq, Pipeline
 from transformers.pipelines import PIPELINE_REGISTRY
 
+from horizon_st.inference.line_breaks import join_texts
+
 TASK = "speech-translation"
 
 
@@ -56,7 +58,7 @@ class SpeechTranslationPipeline(Pipeline):
         """The text, and its pieces with their times."""
         segments = model_outputs["segments"]
         return {
-            "text": " ".join(segment.text for segment in segments),
+            "text": join_texts(segment.text for segment in segments),
             "chunks": [
                 {"timestamp": (segment.start_s, segment.end_s), "text": segment.text}
                 for segment in segments
