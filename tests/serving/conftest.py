@@ -1,15 +1,22 @@
 """Recordings as strangers send them, and a replica that tests can hold up."""
 
 import hashlib
-from threading import Event
+from contextlib import ExitStack
+from threading import Event, Thread
 
+import openai
 import pytest
 import soundfile
+import uvicorn
 
 from horizon_st.data.mono import stream_audio
 from horizon_st.decoding.generate import DecodingConfig
 from horizon_st.inference.pipeline import SpeechTranslator, TranslatedSegment
 from horizon_st.inference.segmenter import SegmenterConfig, speech_segments
+from horizon_st.serving.app import create_app
+from horizon_st.serving.limits import Limits
+from horizon_st.serving.server import address_of, listen
+from horizon_st.serving.service import TranslationService
 
 SEARCH = DecodingConfig(beam_size=1, max_tokens=12, batch_size=4)
 PATIENCE_S = 60
@@ -90,7 +97,43 @@ def recordings(speech, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def talk(speech, tmp_path_factory):
-    """A file of 40 s."""
+    """A file of 20 s."""
     path = tmp_path_factory.mktemp("talk") / "talk.flac"
-    soundfile.write(path, speech(40, start_s=100), 16_000)
+    soundfile.write(path, speech(20, start_s=100), 16_000)
     return path
+
+
+@pytest.fixture
+def live():
+    """A function: (replicas, settings of the application, limits) -> a server's base address."""
+    running = []
+
+    def start(*replicas, app=None, **limits):
+        service = TranslationService(*replicas, limits=Limits(**limits))
+        listener = listen("127.0.0.1", 0)
+        config = uvicorn.Config(
+            create_app(service, **app or {}), http="h11", loop="asyncio", log_level="warning"
+        )
+        server = uvicorn.Server(config)
+        thread = Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        running.append((server, thread, replicas))
+        return address_of(listener)
+
+    yield start
+    for server, thread, replicas in running:
+        for replica in replicas:
+            getattr(replica, "go", Event()).set()
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture
+def connect():
+    """A function: (address, settings) -> the `openai` client of such a server."""
+    with ExitStack() as stack:
+        yield lambda address, **settings: stack.enter_context(
+            openai.OpenAI(
+                **{"base_url": f"{address}/v1", "api_key": "any", "max_retries": 0} | settings
+            )
+        )
