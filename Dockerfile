@@ -9,7 +9,7 @@ COPY src src
 RUN pip install --no-cache-dir --extra-index-url "$TORCH_INDEX" -c constraints.txt ".[serve]" \
     && useradd --create-home --uid 1000 server
 
-USER server
+USER 1000
 WORKDIR /home/server
 VOLUME /model
 EXPOSE 8000

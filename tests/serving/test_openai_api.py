@@ -16,6 +16,7 @@ import soundfile
 from horizon_st.inference.formats import TranslatedRecording, to_text
 from horizon_st.serving.keys import Keys, read_keys
 
+# The client's maker retires its own translations.
 pytestmark = pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")
 
 
