@@ -6,17 +6,19 @@ import signal
 import socket
 import subprocess
 import sys
+from functools import partial
+from multiprocessing import Pipe, active_children
 from threading import Thread
 
 import httpx2
 import openai
-import psutil
 import pytest
 from typer.testing import CliRunner
 
 from horizon_st.cli import app
 from horizon_st.errors import UserError
 from horizon_st.inference.pipeline import SpeechTranslator
+from horizon_st.serving import replicas
 from horizon_st.serving.limits import LostReplicaError
 from horizon_st.serving.replicas import replica_processes
 from horizon_st.serving.server import model_name_of
@@ -82,21 +84,20 @@ def test_copies_in_processes(model_folder, translator, talk):
         assert [one.text for one in replica.translate_segments(segments)] == expected
         with pytest.raises(AttributeError, match="samples"):
             replica.translate_segments(["no segment"])
-        [process] = psutil.Process().children()
-        process.send_signal(signal.SIGTERM)  # as a terminal or a service manager sends it to all
+        [process] = active_children()
+        os.kill(process.pid, signal.SIGTERM)  # as a terminal or a service manager does to all
         assert [one.text for one in replica.translate_segments(segments)] == expected
         with pytest.raises(LostReplicaError, match="starts again"):
             replica.translate_segments([Deadly()])
         assert [one.text for one in replica.translate_segments(segments)] == expected
-    assert psutil.Process().children() == []
+    assert active_children() == []
 
 
-def test_a_model_that_is_not_there_is_told(tmp_path):
-    with (
-        pytest.raises(UserError, match="expected a model folder, found no such folder"),
-        replica_processes(str(tmp_path / "none"), 2),
-    ):
-        raise AssertionError
+def test_a_copy_tells_what_is_wrong_with_its_model(tmp_path, monkeypatch):
+    monkeypatch.setattr(replicas.signal, "signal", lambda *_: None)
+    ours, theirs = Pipe()
+    replicas._work(theirs, partial(SpeechTranslator.from_pretrained, tmp_path / "none"))
+    assert "expected a model folder, found no such folder" in str(ours.recv())
 
 
 @pytest.mark.parametrize("package", ["fastapi", "uvicorn", "python_multipart", "prometheus_client"])
@@ -125,7 +126,7 @@ def test_mistakes_on_the_command_line(model_folder, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])
         assert "Choose another port" in refused("--port", port)
-    assert "expected an address of this machine" in refused("--port", "99999")
+    assert "expected an address of this machine" in refused("--host", "192.0.2.77")
     assert "limits.queue: expected more than 0" in refused("--queue", "0")
 
 

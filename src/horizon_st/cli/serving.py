@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def serve(
     model: Annotated[str, typer.Argument(help="Folder or hub id.")],
     host: Annotated[str, typer.Option(help="0.0.0.0 serves other machines, too.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="0 takes any that is free.")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="0 takes any that is free.")] = 8000,
     workers: Annotated[
         int,
         typer.Option(

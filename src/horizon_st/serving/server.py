@@ -42,11 +42,11 @@ def listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise UserError(
             f"--host {host} --port {port}",
             expected="an address of this machine and a free port",
-            found=getattr(error, "strerror", None) or str(error),
+            found=error.strerror or str(error),
             remedy="Choose another port with --port.",
         ) from error
 
