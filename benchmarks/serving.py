@@ -206,9 +206,10 @@ Bad = Callable[[str, bytes], Awaitable[str]]
 async def disturb(
     bad: Bad, address: str, samples: Sequence[Sample], until: float, tally: Tally
 ) -> None:
-    """One of the others, who does the same again and again."""
+    """One of the others, who does the same again and again, about twice a second."""
     while time.perf_counter() < until:
         tally.refused[await bad(address, samples[0].file)] += 1
+        await asyncio.sleep(random.uniform(0, 1))
 
 
 async def hang_up(address: str, file: bytes) -> str:
