@@ -247,9 +247,12 @@ async def send_much(address: str, file: bytes) -> str:
 
 async def _post(address: str, content: bytes | AsyncIterator[bytes]) -> str:
     async with httpx2.AsyncClient(timeout=PATIENCE_S) as client:
-        answer = await client.post(
-            f"{address}{PATH}", content=content, headers={"Content-Type": TYPE}
-        )
+        try:
+            answer = await client.post(
+                f"{address}{PATH}", content=content, headers={"Content-Type": TYPE}
+            )
+        except httpx2.TransportError:
+            return "cut off"
     return str(answer.status_code)
 
 

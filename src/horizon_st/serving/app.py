@@ -12,6 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from horizon_st.serving.errors import HANDLERS, ApiError
 from horizon_st.serving.keys import Keys
+from horizon_st.serving.lingering import LingeringRefusals
 from horizon_st.serving.measuring import MeasuredRequests
 from horizon_st.serving.openai_api import make_router
 from horizon_st.serving.service import TranslationService
@@ -39,6 +40,7 @@ def create_app(
             raise ApiError(401, "Missing or incorrect API key.", code="invalid_api_key")
 
     app = FastAPI(title="Horizon-ST", lifespan=closing, exception_handlers=HANDLERS)
+    app.add_middleware(LingeringRefusals)
     app.add_middleware(MeasuredRequests, metrics=service.metrics)
     app.include_router(make_router(service, model_name), dependencies=[Depends(check_key)])
 

@@ -43,7 +43,7 @@ class ApiError(Exception):
         super().__init__(message)
         self.status = status
         self.content = {"message": message, "type": kind, "param": param, "code": code}
-        # Of a body that is not wanted, the rest is not read.
+        # Of a body that is not wanted, the rest is not waited for.
         self.headers = {"Connection": "close"}
         if retry_after_s is not None:
             self.headers["Retry-After"] = f"{retry_after_s:.0f}"
