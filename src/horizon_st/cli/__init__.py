@@ -15,6 +15,7 @@ from horizon_st.cli.corpora import new, shard, validate
 from horizon_st.cli.memory import keep_freed_memory
 from horizon_st.cli.models import compare, demo, evaluate, keys, train
 from horizon_st.cli.prepare import prepare
+from horizon_st.cli.serving import serve
 from horizon_st.cli.studies import report, search
 from horizon_st.cli.terminal import is_main
 from horizon_st.cli.translation import push, translate
@@ -34,6 +35,7 @@ _ORDER = (
     "search",
     "report",
     "translate",
+    "serve",
     "push",
 )
 
@@ -66,6 +68,7 @@ app.command()(compare)
 app.command()(search)
 app.command()(report)
 app.command()(translate)
+app.command()(serve)
 app.command()(push)
 
 

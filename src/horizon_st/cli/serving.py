@@ -1,0 +1,124 @@
+"""Command to serve a trained model over HTTP: serve."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
+
+import typer
+
+from horizon_st.cli.terminal import console
+from horizon_st.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from contextlib import AbstractContextManager
+
+    from horizon_st.serving.batches import Replica
+
+
+def serve(
+    model: Annotated[str, typer.Argument(help="Folder or hub id.")],
+    host: Annotated[str, typer.Option(help="0.0.0.0 serves other machines, too.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="0 takes any that is free.")] = 8000,
+    workers: Annotated[
+        int,
+        typer.Option(
+            min=1, help="Copies of the model, which share the cores or take GPUs in turn."
+        ),
+    ] = 1,
+    name: Annotated[
+        Optional[str],  # noqa: UP045 - typer reads it
+        typer.Option(help="Of the model in the API; its hub id, run or folder by default."),
+    ] = None,
+    api_key_file: Annotated[
+        Optional[Path],  # noqa: UP045 - typer reads it
+        typer.Option(help="Keys that clients have to send, one a line; or HORIZON_ST_API_KEYS."),
+    ] = None,
+    max_mb: Annotated[float, typer.Option(help="Largest request.")] = 200.0,
+    max_minutes: Annotated[float, typer.Option(help="Longest recording.")] = 180.0,
+    max_wait: Annotated[
+        float, typer.Option(help="Seconds from a request's beginning to its answer.")
+    ] = 1800.0,
+    queue: Annotated[
+        int, typer.Option(help="Requests accepted and not answered yet; more get status 429.")
+    ] = 64,
+    longest: Annotated[
+        float, typer.Option(help="Most seconds of speech translated at once.")
+    ] = 20.0,
+    longest_pause: Annotated[
+        float, typer.Option(help="Seconds of silence that always separate.")
+    ] = 0.8,
+    unsure_below: Annotated[
+        float, typer.Option(min=0, max=1, help="Confidence below which a segment gets a [?].")
+    ] = 0.6,
+    beam_size: Annotated[int, typer.Option(help="1 is greedy search, and faster.")] = 5,
+    length_penalty: Annotated[float, typer.Option(help="More gives longer output.")] = 1.0,
+    batch_size: Annotated[int, typer.Option(help="Segments at once.")] = 16,
+    precision: Annotated[
+        Literal["fp32", "bf16"],
+        typer.Option(help="bf16 is faster where the hardware has it; some translations change."),
+    ] = "fp32",
+    device: Annotated[
+        Optional[str],  # noqa: UP045 - typer reads it
+        typer.Option(help="cpu, cuda, cuda:1, ...; a GPU where there is one by default."),
+    ] = None,
+) -> None:
+    """Serve a model over HTTP, as the OpenAI audio API defines it."""
+    _check_extra()
+    from horizon_st.decoding.generate import DecodingConfig
+    from horizon_st.inference.segmenter import SegmenterConfig
+    from horizon_st.serving.app import create_app
+    from horizon_st.serving.keys import read_keys
+    from horizon_st.serving.limits import Limits
+    from horizon_st.serving.server import address_of, listen, model_name_of, run_server
+    from horizon_st.serving.service import TranslationService
+
+    limits = Limits(most_mb=max_mb, most_minutes=max_minutes, most_wait_s=max_wait, queue=queue)
+    keys = read_keys(api_key_file)
+    settings = {
+        "config": DecodingConfig(
+            beam_size=beam_size,
+            length_penalty=length_penalty,
+            batch_size=batch_size,
+            precision=precision,
+        ),
+        "segmenter": SegmenterConfig(longest_s=longest, longest_pause_s=longest_pause),
+        "device": device,
+    }
+    with listen(host, port) as listener, _replicas(model, workers, settings) as replicas:
+        service = TranslationService(*replicas, limits=limits, unsure_below=unsure_below)
+        model_name = name or model_name_of(model)
+        app = create_app(service, model_name=model_name, keys=keys)
+        address = address_of(listener)
+        console.print(
+            f"Serving {model_name} at {address}/v1, documented at {address}/docs", soft_wrap=True
+        )
+        run_server(app, listener, grace_s=limits.most_wait_s)
+
+
+def _replicas(
+    model: str, num_replicas: int, settings: dict[str, Any]
+) -> AbstractContextManager[Sequence[Replica]]:
+    from horizon_st.inference.pipeline import SpeechTranslator
+    from horizon_st.serving.replicas import replica_processes
+
+    if num_replicas == 1:
+        return nullcontext([SpeechTranslator.from_pretrained(model, **settings)])
+    return replica_processes(model, num_replicas, **settings)
+
+
+def _check_extra() -> None:
+    try:
+        import fastapi  # noqa: F401
+        import prometheus_client  # noqa: F401
+        import python_multipart  # noqa: F401
+        import uvicorn  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise UserError(
+            "horizon-st serve",
+            expected="the packages of the extra `serve`",
+            found=f"no package {error.name}",
+            remedy="Install them with `pip install 'horizon-st[serve]'`.",
+        ) from error

@@ -1,0 +1,1 @@
+"""A translator as a service: batches across callers, an API over HTTP."""

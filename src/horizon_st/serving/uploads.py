@@ -1,0 +1,99 @@
+"""The body of a request -> its fields and its file on disk, never more of either than allowed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+from starlette.datastructures import FormData
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import ClientDisconnect, Request
+
+from horizon_st.serving.errors import ApiError
+from horizon_st.serving.limits import MEGABYTE
+
+_MOST_FIELDS = 20
+_T = TypeVar("_T")
+
+
+@asynccontextmanager
+async def received(
+    request: Request, *, most_bytes: int, deadline: float
+) -> AsyncIterator[FormData]:
+    """The form of a request; what is large lies in a temporary file until the context ends.
+
+    Args:
+        request: whose body has not been read.
+        most_bytes: of the body; what is longer is read no further.
+        deadline: by the event loop's clock, for its last byte.
+
+    Raises:
+        ApiError: it is no form, too large, or too slow.
+        ClientDisconnect: the sender has gone.
+    """
+    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
+        raise ApiError(400, "Send a form: the content type has to be multipart/form-data.")
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > most_bytes:
+        raise _too_large(most_bytes)
+    parser = MultiPartParser(
+        request.headers,
+        _limited(request, most_bytes),
+        max_files=1,
+        max_fields=_MOST_FIELDS,
+    )
+    try:
+        async with asyncio.timeout_at(deadline):
+            form = await parser.parse()
+    except TimeoutError as error:
+        raise ApiError(408, "The request took too long to arrive.") from error
+    except MultiPartException as error:
+        raise ApiError(400, f"The form cannot be read: {error.message}") from error
+    try:
+        yield form
+    finally:
+        await form.close()
+
+
+async def unless_gone(request: Request, work: Coroutine[Any, Any, _T]) -> _T:
+    """What some work gives, unless the caller hangs up meanwhile, which ends it.
+
+    Raises:
+        ClientDisconnect: the caller has gone.
+    """
+    task = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(_disconnection(request))
+    try:
+        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ClientDisconnect
+        return task.result()
+    finally:
+        task.cancel()
+        gone.cancel()
+        await asyncio.gather(task, gone, return_exceptions=True)
+
+
+async def _limited(request: Request, most_bytes: int) -> AsyncGenerator[bytes, None]:
+    num_bytes = 0
+    async for chunk in request.stream():
+        num_bytes += len(chunk)
+        if num_bytes > most_bytes:
+            raise _too_large(most_bytes)
+        yield chunk
+
+
+def _too_large(most_bytes: int) -> ApiError:
+    return ApiError(
+        413,
+        f"The request has more than {most_bytes / MEGABYTE:g} MB. Compress the sound, or cut it.",
+        param="file",
+        code="request_too_large",
+    )
+
+
+async def _disconnection(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,264 @@
+"""Many callers of one service: whose answer is whose, who waits, who is refused, who leaves."""
+
+import asyncio
+import io
+import threading
+import time
+from contextlib import aclosing
+
+import numpy as np
+import pytest
+import soundfile
+
+from horizon_st.errors import UserError
+from horizon_st.serving.limits import BusyError, Limits, OutOfTimeError
+from horizon_st.serving.service import TranslationService
+
+PATIENCE_S = 60
+
+
+@pytest.fixture
+def serve():
+    """A function: (work with a service, replicas, limits) -> what the work gives."""
+
+    def run(work, *replicas, **limits):
+        service = TranslationService(*replicas, limits=Limits(**limits))
+
+        async def go():
+            async with asyncio.timeout(PATIENCE_S):
+                return await work(service)
+
+        try:
+            return asyncio.run(go())
+        finally:
+            for one in replicas:
+                getattr(one, "go", threading.Event()).set()
+            service.close()
+
+    return run
+
+
+async def until(condition):
+    while not condition():
+        await asyncio.sleep(0.01)
+
+
+def num_cut(service, replica):
+    return sum(replica.batch_sizes) + len(service._batches._waiting)
+
+
+def spoken_of(segments):
+    return [(one.start_s, one.end_s, one.text) for one in segments]
+
+
+def texts_of(recording):
+    return [segment.text for segment in recording.segments]
+
+
+def test_a_recording_is_translated_as_from_python(serve, translator, talk):
+    expected = [*translator.translate_recording(talk)]
+    assert len(expected) > 2
+    found = serve(lambda service: service.translate(talk), translator)
+    assert spoken_of(found.segments) == spoken_of(expected)
+    assert [one.score for one in found.segments] == pytest.approx(
+        [one.score for one in expected], abs=1e-5
+    )
+    assert found.duration_s == 20
+    assert found.source == str(talk)
+    sent = io.BytesIO(talk.read_bytes())
+    named = serve(lambda service: service.translate(sent, name="her talk"), translator)
+    assert spoken_of(named.segments) == spoken_of(expected)
+    assert named.source == "her talk"
+
+
+def test_segments_come_while_the_rest_is_still_to_be_translated(serve, replica, talk, held_texts):
+    async def work(service):
+        async with aclosing(service.stream(talk)) as segments:
+            first = asyncio.ensure_future(anext(segments))
+            await until(replica.has_begun.is_set)
+            assert not first.done()
+            replica.go.set()
+            found = [await first]
+            replica.go.clear()
+            rest = asyncio.ensure_future(collect(segments))
+            await asyncio.sleep(0.2)
+            assert not rest.done()
+            replica.go.set()
+            return found + await rest
+
+    async def collect(segments):
+        return [segment async for segment in segments]
+
+    found = serve(work, replica)
+    assert [segment.text for segment in found] == held_texts(talk)
+    assert [segment.start_s for segment in found] == sorted(segment.start_s for segment in found)
+
+
+def test_callers_share_batches_and_get_their_own_answers(
+    serve, replica, recordings, talk, held_texts
+):
+    paths = [*recordings, talk]
+
+    async def work(service):
+        tasks = [asyncio.ensure_future(service.translate(path)) for path in paths]
+        await until(lambda: num_cut(service, replica) == len(paths))
+        replica.go.set()
+        return await asyncio.gather(*tasks)
+
+    found = serve(work, replica)
+    assert [texts_of(one) for one in found] == [held_texts(path) for path in paths]
+    assert max(replica.batch_sizes) == replica.config.batch_size
+
+
+def test_replicas_work_side_by_side(serve, make_replica, recordings, held_texts):
+    both = make_replica(), make_replica()
+
+    async def work(service):
+        tasks = [asyncio.ensure_future(service.translate(path)) for path in recordings]
+        await until(lambda: all(one.has_begun.is_set() for one in both))
+        for one in both:
+            one.go.set()
+        return await asyncio.gather(*tasks)
+
+    found = serve(work, *both)
+    assert [texts_of(one) for one in found] == [held_texts(path) for path in recordings]
+
+
+def test_a_long_recording_leaves_room_for_a_short_one(
+    serve, replica, recordings, speech, tmp_path, held_texts
+):
+    path = tmp_path / "lecture.flac"
+    soundfile.write(path, speech(120), 16_000)
+    ahead = 3 * replica.config.batch_size
+
+    async def work(service):
+        lecture = asyncio.ensure_future(service.translate(path))
+        await until(lambda: num_cut(service, replica) == ahead)
+        await asyncio.sleep(0.2)
+        # No more of it than its share is cut and held, whatever its length.
+        assert num_cut(service, replica) == ahead
+        note = asyncio.ensure_future(service.translate(recordings[0]))
+        await until(lambda: service._num_accepted == 2)
+        replica.go.set()
+        await note
+        assert not lecture.done()
+        return texts_of(await lecture)
+
+    assert serve(work, replica) == held_texts(path)
+
+
+def test_who_comes_when_all_places_are_taken_is_told_when_to_come_back(
+    serve, replica, recordings, held_texts
+):
+    async def work(service):
+        tasks = [asyncio.ensure_future(service.translate(path)) for path in recordings[:2]]
+        await until(lambda: not service.has_place)
+        with pytest.raises(BusyError, match="Try again in") as refused:
+            await service.translate(recordings[2])
+        assert 1 <= refused.value.retry_after_s <= 60
+        with pytest.raises(BusyError):
+            async with aclosing(service.stream(recordings[2])) as segments:
+                await anext(segments)
+        replica.go.set()
+        await asyncio.gather(*tasks)
+        return texts_of(await service.translate(recordings[2]))
+
+    assert serve(work, replica, queue=2) == held_texts(recordings[2])
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+def test_who_leaves_frees_place_and_queue(
+    serve, replica, recordings, talk, is_streamed, held_texts
+):
+    async def stream(service):
+        async with aclosing(service.stream(talk)) as segments:
+            await anext(segments)
+
+    async def work(service):
+        gone = asyncio.ensure_future(stream(service) if is_streamed else service.translate(talk))
+        await until(lambda: len(service._batches._waiting) > 2)
+        assert not service.has_place
+        gone.cancel()
+        await asyncio.gather(gone, return_exceptions=True)
+        assert service.has_place
+        assert len(service._batches._waiting) == 0
+        replica.go.set()
+        return texts_of(await service.translate(recordings[0]))
+
+    assert serve(work, replica, queue=1) == held_texts(recordings[0])
+    assert sum(replica.batch_sizes) < 1 + replica.config.batch_size
+
+
+def test_reading_stops_with_its_caller(serve, replica, tmp_path):
+    """Hours of silence in few bytes give no segment at which a reader would look up."""
+    path = tmp_path / "silence.flac"
+    with soundfile.SoundFile(path, "w", 16_000, 1) as file:
+        for _ in range(15):
+            file.write(np.zeros(60 * 16_000, np.float32))
+
+    async def work(service):
+        task = asyncio.ensure_future(service.translate(path))
+        await asyncio.sleep(0.05)
+        task.cancel()
+        started = time.perf_counter()
+        await asyncio.gather(task, return_exceptions=True)
+        stopped_s = time.perf_counter() - started
+        started = time.perf_counter()
+        assert texts_of(await service.translate(path)) == []
+        return stopped_s, time.perf_counter() - started
+
+    stopped_s, all_of_it_s = serve(work, replica)
+    assert stopped_s < all_of_it_s / 2
+
+
+def test_bad_recordings_are_refused_by_the_name_that_they_came_with(serve, replica, talk, tmp_path):
+    broken = tmp_path / "tmp123"
+    broken.write_bytes(talk.read_bytes()[:100_000])
+
+    async def work(service):
+        with pytest.raises(UserError, match=r"^her talk\.flac: expected whole audio"):
+            await service.translate(broken, name="her talk.flac")
+        with pytest.raises(UserError, match=r"at most 0\.2 minutes of sound"):
+            await service.translate(talk)
+        with pytest.raises(UserError, match="no such file"):
+            await service.translate(tmp_path / "missing.wav")
+        assert service.has_place
+
+    serve(work, replica, queue=1, most_minutes=0.2)
+    assert replica.batch_sizes == []
+
+
+def test_time_is_limited(serve, replica, recordings):
+    async def work(service):
+        with pytest.raises(OutOfTimeError, match="in time"):
+            await service.translate(recordings[0])
+        assert service.has_place
+
+    serve(work, replica, queue=1, most_wait_s=0.5)
+
+
+def test_a_batch_that_fails_fails_alone(serve, translator, recordings, monkeypatch):
+    translate = type(translator).translate_segments
+    fails = [True, False]
+
+    def fail_once(self, segments):
+        if fails.pop(0):
+            raise MemoryError("no memory")
+        return translate(self, segments)
+
+    monkeypatch.setattr(type(translator), "translate_segments", fail_once)
+
+    async def work(service):
+        with pytest.raises(MemoryError, match="no memory"):
+            await service.translate(recordings[0])
+        return texts_of(await service.translate(recordings[1]))
+
+    found = serve(work, translator)
+    monkeypatch.undo()
+    assert found == [one.text for one in translator.translate_recording(recordings[1])]
+
+
+@pytest.mark.parametrize("name", ["most_mb", "most_minutes", "most_wait_s", "queue"])
+def test_limits_have_to_leave_something(name):
+    with pytest.raises(UserError, match=rf"limits\.{name}: expected more than 0, found 0"):
+        Limits(**{name: 0})
