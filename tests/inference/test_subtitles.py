@@ -79,9 +79,9 @@ def test_marks_and_closing_punctuation_begin_no_line(text):
 @pytest.mark.parametrize(
     "text",
     [
-        "Est-ce que vous voulez vraiment partir demain ? Oui, dit-elle : « c'est » fini !",
-        "Il a dit : « je ne sais pas du tout ce que cela veut dire » et il est parti.",
-        "voilà " + "x" * 35 + " ? y",
+        "« le chat dort au milieu » « parti maison pas longtemps »",
+        "« que veut dire demain » ce vous longtemps ?",
+        "On a dit : « du demain voulez veut voulez » sais ce ce peut-être que ;",
         "? " * 60,
     ],
 )

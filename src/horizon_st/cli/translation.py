@@ -167,7 +167,8 @@ class _Job:
                 if isinstance(found, UserError):
                     self._show_failure(found)
                     continue
-                typer.echo(typer.format_filename(path))
+                # Not by `typer.echo`, which would write into the bar.
+                print(typer.format_filename(path), flush=True)
                 if form in SUBTITLES:
                     self._say_what_is_fast(found)
 
