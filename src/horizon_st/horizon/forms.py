@@ -42,12 +42,14 @@ class Fit:
         parameters: that were fitted; None where they are averaged over.
         weights: [D], of each regulariser in R, at small x; None for a form without R.
         noise: standard deviation of a run around it, where the form itself estimates one.
+        total: R [N] at x [N, D]; None for a form without R.
     """
 
     predict: Callable[[Array], Array]
     parameters: Array | None = None
     weights: Array | None = None
     noise: float | None = None
+    total: Callable[[Array], Array] | None = None
 
 
 class Form(ABC):
@@ -96,7 +98,12 @@ class IndexForm(Form):
             least_squares(residuals, start, bounds=(low, high), max_nfev=most) for start in inside
         ]
         p: Array = min(found, key=lambda result: float(result.cost)).x
-        return Fit(lambda at: curve(self._total(at, p), p[0], p[1], p[2]), p, p[3 : 3 + d])
+        return Fit(
+            lambda at: curve(self._total(at, p), p[0], p[1], p[2]),
+            p,
+            p[3 : 3 + d],
+            total=lambda at: self._total(at, p),
+        )
 
     def _start(self, y: Array, d: int, rng: np.random.Generator) -> Array:
         spread = max(float(np.ptp(y)), 1e-9)
