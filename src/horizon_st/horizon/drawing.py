@@ -25,7 +25,12 @@ SCORE_COLORS = tuple(LIGHT[f"s{step}"] for step in range(10))
 WIDE, NARROW = 8.0, 3.75
 """Inches: of figures in files and on wide screens, and on phones."""
 
-_STYLE = {
+_BEHIND = "#fefefe"
+"""White that a page turns into its own ground."""
+_STYLE: dict[Any, Any] = {
+    "figure.facecolor": _BEHIND,
+    "axes.facecolor": _BEHIND,
+    "savefig.facecolor": _BEHIND,
     "font.size": 9,
     "text.color": INK,
     "axes.labelcolor": INK,
@@ -44,7 +49,8 @@ _STYLE = {
 }
 _HOVER = "hover: "
 _VARIABLE_OF = {color: name for name, color in LIGHT.items() if name != "paper"}
-_P, _R = ParamSpec("_P"), TypeVar("_R")
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 
 def styled(draw: Callable[_P, _R]) -> Callable[_P, _R]:
@@ -80,17 +86,12 @@ def score_colors(low: float, high: float) -> tuple[ListedColormap, BoundaryNorm]
 
 
 @styled
-def as_bytes(figure: Figure, kind: str, *, is_clear: bool = False) -> bytes:
-    """The figure as svg or png, the same bytes for the same figure.
-
-    Args:
-        figure: to save.
-        kind: svg or png.
-        is_clear: whether the page shines through.
-    """
+def as_bytes(figure: Figure, kind: str) -> bytes:
+    """The figure as svg or png, the same bytes for the same figure."""
     buffer = io.BytesIO()
     metadata = {"Date": None} if kind == "svg" else {}
-    figure.savefig(buffer, format=kind, dpi=150, metadata=metadata, transparent=is_clear)
+    figure.savefig(buffer, format=kind, dpi=150, metadata=metadata)
+    figure.set_layout_engine("none")  # it stays as it was laid out, which is half of the work
     if kind != "svg":
         return buffer.getvalue()
     text = buffer.getvalue().decode()
@@ -98,15 +99,15 @@ def as_bytes(figure: Figure, kind: str, *, is_clear: bool = False) -> bytes:
     return titled.encode()
 
 
-def inline_svg(figure: Figure, description: str, prefix: str) -> str:
-    """The figure as part of a page, in the page's colours.
+def inline_svg(svg: bytes, description: str, prefix: str) -> str:
+    """A figure as part of a page, in the page's colours.
 
     Args:
-        figure: drawn in the style.
+        svg: drawn in the style.
         description: for those who do not see it.
         prefix: of the names within it, which a page must not have twice.
     """
-    text = as_bytes(figure, "svg", is_clear=True).decode()
+    text = svg.decode()
     text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
     text = re.sub(r"#[0-9a-f]{6}\b", _as_variable, text)
     text = re.sub(r'\b(id="|href="#|url\(#)', rf"\g<1>{prefix}", text)
@@ -115,5 +116,7 @@ def inline_svg(figure: Figure, description: str, prefix: str) -> str:
 
 
 def _as_variable(found: re.Match[str]) -> str:
+    if found[0] == _BEHIND:
+        return "none"
     name = _VARIABLE_OF.get(found[0])
     return found[0] if name is None else f"var(--{name})"

@@ -255,4 +255,3 @@ def _runs(analysis: Analysis, arm: str) -> list[float]:
 
 def _score_name(analysis: Analysis) -> str:
     return analysis.study.metric
-

@@ -62,9 +62,7 @@ class Slices:
                 axes.set_visible(False)
                 continue
             x, y = (np.linspace(*found.space.bounds[names[k]], _PER_SIDE) for k in (i, j))
-            axes.pcolormesh(
-                x, y, plane, cmap=_MAP, norm=colors, shading="gouraud", rasterized=True
-            )
+            axes.pcolormesh(x, y, plane, cmap=_MAP, norm=colors, shading="gouraud", rasterized=True)
             if plane.min() < self._level < plane.max():
                 axes.contour(x, y, plane, levels=[self._level], colors=_LINE, linewidths=1.5)
             _draw_runs(axes, found, (i, j), colors)

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from horizon_st.horizon.comparison import FittedForm, Interval
+from horizon_st.horizon.comparison import FittedForm
 from horizon_st.horizon.drawing import (
     BEST,
     COLORS,
@@ -17,7 +17,7 @@ from horizon_st.horizon.drawing import (
     plain,
     styled,
 )
-from horizon_st.horizon.report.parts import Part, table
+from horizon_st.horizon.report.parts import Part, table, with_interval
 from horizon_st.horizon.report.runs import MT_WEIGHT, Runs
 from horizon_st.horizon.values import short_name, shown, symbol
 
@@ -25,8 +25,8 @@ _HEIGHT, _PANEL_ROW = 3.6, 0.34
 _TITLE = "Quality over total regularisation"
 _SENTENCE = (
     "Each dot is a run: further right, all regularisers together are turned up more; quality rises "
-    "up to the horizon and falls past it, and the closer the dots lie to the one curve, the more it "
-    "is only the total that counts, not which regulariser it comes from."
+    "up to the horizon and falls past it, and the closer the dots lie to the one curve, the more "
+    "it is only the total that counts, not which regulariser it comes from."
 )
 _NOT_REACHED = (
     "Each dot is a run: further right, all regularisers together are turned up more; no run lies "
@@ -46,8 +46,8 @@ def collapse(runs: Runs) -> Part:
     rows = [
         [
             turned_up(runs, key),
-            _with_interval(form.weights[key]),
-            _with_interval(form.share(key)),
+            with_interval(form.weights[key]),
+            with_interval(form.share(key)),
         ]
         for key in runs.weights
     ]
@@ -151,9 +151,7 @@ def _largest_parts(runs: Runs, form: FittedForm) -> list[str]:
     found = []
     for setting in runs.settings:
         least = runs.settings[0] | {key: runs.least_turned_up(key) for key in runs.weights}
-        parts = {
-            key: float(form.totals([least | {key: setting[key]}])[0]) for key in runs.weights
-        }
+        parts = {key: float(form.totals([least | {key: setting[key]}])[0]) for key in runs.weights}
         found.append(max(parts, key=parts.__getitem__))
     return found
 
@@ -168,7 +166,3 @@ def _draw_shares(axes: Axes, runs: Runs, form: FittedForm) -> None:
     axes.set_ylim(len(runs.weights) - 0.5, -0.5)
     axes.set_xlim(left=0)
     axes.set_xlabel("turned up fully, adds to R")
-
-
-def _with_interval(found: Interval) -> str:
-    return f"{found.value:.2g} ({found.low:.2g} to {found.high:.2g})"

@@ -87,6 +87,6 @@ def draw_costs(runs: Runs, width: float) -> Figure:
             )  # fmt: skip
     axes.set_xlabel("minutes of training, after pre-training")
     axes.set_ylabel(runs.metric)
-    axes.margins(y=0.15)
+    axes.margins(x=0.1, y=0.15)
     axes.legend(loc="lower right", fontsize=8)
     return figure

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
@@ -24,6 +25,8 @@ from horizon_st.horizon.results import TrialResult
 
 _TITLE = "Learning curves"
 _PANEL_HEIGHT, _COLUMNS = 2.0, 3
+_LARGE_RANGE = 8
+"""Of a term, from which on its scale is logarithmic."""
 _SENTENCE = (
     "Each line is a run through its training, brighter the better it ended, the best one in red: "
     "quality and loss on the dev set, and every term of the loss that is trained on."
@@ -96,7 +99,8 @@ def draw_curves(runs: Runs, width: float) -> Figure:
         axes.set_visible(False)
     figure.colorbar(
         ScalarMappable(norm, colors), ax=list(grid), label=f"{runs.metric} in the end",
-        format="%.1f", aspect=40, location="right" if width > NARROW else "bottom",
+        format="%.1f", aspect=40 if width > NARROW else 20, pad=0.02,
+        location="right" if width > NARROW else "bottom",
     )  # fmt: skip
     return figure
 
@@ -115,6 +119,7 @@ def _is_drawn(trials: Sequence[TrialResult], key: str) -> bool:
 
 def _scale_by_size(axes: Axes) -> None:
     """A logarithmic scale, as terms fall by orders of magnitude."""
-    values = [value for line in axes.lines for value in line.get_ydata() if value > 0]
-    if values and max(values) > 8 * min(values):
+    values = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in axes.lines])
+    values = values[values > 0]
+    if len(values) and values.max() > _LARGE_RANGE * values.min():
         axes.set_yscale("log")

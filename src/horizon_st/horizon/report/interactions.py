@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from horizon_st.horizon.drawing import COLORS, SOFT, plain, styled
+from horizon_st.horizon.drawing import COLORS, INK, SOFT, plain, styled
 from horizon_st.horizon.report.collapse import needs
 from horizon_st.horizon.report.parts import Part, table
 from horizon_st.horizon.report.runs import Runs
@@ -30,7 +30,7 @@ _OF_SURFACE = (
     "of one weight depends on the other."
 )
 _OF_RUNS = (
-    "How much of the differences between the {number} runs each weight makes by itself (blue), and "
+    "How much of the differences between the runs each weight makes by itself (blue), and "
     "each pair beyond that (orange): a pair has a long bar where the best value of one weight "
     "depends on the other; what is left is chance."
 )
@@ -65,7 +65,7 @@ def interactions(runs: Runs) -> Part:
     name = "interactions"
     effects = None if runs.is_search else effects_of_grid(runs)
     if effects is not None:
-        sentence = _OF_RUNS.format(number=len(runs.grid()[1]))  # type: ignore[index]
+        sentence = _OF_RUNS
         headings = ["effect", "share", "p"]
         rows = [[e.name, f"{e.share:.1%}", _p(e.p_value)] for e in effects]
         return _part(name, sentence, effects, table(headings, rows, "Analysis of variance"))
@@ -158,12 +158,13 @@ def shares_of(scores: Array) -> dict[tuple[int, ...], float]:
         found: Array = centered.mean(axis=others, keepdims=True)
         return found
 
-    alone = {(i,): mean_over_others([i]) for i in range(d)}
-    pairs = {
+    alone: dict[tuple[int, ...], Array] = {(i,): mean_over_others([i]) for i in range(d)}
+    pairs: dict[tuple[int, ...], Array] = {
         (i, j): mean_over_others([i, j]) - alone[(i,)] - alone[(j,)]
         for i, j in itertools.combinations(range(d), 2)
     }
-    return {at: float((part**2).mean()) / total for at, part in {**alone, **pairs}.items()}
+    parts: dict[tuple[int, ...], Array] = {**alone, **pairs}
+    return {at: float((part**2).mean()) / total for at, part in parts.items()}
 
 
 @styled
@@ -173,9 +174,9 @@ def draw_effects(effects: Sequence[Effect], width: float) -> Figure:
     axes = plain(figure.subplots())
     for row, effect in enumerate(effects):
         color = (SOFT, COLORS[0], COLORS[1])[len(effect.keys)]
-        axes.barh(row, 100 * effect.share, color=color, height=0.6)
+        axes.barh(row, 100 * effect.share, color=color, height=0.6, alpha=0.8)
         if not math.isnan(effect.low):
-            axes.hlines(row, 100 * effect.low, 100 * effect.high, color=SOFT, linewidth=1.5)
+            axes.hlines(row, 100 * effect.low, 100 * effect.high, color=INK, linewidth=1.2)
     axes.set_yticks(range(len(effects)), [effect.name for effect in effects])
     axes.invert_yaxis()
     axes.set_xlim(left=0)

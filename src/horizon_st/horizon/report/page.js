@@ -38,6 +38,7 @@ for (const part of document.querySelectorAll(".copied")) {
   });
 }
 
+const CAMERA = { eye: { x: 1.55, y: -1.55, z: 0.85 }, center: { x: 0, y: 0, z: -0.12 } };
 let library;
 function loadLibrary() {
   library ??= (async () => {
@@ -89,17 +90,19 @@ function layoutOf(data) {
 }
 
 function turn(place, across, up) {
-  const { x, y, z } = place.layout.scene.camera?.eye ?? { x: 1.5, y: -1.5, z: 0.9 };
+  const { x, y, z } = place.layout.scene.camera.eye;
   const angle = Math.atan2(y, x) + across;
   const flat = Math.hypot(x, y);
   const eye = { x: flat * Math.cos(angle), y: flat * Math.sin(angle), z: z + up };
-  window.Plotly.relayout(place, { "scene.camera": { eye } });
+  window.Plotly.relayout(place, { "scene.camera": { ...CAMERA, eye } });
 }
 
 async function startTurning(figure, data) {
   await loadLibrary();
   const place = figure.querySelector(".turn");
-  data.camera = { eye: { x: 1.5, y: -1.5, z: 0.9 } };
+  const far = place.clientWidth < 480 ? 1.25 : 1;
+  const { x, y, z } = CAMERA.eye;
+  data.camera = { ...CAMERA, eye: { x: far * x, y: far * y, z: far * z } };
   place.hidden = false;
   const options = { displayModeBar: false, responsive: true, scrollZoom: false };
   await window.Plotly.newPlot(place, tracesOf(data), layoutOf(data), options);

@@ -154,12 +154,13 @@ def _section(part: Part, study: str, folder: Path) -> str:
         return f"{head}<p>{sentence}</p>{part.html}</section>\n"
     file = f"{study}-{part.name}" if part.name else study
     wide = part.draw(WIDE)
-    for kind in ("svg", "png"):
-        (folder / f"{file}.{kind}").write_bytes(as_bytes(wide, kind))
+    drawn = {"wide": as_bytes(wide, "svg"), "narrow": as_bytes(part.draw(NARROW), "svg")}
+    (folder / f"{file}.svg").write_bytes(drawn["wide"])
+    (folder / f"{file}.png").write_bytes(as_bytes(wide, "png"))
     description = f"{part.title}. {part.sentence}"
     pictures = "".join(
-        f'<div class="still {width}">{inline_svg(figure, description, f"{anchor}-{width}-")}</div>'
-        for width, figure in (("wide", wide), ("narrow", part.draw(NARROW)))
+        f'<div class="still {width}">{inline_svg(svg, description, f"{anchor}-{width}-")}</div>'
+        for width, svg in drawn.items()
     )
     return (
         f"{head}<figure>{pictures}{_TURN if 'class=turning' in part.html else ''}"

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
 from matplotlib.figure import Figure
 
+from horizon_st.horizon.comparison import Interval
+
+NEW_LINE = "\n"
 Draw = Callable[[float], Figure]
 """Width in inches -> a figure."""
 
@@ -38,7 +42,7 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]], caption: str) 
     head = "".join(f"<th scope=col>{escape(heading)}</th>" for heading in headings)
     body = "".join(
         f"<tr><th scope=row>{escape(row[0])}</th>"
-        + "".join(f"<td>{escape(cell)}</td>" for cell in row[1:])
+        + "".join(f"<td>{escape(cell).replace(NEW_LINE, '<br>')}</td>" for cell in row[1:])
         + "</tr>"
         for row in rows
     )
@@ -47,3 +51,11 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]], caption: str) 
         f"<caption class=unseen>{escape(caption)}</caption>"
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
+
+
+def with_interval(found: Interval) -> str:
+    """A number with its interval, all with as many decimals as show three digits of the largest."""
+    largest = max(abs(found.value), abs(found.low), abs(found.high), 1e-9)
+    decimals = max(2 - math.floor(math.log10(largest)), 0)
+    value, low, high = (f"{v:.{decimals}f}" for v in (found.value, found.low, found.high))
+    return f"{value} ({low} to {high})"

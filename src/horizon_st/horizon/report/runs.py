@@ -136,7 +136,9 @@ class Runs:
     def described(self, trial: TrialResult) -> str:
         """A run in a line, for where the mouse rests on it."""
         values = self._values(trial)
-        said = ", ".join(f"{symbol(key)} {_brief(values.get(key))}" for key in self.study.varied_keys)
+        said = ", ".join(
+            f"{symbol(key)} {_brief(values.get(key))}" for key in self.study.varied_keys
+        )
         score = trial.scores.get(self.metric, math.nan)
         return f"run {self.number_of(trial)}, {said}: {self.metric} {score:.2f}"
 

@@ -18,9 +18,9 @@ from horizon_st.horizon.values import short_name, shown, symbol
 _TITLE = "Consistency against R-drop: do they add up?"
 _HEIGHT, _PER_LINE, _LEAST_SETTINGS = 3.4, 33, 7
 _SENTENCE = (
-    "{metric} as consistency ({cr}) is turned up, at several strengths of R-drop ({rd}): where the "
-    "line of the strongest R-drop stays below the dashed one, which adds the gains of both, the two "
-    "do the same work twice."
+    "{metric} as consistency ({cr}) is turned up, at several strengths of R-drop ({rd}): where "
+    "the line of the strongest R-drop stays below the dashed one, which adds the gains of both, "
+    "the two do the same work twice."
 )
 
 
@@ -59,8 +59,8 @@ def saturation(runs: Runs) -> Part:
     if needed:
         return Part(name, _TITLE, needed=needed)
     sentence = _SENTENCE.format(metric=runs.metric, cr=symbol(CONSISTENCY), rd=symbol(RDROP))
-    if runs.is_search and len(runs.weights) > 2:
-        sentence += " The other weights stand at the best setting; bands are a standard deviation."
+    if runs.is_search:
+        sentence += " Other weights stand at the best setting; the band is a standard deviation."
     return Part(name, _TITLE, sentence, lambda width: draw_lines(lines, runs, width))
 
 
@@ -126,9 +126,9 @@ def draw_lines(lines: Sequence[Line], runs: Runs, width: float) -> Figure:
         label = f"{symbol(RDROP)} {shown(float(f'{line.rdrop:.3g}'))}"
         marker = "-" if runs.is_search else "o-"
         axes.plot(line.x, line.scores, marker, color=color, linewidth=1.8, label=label)
-        if runs.is_search:
-            axes.fill_between(line.x, line.low, line.high, color=color, alpha=0.12, linewidth=0)
-        elif not any(map(math.isnan, line.low)):
+        if runs.is_search and line is lines[-1]:
+            axes.fill_between(line.x, line.low, line.high, color=color, alpha=0.15, linewidth=0)
+        elif not runs.is_search and not any(map(math.isnan, line.low)):
             axes.vlines(line.x, line.low, line.high, color=color, linewidth=1.4)
     axes.plot(
         lines[-1].x, if_added_up(lines), "--", color=SOFT, linewidth=1.4,

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from horizon_st.horizon.drawing import (
     BEST,
+    COLORS,
     EDGE,
     NARROW,
     SCORE_COLORS,
@@ -34,7 +35,7 @@ _HEIGHT = 4.2
 _TITLE = "The horizon in three dimensions"
 _OVER_THREE = (
     "Each ball is a run at its three weights, brighter the better, and the shaded body holds all "
-    "weights that are predicted to come within {tolerance:g} {metric} of the best (the star)."
+    "weights that are predicted to come within {tolerance:g} {metric} of the best (in red)."
 )
 _OVER_TWO = (
     "Each ball is a run above its two weights, at the height of its score, and the sheet is what "
@@ -124,7 +125,7 @@ def turning(runs: Runs, body: Body) -> dict[str, Any]:
         **_columns([best]),
         "text": [f"the best: {found.best_score:.2f}"],
         "hoverinfo": "text",
-        "marker": {"size": 9, "symbol": "diamond", "color": "best"},
+        "marker": {"size": 7, "symbol": "diamond", "color": "best"},
     }
     if is_flat:
         sheet = {
@@ -167,7 +168,7 @@ def draw_space(runs: Runs, body: Body, width: float) -> Figure:
     else:
         lattice = np.array([*itertools.product(*body.axes)])
         inside = lattice[body.scores.ravel() >= body.level]
-        axes.scatter(*inside.T, color=SOFT, s=7, alpha=0.25, linewidths=0)
+        axes.scatter(*inside.T, color=COLORS[0], s=7, alpha=0.2, linewidths=0, rasterized=True)
         axes.set_zlabel(symbol(body.keys[2]))
     for trial, setting, score in zip(runs.scored, runs.settings, runs.scores, strict=True):
         at = [setting[key] for key in body.keys] + ([score] if is_flat else [])

@@ -1,25 +1,27 @@
 """What the report adds to the look of pages."""
 
 REPORT_STYLE = """
-main { max-width: 60rem; }
+main { max-width: 68rem; }
+main > p, section > p, figure, nav, .copied { max-width: 60rem; }
 h1:not(:first-child) { margin-top: 4rem; }
 section { margin-top: 2.5rem; scroll-margin-top: 1rem; }
 figure { padding: .8rem; }
-figcaption { font-weight: 400; color: var(--ink); margin-top: .6rem; max-width: 46rem; }
-section > p { max-width: 46rem; }
+figcaption { font-weight: 400; color: var(--ink); margin-top: .6rem; max-width: 48rem; }
 nav ul { display: flex; flex-wrap: wrap; gap: .3rem 1.1rem; list-style: none; padding: 0; }
 nav li { margin: 0; }
 a { color: var(--c1); }
 :focus-visible { outline: 2px solid var(--c1); outline-offset: 2px; }
 svg text { fill: inherit; font-size: inherit; }
-.narrow { display: none; }
+figure + .wide, figure + p { margin-top: .8rem; }
+.narrow, .still[hidden], .turn[hidden] { display: none; }
 @media (max-width: 40rem) {
-  .still.wide { display: none; } .narrow { display: block; }
+  .still.wide { display: none; } .still.narrow:not([hidden]) { display: block; }
 }
 .turn { height: min(34rem, 92vw); }
 .legend { overflow-wrap: anywhere; }
 .unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
-th[scope=row] { color: var(--ink); font-weight: 400; text-align: left; }
+th[scope=row] { color: var(--ink); font-weight: 400; text-align: left; white-space: normal;
+  min-width: 7rem; }
 td { white-space: nowrap; }
 th button { font: inherit; color: inherit; background: none; border: 0; padding: .2rem 0;
   cursor: pointer; min-height: 1.8rem; }

@@ -9,7 +9,7 @@ from typing import Any
 from horizon_st.horizon.analyses import Analysis
 from horizon_st.horizon.comparison import FittedForm
 from horizon_st.horizon.report.collapse import needs
-from horizon_st.horizon.report.parts import Part, table
+from horizon_st.horizon.report.parts import NEW_LINE, Part, table, with_interval
 from horizon_st.horizon.report.runs import Runs
 from horizon_st.horizon.report.text import table_of
 from horizon_st.horizon.results import TrialResult
@@ -22,12 +22,12 @@ _FORMS = {
     "process": "any smooth surface",
 }
 _BEST_FORM = {
-    "linear": "On these runs the regularisers simply add up, as in the paper, better than under any "
-    "other form.",
-    "interacting": "On these runs the regularisers do not simply add up: each saturates, or pairs of "
-    "them overlap.",
-    "quadratic": "On these runs no total of the regularisers does as well as a curved surface over "
-    "all weights.",
+    "linear": "On these runs the regularisers simply add up, as in the paper: that form is the "
+    "best of these.",
+    "interacting": "On these runs the regularisers do not simply add up: each saturates, or pairs "
+    "of them overlap.",
+    "quadratic": "On these runs no total of the regularisers does as well as a curved surface "
+    "over all weights.",
     "process": "On these runs no simple form does as well as a surface that assumes nothing but "
     "smoothness.",
 }
@@ -156,10 +156,9 @@ def _end(trial: TrialResult) -> str:
 
 
 def _form_row(form: FittedForm, runs: Runs) -> list[str]:
-    aic = "" if form.aic is None else f"{form.aic:.1f}" if math.isfinite(form.aic) else "too few runs"
-    weights = ", ".join(
-        f"{symbol(key)} {found.value:.2g} ({found.low:.2g} to {found.high:.2g})"
-        for key, found in form.weights.items()
+    aic = "" if form.aic is None else f"{form.aic:.1f}".replace("inf", "too few runs")
+    weights = NEW_LINE.join(
+        f"{symbol(key)} {with_interval(found)}" for key, found in form.weights.items()
     )
     number = "" if form.num_parameters is None else str(form.num_parameters)
     return [f"{form.name}: {_FORMS[form.name]}", f"{form.error:.2f}", aic, number, weights]
