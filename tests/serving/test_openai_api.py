@@ -212,6 +212,15 @@ def test_a_full_queue_answers_429_and_clients_come_back(live, connect, replica, 
     assert httpx2.get(f"{address}/readyz").status_code == 200
 
 
+def test_a_fault_of_the_server_is_told_as_one(live, connect, replica, recordings, caplog):
+    replica.translate_segments = lambda segments: 1 / 0
+    client = connect(live(replica))
+    with pytest.raises(openai.InternalServerError, match="The server had an error") as error:
+        client.audio.translations.create(file=sent(recordings[0]), model="whisper-1")
+    assert refusal_of(error) == (500, None, None)
+    assert "ZeroDivisionError" in caplog.text
+
+
 def test_metrics_count_all_of_it(live, connect, ready, recordings):
     address = live(ready)
     client = connect(address)
