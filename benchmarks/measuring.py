@@ -60,9 +60,9 @@ def memory_added_mb(work: Callable[[], object]) -> float:
     return memory_mb("VmHWM") - before
 
 
-def memory_mb(name: str) -> float:
-    """What the system says of this process's memory, by its name for it (Linux only)."""
-    return _sizes_mb(Path("/proc/self/status"))[name]
+def memory_mb(name: str, process: str = "self") -> float:
+    """What the system says of a process's memory, by its name for it (Linux only)."""
+    return _sizes_mb(Path(f"/proc/{process}/status"))[name]
 
 
 def run_and_watch(command: Sequence[str]) -> tuple[str, float]:

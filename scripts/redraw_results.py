@@ -14,7 +14,8 @@ import sys
 from pathlib import Path
 
 from horizon_st.horizon.analyses import Analysis
-from horizon_st.horizon.figures import as_bytes, draw, draw_forgetting
+from horizon_st.horizon.drawing import as_bytes
+from horizon_st.horizon.figures import draw, draw_forgetting
 from horizon_st.horizon.report import markdown
 from horizon_st.horizon.results import find_results, read_results
 

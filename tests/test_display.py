@@ -2,6 +2,9 @@
 
 import io
 import math
+import os
+import subprocess
+import sys
 
 from rich.console import Console
 
@@ -30,3 +33,24 @@ def test_a_bar_appears_when_its_time_has_come(capsys):
     assert "counting" in shown.err
     assert "2/2" in shown.err
     assert shown.out == ""
+
+
+def test_what_is_printed_meanwhile_stands_above_the_bar():
+    program = (
+        "from rich.console import Console; from horizon_st.display import progress_bar\n"
+        "stderr = Console(stderr=True)\n"
+        "with progress_bar('counting', console=stderr) as show:\n"
+        "    show(1, 2); print('out/talk.srt'); stderr.print('one is fast'); show(2, 2)\n"
+    )
+    terminal, end = os.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80"}
+    subprocess.run(
+        [sys.executable, "-c", program], stdout=end, stderr=end, check=True, env=environment
+    )
+    os.close(end)
+    shown = os.read(terminal, 1 << 16).decode()
+    os.close(terminal)
+    for text in ("out/talk.srt", "one is fast"):
+        before, _, after = shown.partition(text)
+        assert before.endswith(("\x1b[2K", "\n")), before[-80:]
+        assert after.startswith("\r\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -48,8 +49,8 @@ class ProgressBars:
             TimeRemainingColumn(elapsed_when_finished=True, table_column=_fixed()),
             TextColumn("{task.fields[figures]}", table_column=_fixed()),
             console=console,
-            # On the standard error it would move what is printed there, out of any pipe.
-            redirect_stdout=not console.stderr,
+            # From the standard error it would take what is printed out of any pipe.
+            redirect_stdout=not console.stderr or sys.stdout.isatty(),
         )
 
     def __enter__(self) -> ProgressBars:
@@ -83,14 +84,17 @@ class ProgressBars:
 
 
 @contextmanager
-def progress_bar(name: str, *, after_s: float = 0.0) -> Iterator[Callable[[int, int], None]]:
+def progress_bar(
+    name: str, *, after_s: float = 0.0, console: Console | None = None
+) -> Iterator[Callable[[int, int], None]]:
     """A function that moves a bar on the standard error to what is done of a total.
 
     Args:
         name: stands before the bar.
         after_s: seconds that pass before it is drawn.
+        console: of the standard error, where something else is printed there meanwhile.
     """
-    with ProgressBars(Console(stderr=True), after_s=after_s) as bars:
+    with ProgressBars(console or Console(stderr=True), after_s=after_s) as bars:
         yield lambda done, total: bars.advance_to(name, done, total)
 
 

@@ -1,12 +1,32 @@
-"""The look of the page: light and dark, narrow and wide."""
+"""The look of pages and pictures: light and dark, narrow and wide."""
 
-STYLE = """
-:root { color-scheme: light dark; --ink: #1d2127; --soft: #5d6672; --line: #d9dde3;
-  --paper: #ffffff; --card: #f6f7f9; --error: #b3261e; --warning: #8a5a00; --good: #1b6e3c;
-  --c1: #2166ac; --c2: #d6604d; --c3: #1b8a5a; --c4: #8250c4; --c5: #9a7000; --c6: #5d6672; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6e9ee; --soft: #a0a9b6; --line: #39414c;
-  --paper: #14171b; --card: #1d2127; --error: #ff8a80; --warning: #f0b64a; --good: #6fd39a;
-  --c1: #6db3f2; --c2: #ff9a85; --c3: #5fd0a0; --c4: #c3a1ff; --c5: #e3c04f; --c6: #a0a9b6; } }
+LIGHT = {
+    "ink": "#1d2127", "soft": "#5d6672", "line": "#d9dde3", "paper": "#ffffff", "card": "#f6f7f9",
+    "error": "#b3261e", "warning": "#8a5a00", "good": "#1b6e3c", "best": "#c81e3a",
+    "c1": "#2166ac", "c2": "#d6604d", "c3": "#1b8a5a", "c4": "#8250c4", "c5": "#9a7000",
+    "c6": "#5d6672", "c7": "#a02c4a", "c8": "#2b8294",
+    "s0": "#440155", "s1": "#482476", "s2": "#414488", "s3": "#355f8e", "s4": "#2a788f",
+    "s5": "#21918d", "s6": "#22a885", "s7": "#44bf71", "s8": "#7ad152", "s9": "#a8cb1e",
+}  # fmt: skip
+"""Colours by their name in the page: c1 to c8 tell things apart, s0 to s9 rise with a score."""
+DARK = {
+    "ink": "#e6e9ee", "soft": "#a0a9b6", "line": "#39414c", "paper": "#14171b", "card": "#1d2127",
+    "error": "#ff8a80", "warning": "#f0b64a", "good": "#6fd39a", "best": "#ff6b7f",
+    "c1": "#6db3f2", "c2": "#ff9a85", "c3": "#5fd0a0", "c4": "#c3a1ff", "c5": "#e3c04f",
+    "c6": "#a0a9b6", "c7": "#f08aa5", "c8": "#67c7d9",
+    "s0": "#9a6bb0", "s1": "#8f78bb", "s2": "#7f87c0", "s3": "#6d97bf", "s4": "#5aa6b8",
+    "s5": "#4bb4ab", "s6": "#48c299", "s7": "#62d184", "s8": "#93df69", "s9": "#dcec4a",
+}  # fmt: skip
+
+
+def _variables(colors: dict[str, str]) -> str:
+    return " ".join(f"--{name}: {value};" for name, value in colors.items())
+
+
+STYLE = (
+    f":root {{ color-scheme: light dark; {_variables(LIGHT)} }}\n"
+    f"@media (prefers-color-scheme: dark) {{ :root {{ {_variables(DARK)} }} }}"
+    """
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--paper); color: var(--ink);
   font: 16px/1.5 system-ui, "Noto Sans", "DejaVu Sans", sans-serif; }
@@ -55,3 +75,4 @@ th:first-child, td:first-child { text-align: left; }
 td.characters { white-space: normal; min-width: 9rem; }
 .none { color: var(--soft); }
 """
+)

@@ -30,10 +30,15 @@ RECORD = {
             "consistency_weight": 1.0,
             "rdrop_weight": 3.0,
             "ctc_weight": 0.0,
+            "mt_rdrop_weight": 0.0,
+            "tap": "logits",
         },
-        "initial_model": None,
+        "initial_model": "/home/me/runs/first/model",
     },
-    "data_fingerprint": {"train": "0123456789abcdef0123"},
+    "data_fingerprint": {
+        "train": "0123456789abcdef0123",
+        "initial_model": "a" * 20,
+    },
     "stages": [{"name": "st", "steps": 900, "final": {"loss": 1.5, "bleu": 31.25}}],
     "versions": {"torch": "2.13.0"},
 }
@@ -60,10 +65,12 @@ def test_a_card_says_what_is_known(model_folder, scores, tmp_path):
         for name, metric in scores.summary["metrics"].items()
     }
     for text in (
-        "α_t = 0.5, α_cr = 1, α_rd = 3, α_ctc = 0",
+        "α_t = 0.5, α_cr = 1, α_rd = 3, α_ctc = 0, tap = logits.",
         "`st`: 900 updates; on the dev set: loss 1.50, bleu 31.25",
         "corpus/train.jsonl (SHA-256 `0123456789abcdef…`)",
-        "1,234,567 parameters",
+        "Initial model: first/model (SHA-256 `aaaaaaaaaaaaaaaa…`)",
+        "1,234,567 parameters, precision fp32.",
+        'from_pretrained("path/of/this/folder")',
         "seed 7",
         f"| {scores.summary['num_sentences']} | BLEU | {scores.value_of('BLEU'):.2f} |",
         "## Intended use",
@@ -128,6 +135,7 @@ def test_a_model_is_pushed_with_its_card_and_picture(model_folder, tmp_path, mon
     assert {"README.md", "horizon.png", "*.safetensors"} <= {*uploaded["allow_patterns"]}
     card = ModelCard.load(uploaded["folder_path"] / "README.md")
     assert "(horizon.png)" in card.text
+    assert 'from_pretrained("me/mine")' in card.text
     assert (model_folder / "horizon.png").read_bytes() == b"png"
 
 

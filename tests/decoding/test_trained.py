@@ -45,6 +45,12 @@ def test_weights_in_half_precision_are_decoded_in_single(model_folder):
     assert load_trained_model(model_folder).model.dtype == torch.float32
 
 
+@pytest.mark.parametrize("device", ["gpu", "cuda:99"])
+def test_a_device_that_is_not_there_is_refused(model_folder, device):
+    with pytest.raises(UserError, match=rf"device: expected a device .*, found {device}, and "):
+        load_trained_model(model_folder, device=device)
+
+
 def test_the_fingerprint_follows_the_weights(model_folder):
     before = weights_fingerprint(model_folder)
     weights = load_file(model_folder / "model.safetensors")

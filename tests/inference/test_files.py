@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import resource
 
 import numpy as np
 import pytest
@@ -151,13 +152,14 @@ def test_what_was_translated_before_a_kill_is_not_translated_again(
 
     with monkeypatch.context() as patch:
         patch.setattr(SpeechTranslator, "decode", killed)
-        patch.setattr("horizon_st.inference.pipeline._WINDOW_BATCHES", 1)
+        # Also what was decoded before its turn is kept.
+        patch.setattr("horizon_st.inference.pipeline._FIRST_WINDOWS_BATCHES", ())
         with pytest.raises(KeyboardInterrupt):
             everything(translator, recordings[:2], tmp_path / "out")
     assert not [name for name in outputs(tmp_path / "out") if name.startswith("note")]
     for record in (tmp_path / "out" / ".horizon-st").iterdir():
-        with record.open("a", encoding="utf-8") as file:
-            file.write('{"start_s": 1.0, "te')  # what a kill can leave
+        with record.open("ab") as file:
+            file.write(b'{"start_s": 1.0, "te\xc3')  # what a kill can leave
     before = sum(decoded)
     decoded.clear()
     everything(translator, recordings[:2], tmp_path / "out")
@@ -173,6 +175,102 @@ def test_finished_files_are_rendered_anew_and_not_translated(
     everything(translator, recordings, tmp_path, "srt")
     assert decoded == []
     assert len(outputs(tmp_path)) == 6
+
+
+def test_the_last_line_of_a_record_counts_when_it_is_whole(
+    translator, recordings, tmp_path, decoded
+):
+    everything(translator, recordings[1:2], tmp_path)
+    expected, num_segments = outputs(tmp_path), sum(decoded)
+    [record] = (tmp_path / ".horizon-st").iterdir()
+    whole = record.read_bytes()
+    *lines, last, _ = whole.splitlines(keepends=True)
+    record.write_bytes(b"".join(lines) + last.rstrip(b"\n"))
+    decoded.clear()
+    everything(translator, recordings[1:2], tmp_path)
+    assert 0 < sum(decoded) < num_segments
+    assert outputs(tmp_path) == expected
+    again = record.read_bytes().splitlines()
+    assert len(again) == len(whole.splitlines())
+    assert json.loads(again[-1]) == {"is_finished": True}
+
+
+def test_a_smaller_batch_goes_on_where_a_larger_one_was_stopped(
+    translator, recordings, tmp_path, decoded
+):
+    everything(translator, recordings[1:2], tmp_path)
+    decoded.clear()
+    smaller = DecodingConfig(beam_size=1, max_tokens=12, batch_size=1)
+    everything(SpeechTranslator(translator.trained, smaller), recordings[1:2], tmp_path)
+    assert decoded == []
+
+
+def test_what_vanishes_meanwhile_does_not_stop_the_others(translator, recordings, tmp_path):
+    path = tmp_path / "gone.wav"
+    path.write_bytes(recordings[1].read_bytes())
+    files = examine([path, recordings[1]])
+    path.unlink()
+    (_, error), (_, found) = translate_into(tmp_path / "out", "txt", translator, files)
+    assert isinstance(found, TranslatedRecording)
+    with pytest.raises(UserError, match=r"gone\.wav: expected the file that was there before"):
+        raise error
+
+
+@pytest.mark.parametrize("name", ["caf\udce9.wav", "長" * 83 + ".wav", "x" * 251 + ".wav"])
+def test_names_of_any_bytes_and_length(translator, run, recordings, tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(recordings[1].read_bytes())
+    [(target, _)] = everything(translator, [path], tmp_path / "out")
+    shown = str(path).replace("\udce9", "\ufffd")
+    assert json.loads(target.read_text(encoding="utf-8"))["source"] == shown
+    [(srt_path, _)] = everything(translator, [path], tmp_path / "out", "srt")
+    assert srt_path.name == f"{path.stem}.srt"
+    result = run(path, path, *QUICK)
+    assert result.exit_code == 0, result.exception
+    assert result.stdout.startswith(f"{shown}\t")
+    written = run(path, *QUICK, "--format", "srt", "--output", tmp_path / "out")
+    assert written.stdout == str(srt_path).replace("\udce9", "\ufffd") + "\n"
+
+
+def test_a_full_disk_is_told(translator, recordings, tmp_path):
+    everything(translator, recordings[1:2], tmp_path)
+    files = examine(recordings[:2])
+    before = {tmp_path: outputs(tmp_path)}
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    [record] = (tmp_path / ".horizon-st").iterdir()
+    most_bytes = record.read_bytes().index(b"\n") + 50  # its first line, but no second one
+    for folder, limit, message in (
+        (tmp_path / "out", most_bytes, r"talk\.flac\.jsonl: expected a file that can be written"),
+        (tmp_path, 100, r"note\[1\]\.json: expected a file .* Make room, or choose another folder"),
+    ):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limits[1]))
+        try:
+            with pytest.raises(UserError, match=message):
+                [*translate_into(folder, "json", translator, files[folder == tmp_path :])]
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert outputs(folder) == before.get(folder, {})
+
+
+@pytest.mark.parametrize("is_continued", [False, True])
+def test_progress_is_told_batch_by_batch(translator, recordings, tmp_path, is_continued, decoded):
+    (tmp_path / "broken.wav").write_text("no sound", encoding="utf-8")
+    files = examine([recordings[0], tmp_path / "broken.wav", *recordings[1:]])
+    if is_continued:
+        everything(translator, recordings[:1], tmp_path / "out")
+    decoded.clear()
+    told = []
+
+    def show(done_s, total_s):
+        told.append((done_s, total_s, len(decoded)))
+
+    [*translate_into(tmp_path / "out", "txt", translator, files, on_progress=show)]
+    done_s = [done_s for done_s, *_ in told]
+    assert done_s == sorted(done_s)
+    assert done_s[-1] == pytest.approx(21)
+    assert {total_s for _, total_s, _ in told} == {21}
+    after_batches = {number for *_, number in told}
+    assert after_batches >= {*range(1, len(decoded) + 1)}
 
 
 @pytest.mark.parametrize("change", ["search", "segmenter", "model", "file"])
@@ -193,6 +291,15 @@ def test_a_record_of_something_else_is_not_used(
         os.utime(recordings[1], ns=(1, 1))
     everything(SpeechTranslator(trained, config, segmenter=segmenter), recordings[1:2], tmp_path)
     assert decoded == first
+
+
+def test_quotation_marks_do_not_join_the_rows_of_a_table():
+    texts = ['"Hola', 'dijo ella."', 'el "jefe"', "él"]
+    segments = [TranslatedSegment(i, i + 1, text, -0.1, 3) for i, text in enumerate(texts)]
+    table = to_text(TranslatedRecording("a.wav", 6.0, segments), "tsv")
+    rows = [*csv.DictReader(table.splitlines(), delimiter="\t")]
+    assert [row["text"] for row in rows] == texts
+    assert table.splitlines()[4] == "3.000\t4.000\t0.9048\tno\tél"
 
 
 def test_one_file_is_printed_line_by_line(run, model_folder, recordings):
@@ -236,6 +343,22 @@ def test_one_utterance_is_not_cut(run, model_folder, speech, tmp_path):
     alone = SpeechTranslator.from_pretrained(model_folder, config=DecodingConfig(beam_size=1))
     result = run(path, "--one-utterance", "--unsure-below", "0", *QUICK)
     assert result.stdout == alone.translate(path, one_utterance=True).text + "\n"
+
+
+def test_what_is_no_utterance_is_named_and_does_not_stop_the_others(
+    run, recordings, speech, tmp_path
+):
+    soundfile.write(tmp_path / "click.wav", speech(0.02), 16_000)
+    soundfile.write(tmp_path / "short.wav", speech(1), 16_000)
+    paths = (tmp_path / "click.wav", recordings[0], tmp_path / "short.wav")
+    result = run(*paths, "--one-utterance", *QUICK)
+    assert result.exit_code == 2
+    assert result.stdout.startswith(f"{tmp_path / 'short.wav'}\t")
+    assert "click.wav: expected" in result.stderr
+    assert (
+        "talk.flac: expected an utterance that is no longer than the model can take, found 12"
+        in (result.stderr)
+    )
 
 
 def test_utterances_far_longer_than_training_are_warned_of_on_one_line(

@@ -70,6 +70,16 @@ def test_the_rate_and_shape_of_blocks_do_not_matter(translator, talk, events):
     assert again == events
 
 
+def test_a_final_text_begins_with_all_that_was_stable(translator, speech):
+    whole = speech(4)
+    [found] = translator.decode([whole])
+    stable = (found.tokens[:-1] * 12)[:20]
+    config = DecodingConfig(beam_size=2, max_tokens=10)  # fewer than that
+    live = SpeechTranslator(translator.trained, config)
+    [shorter] = live.decode([whole[:16_000]], [stable])
+    assert shorter.tokens[:20] == stable
+
+
 def test_whoever_gives_much_at_once_gets_one_translation_of_it(translator, speech):
     live = LiveTranslation(translator, every_s=0.5)
     live.feed(speech(0.4))

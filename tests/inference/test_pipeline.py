@@ -106,7 +106,7 @@ def test_arrays_that_cannot_be_speech_are_refused(translator, array, sampling_ra
 
 
 def test_utterances_beyond_the_model_are_refused(translator):
-    with pytest.raises(UserError, match="expected at most 128 frames after subsampling"):
+    with pytest.raises(UserError, match=r"array: expected an utterance that is no longer .* 10"):
         translator.translate(
             np.zeros(16_000 * 10, "float32"), sampling_rate=16_000, one_utterance=True
         )
@@ -188,6 +188,28 @@ def test_any_source_of_a_long_recording_gives_the_same(translator, speech, tmp_p
     tokens = [segment.num_tokens for segment in by_path.segments]
     scores = [segment.score for segment in by_path.segments]
     assert by_path.score == pytest.approx(np.average(scores, weights=tokens))
+
+
+def test_the_first_text_comes_after_one_batch(translator, with_pause, monkeypatch):
+    sizes = []
+    decode = translator.decode
+    monkeypatch.setattr(
+        translator, "decode", lambda samples: sizes.append(len(samples)) or decode(samples)
+    )
+    found = translator.translate_recording(with_pause, sampling_rate=16_000)
+    assert next(found).text is not None
+    assert sizes == [2]
+    assert len([*found]) + 1 == sum(sizes)
+
+
+def test_the_last_block_of_a_stream_may_have_fewer_samples_than_channels(translator, recordings):
+    stereo = np.tile(recordings[2], (2, 1))[:, :16_001]
+    blocks = [stereo[:, i : i + 1_600] for i in range(0, 19_200, 1_600)]
+    assert [block.shape for block in blocks[-2:]] == [(2, 1), (2, 0)]
+    by_blocks = translator.translate(iter(blocks), sampling_rate=16_000)
+    assert by_blocks.segments == translator.translate(stereo, sampling_rate=16_000).segments
+    with pytest.raises(UserError, match=r"shape \[1600, 2\]\. Transpose"):
+        translator.translate(iter([block.T for block in blocks]), sampling_rate=16_000)
 
 
 def test_silence_has_no_translation(translator):

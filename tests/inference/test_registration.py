@@ -10,6 +10,7 @@ from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, AutoModelF
 
 from horizon_st.data.frontend import FilterbankFrontend
 from horizon_st.decoding.trained import load_trained_model
+from horizon_st.errors import UserError
 from horizon_st.inference.pipeline import SpeechTranslator
 from horizon_st.model.translator import SpeechTranslatorModel
 
@@ -68,6 +69,8 @@ def test_the_pipeline_translates_recordings_of_any_length(model_folder, speech):
     assert len(expected) > 1
     one, other = translate([{"array": samples, "sampling_rate": 16_000}] * 2)
     assert one == other == found
+    with pytest.raises(UserError, match=r"num_beams: expected no such parameter .*found 3"):
+        translate({"array": samples, "sampling_rate": 16_000}, num_beams=3)
 
 
 def test_the_import_alone_loads_nothing():

@@ -97,6 +97,20 @@ def test_clicks_are_no_speech_and_closed_consonants_no_pause():
     assert len(cut(config, [(0, 1), (1, 0.5), (0, 0.4), (1, 0.5), (0, 1)])) == 2
 
 
+def test_a_click_is_not_shown_while_it_is_open():
+    def shown(stretches):
+        probabilities, samples = script(*stretches)
+        segmenter = Segmenter(SegmenterConfig(), Scripted(probabilities), is_live=True)
+        found = []
+        for start in range(0, len(samples), FRAME_SAMPLES):
+            segmenter.feed(samples[start : start + FRAME_SAMPLES])
+            found.append(segmenter.open_speech)
+        return [segment for segment in found if segment is not None]
+
+    assert shown([(0, 1), (1, 0.064), (0, 1)]) == []
+    assert shown([(0, 1), (1, 0.096), (0, 1)])[0].end_s == pytest.approx(1.1, abs=0.05)
+
+
 def test_silence_has_no_segments():
     assert [*speech_segments([np.zeros(16_000, np.float32)] * 30)] == []
     assert [*speech_segments([])] == []

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from horizon_st.inference.line_breaks import break_text
+from horizon_st.inference.line_breaks import break_text, join_texts
 from horizon_st.inference.subtitles import Cue, Spoken, make_cues, to_srt, to_vtt
 
 SPANISH = (
@@ -74,6 +74,39 @@ def test_marks_and_closing_punctuation_begin_no_line(text):
     assert "".join(lines) == text
     assert not any(re.match("[ัิีึืุูะาำ็่้๊๋์。、」ー]", line) for line in lines)
     assert not any(re.search("[เแโใไ「]$", line) for line in lines)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "« le chat dort au milieu » « parti maison pas longtemps »",
+        "« que veut dire demain » ce vous longtemps ?",
+        "On a dit : « du demain voulez veut voulez » sais ce ce peut-être que ;",
+        "? " * 60,
+    ],
+)
+def test_marks_that_stand_alone_stay_with_their_words(text):
+    lines = [line for block in break_text(text) for line in block]
+    assert len(lines) > 1
+    assert " ".join(lines).split() == text.split()
+    if "?" * 2 not in text.replace(" ", ""):
+        assert not any(re.match("[?!:»]", line) or line.endswith("«") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("texts", "joined"),
+    [
+        (["The cat.", "It sleeps."], "The cat. It sleeps."),
+        (["今日は。", "「いい」天気", "カメラ"], "今日は。「いい」天気カメラ"),
+        (["你好", "OK 吗", "、"], "你好 OK 吗、"),
+        (["สวัสดี", "ครับ"], "สวัสดี ครับ"),
+        (["안녕", "세상"], "안녕 세상"),
+        (["a", "", "b"], "a b"),
+        ([], ""),
+    ],
+)
+def test_texts_are_joined_as_their_scripts_are_written(texts, joined):
+    assert join_texts(texts) == joined
 
 
 def test_what_is_said_fast_stays_into_the_pause_and_no_longer():

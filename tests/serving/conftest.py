@@ -112,7 +112,7 @@ def live():
         service = TranslationService(*replicas, limits=Limits(**limits))
         listener = listen("127.0.0.1", 0)
         config = uvicorn.Config(
-            create_app(service, **app or {}), http="h11", loop="asyncio", log_level="warning"
+            create_app(service, **app or {}), http="h11", loop="asyncio", log_config=None
         )
         server = uvicorn.Server(config)
         thread = Thread(target=server.run, kwargs={"sockets": [listener]})

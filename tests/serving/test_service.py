@@ -63,7 +63,7 @@ def test_a_recording_is_translated_as_from_python(serve, translator, talk):
     assert [one.score for one in found.segments] == pytest.approx(
         [one.score for one in expected], abs=1e-5
     )
-    assert found.duration_s == 40
+    assert found.duration_s == 20
     assert found.source == str(talk)
     sent = io.BytesIO(talk.read_bytes())
     named = serve(lambda service: service.translate(sent, name="her talk"), translator)
@@ -218,13 +218,13 @@ def test_bad_recordings_are_refused_by_the_name_that_they_came_with(serve, repli
     async def work(service):
         with pytest.raises(UserError, match=r"^her talk\.flac: expected whole audio"):
             await service.translate(broken, name="her talk.flac")
-        with pytest.raises(UserError, match=r"at most 0\.5 minutes of sound"):
+        with pytest.raises(UserError, match=r"at most 0\.2 minutes of sound"):
             await service.translate(talk)
         with pytest.raises(UserError, match="no such file"):
             await service.translate(tmp_path / "missing.wav")
         assert service.has_place
 
-    serve(work, replica, queue=1, most_minutes=0.5)
+    serve(work, replica, queue=1, most_minutes=0.2)
     assert replica.batch_sizes == []
 
 

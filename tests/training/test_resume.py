@@ -97,8 +97,9 @@ def test_kills_of_a_run_on_shards_and_mapped_pairs(train, corpus, tmp_path):
     assert_same(tmp_path / "killed", undisturbed)
 
 
-def test_kills_of_a_run_with_two_optimisers(train, undisturbed, tmp_path):
+def test_kills_of_a_run_with_two_optimisers_and_moving_weights(train, undisturbed, tmp_path):
     muon = tuple(f"stages.{name}.optimizer=muon" for name in ("mt_external", "mt_in_domain", "st"))
+    muon += ("objective.adaptive.every_steps=2",)
     whole = train(tmp_path / "undisturbed", *muon)
     assert weights_of(whole) != weights_of(undisturbed)
     for kill in [("mt_external", 3), ("st", 1), ("st", 5)]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Literal, Optional
 
@@ -52,6 +53,8 @@ def train(
 
     path = find_recipe(recipe)
     from horizon_st.display import ProgressBars
+    from horizon_st.horizon.run_diagnosis import diagnose_run
+    from horizon_st.training.record import RECORD_FILE
     from horizon_st.training.stages import Recipe, run_recipe
 
     resolved = load_config(Recipe, path, overrides or ())
@@ -63,6 +66,9 @@ def train(
     with ProgressBars(console) as bars:
         model = run_recipe(resolved, out or Path("runs") / resolved.name, bars)
     console.print(f"The model is in {model}", soft_wrap=True)
+    found = diagnose_run(json.loads((model.parent / RECORD_FILE).read_text(encoding="utf-8")))
+    if found is not None:
+        console.print(found.describe(), soft_wrap=True, highlight=False)
 
 
 def keys(

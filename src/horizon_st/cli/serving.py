@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def serve(
     model: Annotated[str, typer.Argument(help="Folder or hub id.")],
     host: Annotated[str, typer.Option(help="0.0.0.0 serves other machines, too.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="0 takes any that is free.")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="0 takes any that is free.")] = 8000,
     workers: Annotated[
         int,
         typer.Option(
@@ -44,6 +44,7 @@ def serve(
     queue: Annotated[
         int, typer.Option(help="Requests accepted and not answered yet; more get status 429.")
     ] = 64,
+    page: Annotated[bool, typer.Option(help="Whether there is a page for people, at /.")] = True,
     longest: Annotated[
         float, typer.Option(help="Most seconds of speech translated at once.")
     ] = 20.0,
@@ -65,7 +66,7 @@ def serve(
         typer.Option(help="cpu, cuda, cuda:1, ...; a GPU where there is one by default."),
     ] = None,
 ) -> None:
-    """Serve a model over HTTP, as the OpenAI audio API defines it."""
+    """Serve a model over HTTP: as the OpenAI audio API defines it, and a page for people."""
     _check_extra()
     from horizon_st.decoding.generate import DecodingConfig
     from horizon_st.inference.segmenter import SegmenterConfig
@@ -90,10 +91,12 @@ def serve(
     with listen(host, port) as listener, _replicas(model, workers, settings) as replicas:
         service = TranslationService(*replicas, limits=limits, unsure_below=unsure_below)
         model_name = name or model_name_of(model)
-        app = create_app(service, model_name=model_name, keys=keys)
+        app = create_app(service, model_name=model_name, keys=keys, page=page)
         address = address_of(listener)
+        shown = f"; a page for people at {address}" if page else ""
         console.print(
-            f"Serving {model_name} at {address}/v1, documented at {address}/docs", soft_wrap=True
+            f"Serving {model_name} at {address}/v1, documented at {address}/docs{shown}",
+            soft_wrap=True,
         )
         run_server(app, listener, grace_s=limits.most_wait_s)
 
@@ -112,6 +115,7 @@ def _replicas(
 def _check_extra() -> None:
     try:
         import fastapi  # noqa: F401
+        import gradio  # noqa: F401
         import prometheus_client  # noqa: F401
         import python_multipart  # noqa: F401
         import uvicorn  # noqa: F401

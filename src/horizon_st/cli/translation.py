@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Optional
 
@@ -154,7 +154,7 @@ class _Job:
         """Writes a file for each, and prints its path."""
         from horizon_st.inference.files import translate_into
 
-        with progress_bar("translating (s)", after_s=_BAR_AFTER_S) as show:
+        with self._bar() as show:
             for path, found in translate_into(
                 folder,
                 form,
@@ -167,7 +167,8 @@ class _Job:
                 if isinstance(found, UserError):
                     self._show_failure(found)
                     continue
-                typer.echo(str(path))
+                # Not by `typer.echo`, which would write into the bar.
+                print(typer.format_filename(path), flush=True)
                 if form in SUBTITLES:
                     self._say_what_is_fast(found)
 
@@ -175,9 +176,11 @@ class _Job:
         """Prints a line for each segment of one file, or for each of several files."""
         from horizon_st.inference.files import FileSegment
         from horizon_st.inference.formats import marked_line
+        from horizon_st.inference.line_breaks import join_texts
 
         lines: list[str] = []
-        for event in self._events():
+        # On a terminal the text itself shows how far it is.
+        for event in self._events(is_shown=not sys.stdout.isatty()):
             if isinstance(event, FileSegment):
                 line = marked_line(event.segment, self._unsure_below)
                 if len(self._files) == 1:
@@ -187,7 +190,8 @@ class _Job:
                 self._show_failure(event.error)
             else:
                 if len(self._files) > 1:
-                    typer.echo(f"{event.file.path}\t{' '.join(lines)}")
+                    name = typer.format_filename(event.file.path)
+                    typer.echo(f"{name}\t{join_texts(lines)}")
                 lines = []
 
     def print_whole(self, form: Format) -> None:
@@ -196,34 +200,39 @@ class _Job:
         from horizon_st.inference.formats import TranslatedRecording, to_text
 
         segments = []
-        for event in self._events():
+        found = None
+        for event in self._events(is_shown=True):
             if isinstance(event, FileSegment):
                 segments.append(event.segment)
             elif event.error is not None:
                 self._show_failure(event.error)
             else:
-                whole = TranslatedRecording(
+                found = TranslatedRecording(
                     str(event.file.path),
                     event.file.duration_s,
                     segments,
                     unsure_below=self._unsure_below,
                 )
-                typer.echo(to_text(whole, form), nl=False)
-                if form in SUBTITLES:
-                    self._say_what_is_fast(whole)
+        if found is not None:
+            typer.echo(to_text(found, form), nl=False)
+            if form in SUBTITLES:
+                self._say_what_is_fast(found)
 
-    def _events(self) -> Iterator[FileSegment | FileEnd]:
+    def _events(self, *, is_shown: bool) -> Iterator[FileSegment | FileEnd]:
+        """What becomes known, perhaps with a bar that shows how far it is."""
         from horizon_st.inference.files import translate_files
 
-        # On a terminal the text itself shows how far it is.
-        bar = progress_bar("translating (s)", after_s=_BAR_AFTER_S)
-        with nullcontext(None) if sys.stdout.isatty() else bar as show:
+        with self._bar() if is_shown else nullcontext(None) as show:
             yield from translate_files(
                 self._translator,
                 self._files,
                 one_utterance=self._one_utterance,
                 on_progress=show and (lambda done_s, total_s: show(int(done_s), int(total_s))),
             )
+
+    @staticmethod
+    def _bar() -> AbstractContextManager[Callable[[int, int], None]]:
+        return progress_bar("translating (s)", after_s=_BAR_AFTER_S, console=stderr)
 
     def _show_failure(self, error: UserError) -> None:
         self.num_failed += 1

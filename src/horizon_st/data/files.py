@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import os
 import zlib
@@ -20,6 +21,9 @@ PARTIAL_PREFIX = ".partial-"
 
 LONGEST_LINE_BYTES = 1_000_000
 """More is not text that someone said, and lines are held in memory."""
+
+_LONGEST_NAME_BYTES = 255
+"""Of a file, on nearly every system; long titles in other scripts come near it."""
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _COMPRESSIONS = {".gz": "gzip", ".zst": "zstandard"}
@@ -149,7 +153,38 @@ def claimed(path: Path, *, wait: bool) -> Iterator[bool]:
 
 def partial_of(path: Path) -> Path:
     """Where a file or folder is written before it is renamed."""
-    return path.with_name(f"{PARTIAL_PREFIX}{path.name}")
+    return path.with_name(PARTIAL_PREFIX + fitting_name(path.name, beside=PARTIAL_PREFIX))
+
+
+def fitting_name(name: str, *, beside: str = "", ending: str = "") -> str:
+    """The name with an ending, or a digest of a name that would become too long for a file.
+
+    Args:
+        name: of another file.
+        beside: what else will stand in the name.
+        ending: of the new name.
+    """
+    if len(os.fsencode(beside + name + ending)) <= _LONGEST_NAME_BYTES:
+        return name + ending
+    return hashlib.sha256(os.fsencode(name)).hexdigest() + ending
+
+
+@contextmanager
+def write_errors(path: Path) -> Iterator[None]:
+    """A block in which what keeps a file from being written becomes an error that names it.
+
+    Raises:
+        UserError: in place of `OSError`: a full disk, a name that the disk's format forbids, ...
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            str(path),
+            expected="a file that can be written",
+            found=f"{type(error).__name__}: {error.strerror}",
+            remedy="Make room, or choose another folder for the output.",
+        ) from error
 
 
 def make_folder(path: Path) -> None:

@@ -71,7 +71,15 @@ def to_mono(
     """
     with named_errors(name):
         check_header(rate, 1)
-    yield from resample(mix((as_channels(block, name) for block in blocks), name), rate)
+
+    def with_channels() -> Iterator[np.ndarray[Any, Any]]:
+        num_channels = None
+        for block in blocks:
+            channels = as_channels(block, name, num_channels)
+            num_channels = len(channels)
+            yield channels
+
+    yield from resample(mix(with_channels(), name), rate)
 
 
 def name_of(source: object) -> str:
@@ -112,13 +120,24 @@ def resample(blocks: Iterable[Samples], rate: int) -> Iterator[Samples]:
     yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
 
 
-def as_channels(block: np.ndarray[Any, Any], name: str) -> Float32[np.ndarray, "C N"]:
+def as_channels(
+    block: np.ndarray[Any, Any], name: str, num_channels: int | None = None
+) -> Float32[np.ndarray, "C N"]:
     """The array `[N]` or `[channels, N]` as floats at full scale 1, channels first.
+
+    Args:
+        block: the samples.
+        name: of the recording, in messages.
+        num_channels: of the block before: one with as many may have fewer samples than that.
 
     Raises:
         UserError: it has another shape, or values that are no samples.
     """
-    if block.ndim not in (1, 2) or (block.ndim == 2 and len(block) > max(block.shape[1], 1)):
+    is_flat = block.ndim == 1
+    is_wide = block.ndim == 2 and (
+        len(block) == num_channels or len(block) <= max(block.shape[1], 1)
+    )
+    if not is_flat and not is_wide:
         raise UserError(
             name,
             expected="shape [N] or [channels, N]",

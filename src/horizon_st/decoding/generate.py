@@ -177,7 +177,10 @@ def _translate_batch(
     prefixes: Mapping[str, Sequence[int]],
 ) -> list[Hypothesis]:
     encoded = _encode(model, batch.to(model.device), modality)
+    begins = [prefixes.get(identity, ()) for identity in batch.ids]
     limits = _token_limits(model, encoded, config)
+    # What was decoded from more of the same speech may be long.
+    limits = limits.maximum(limits.new_tensor([len(tokens) + 1 for tokens in begins]))
     # The model's own `generate` encodes once more.
     search = cast("Callable[..., list[FoundSequence]]", GenerationMixin.generate)
     found = search(
@@ -186,7 +189,7 @@ def _translate_batch(
         attention_mask=encoded.mask.long(),
         custom_generate=beam_search,
         limits=limits,
-        prefixes=_padded([prefixes.get(identity, ()) for identity in batch.ids], limits.device),
+        prefixes=_padded(begins, limits.device),
         **_search_settings(config, int(limits.max())),
     )
     return [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from horizon_st.data.files import whole_file
 from horizon_st.decoding.evaluation import Evaluation, read_evaluation
 from horizon_st.decoding.trained import weights_fingerprint
 from horizon_st.errors import UserError
+from horizon_st.objective.configuration import ObjectiveConfig
 
 CARD_FILE = "README.md"
 _RECORD_FILE = "record.json"
@@ -22,6 +24,9 @@ _WEIGHTS = {
     "rdrop_weight": "α_rd",
     "ctc_weight": "α_ctc",
 }
+_PRECISIONS = {"no": "fp32"}
+"""As recipes call them; accelerate calls single precision no mixed one."""
+
 _MARK = "<!-- Written by horizon-st, and written anew unless this line is removed. -->"
 _USE = """\
 It translates recorded speech of the kind and language it was trained on into text. It makes
@@ -35,6 +40,7 @@ translator = SpeechTranslator.from_pretrained("{name}")
 print(translator.translate("recording.wav").text)
 ```
 """
+_ANY_PATH = "path/of/this/folder"
 
 
 def write_card(
@@ -57,7 +63,7 @@ def write_card(
         scores: folders that `evaluate` wrote for this model.
         licence: as the hub names it, for example cc-by-4.0.
         picture: file name inside the folder, of the regularization horizon.
-        name: of the model; that of the recipe by default.
+        name: its id on the hub; without one the title is the recipe's name.
 
     Raises:
         UserError: scores are missing, damaged, or another model's.
@@ -76,7 +82,7 @@ def write_card(
         model_name=title,
         eval_results=[result for one in evaluations for result in _results(one)] or None,
     )
-    body = "\n".join(_body(title, record, evaluations, licence, picture))
+    body = "\n".join(_body(title, name, record, evaluations, licence, picture))
     with whole_file(path) as file:
         file.write(str(ModelCard(f"---\n{data.to_yaml()}\n---\n\n{body}")))
     return path
@@ -124,6 +130,7 @@ def _results(evaluation: Evaluation) -> Iterator[EvalResult]:
 
 def _body(
     title: str,
+    name: str | None,
     record: Mapping[str, Any] | None,
     evaluations: Sequence[Evaluation],
     licence: str | None,
@@ -132,7 +139,7 @@ def _body(
     yield f"{_MARK}\n\n# {title}\n"
     yield "A model for speech translation, trained with Horizon-ST.\n"
     yield "## Intended use\n"
-    yield _USE.format(name=title)
+    yield _USE.format(name=name or _ANY_PATH)
     yield "## Scores\n"
     yield from _score_table(evaluations)
     yield "\n## Training\n"
@@ -158,19 +165,30 @@ def _score_table(evaluations: Sequence[Evaluation]) -> Iterator[str]:
 
 def _training(record: Mapping[str, Any]) -> Iterator[str]:
     recipe = record["recipe"]
-    weights = ", ".join(
-        f"{symbol} = {recipe['objective'][key]:g}" for key, symbol in _WEIGHTS.items()
-    )
-    yield f"- Recipe `{record['name']}`, seed {record['seed']}; objective: {weights}."
-    yield f"- {record['num_parameters']:,} parameters, precision {record['precision']}."
+    objective = ", ".join(_objective(recipe["objective"]))
+    yield f"- Recipe `{record['name']}`, seed {record['seed']}; objective: {objective}."
+    precision = _PRECISIONS.get(record["precision"], record["precision"])
+    yield f"- {record['num_parameters']:,} parameters, precision {precision}."
     for name, digest in record["data_fingerprint"].items():
-        value = recipe["data"].get(name) or recipe.get(name)
-        yield f"- Data `{name}`: {_short(value)} (SHA-256 `{digest[:16]}…`)."
+        is_data = name in recipe["data"]
+        title = f"Data `{name}`" if is_data else name.replace("_", " ").capitalize()
+        value = recipe["data"][name] if is_data else recipe.get(name)
+        yield f"- {title}: {_short(value)} (SHA-256 `{digest[:16]}…`)."
     for stage in record["stages"]:
         final = ", ".join(f"{key} {value:.2f}" for key, value in (stage["final"] or {}).items())
         yield f"- Stage `{stage['name']}`: {stage['steps']} updates; on the dev set: {final}."
     versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
     yield f"- Versions: {versions}."
+
+
+def _objective(settings: Mapping[str, Any]) -> Iterator[str]:
+    """Its weights, and what else is not as usual."""
+    for key, symbol in _WEIGHTS.items():
+        yield f"{symbol} = {settings[key]:g}"
+    for field in fields(ObjectiveConfig):
+        value = settings.get(field.name, field.default)
+        if field.name not in _WEIGHTS and value != field.default:
+            yield f"{field.name} = {value}"
 
 
 def _manifest_of(evaluation: Evaluation) -> str:

@@ -56,12 +56,13 @@ def load_trained_model(source: str | Path, *, device: str | None = None) -> Trai
         device: as PyTorch names it; None takes CUDA where it is, and the processor elsewhere.
 
     Raises:
-        UserError: there is no such model, it is incomplete, or its weights cannot be read.
+        UserError: there is no such model, it is incomplete, or its weights cannot be read, or there
+            is no such device.
     """
+    place = _find_device(device)
     folder = _find_folder(source)
     _check_files(folder)
     _check_generation_settings(folder)
-    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     model = _load_weights(folder)
     nn.Module.to(model, place)
     return TrainedModel(
@@ -168,6 +169,20 @@ def _check_generation_settings(folder: Path) -> None:
         raise UserError(
             str(path), expected="a value of eos_token_id", found="none", remedy=_COPY_AGAIN
         )
+
+
+def _find_device(name: str | None) -> torch.device:
+    try:
+        place = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.zeros(1, device=place).cpu()
+    except (RuntimeError, AssertionError, ImportError) as error:  # as PyTorch says it
+        raise UserError(
+            "device",
+            expected="a device that PyTorch finds here, such as cpu, cuda or cuda:1",
+            found=f"{name}, and {reason_of(error)}",
+            remedy="Leave it out to take a GPU where there is one.",
+        ) from error
+    return place
 
 
 def _load_frontend(folder: Path) -> Frontend:

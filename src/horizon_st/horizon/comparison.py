@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from horizon_st.errors import UserError
 from horizon_st.horizon.forms import FORMS, Fit, Form
 from horizon_st.horizon.statistics import CONFIDENCE
+from horizon_st.horizon.surrogate import curve
 
 Array = NDArray[np.float64]
 Setting = Mapping[str, float]
@@ -60,6 +61,22 @@ class FittedForm:
     def predict(self, settings: Sequence[Setting]) -> Array:
         """The score of settings."""
         return self._fit.predict(self._scale.of(settings))
+
+    def totals(self, settings: Sequence[Setting]) -> Array:
+        """R of settings: 1 on the horizon, less below it. Only for a form with weights."""
+        assert self._fit.total is not None
+        return self._fit.total(self._scale.of(settings))
+
+    def over_total(self, totals: Array) -> Array:
+        """The score at R. Only for a form with weights."""
+        assert self._fit.parameters is not None
+        top, rise, fall = self._fit.parameters[:3]
+        return curve(totals, top, rise, fall)
+
+    def share(self, name: str) -> Interval:
+        """What a weight adds to R where it is turned up as far as in any run. Likewise."""
+        reach, weight = self._scale.reach[name], self.weights[name]
+        return Interval(weight.value * reach, weight.low * reach, weight.high * reach)
 
 
 def compare_forms(

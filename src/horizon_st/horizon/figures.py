@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 import math
 import re
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from horizon_st.horizon.analyses import Analysis
+from horizon_st.horizon.drawing import COLORS, SOFT, WIDE, plain, styled
 from horizon_st.horizon.outcome import outcome
 from horizon_st.horizon.results import TrialResult
-from horizon_st.horizon.slices import draw_slices
+from horizon_st.horizon.slices import Slices
 from horizon_st.horizon.values import is_number, shown, symbol
 
-_COLORS = ("#2459a9", "#c2571a", "#2e7d4f", "#7b3fa0", "#8a6d1d", "#a02c4a", "#3a8fa3", "#555555")
-_SOFT, _GRID = "#666666", "#dddddd"
-_WIDTH, _HEIGHT, _ROW_HEIGHT = 7.0, 4.2, 0.34
+_HEIGHT, _ROW_HEIGHT = 4.2, 0.34
 _NARROW, _PANEL_HEIGHT, _LEGEND_COLUMNS = 5.0, 2.5, 2
 _MT_WEIGHT = "objective.mt_weight"
 _PATHS = {"text_bleu": "dev BLEU of text", "bleu": "dev BLEU of speech"}
 
 
-def draw(analysis: Analysis) -> Figure:
-    """The figure: every run a dot, means with their 95 % intervals."""
+@styled
+def draw(analysis: Analysis, width: float = WIDE) -> Figure:
+    """The figure, so many inches wide: every run a dot, means with their 95 % intervals."""
     return {
         "comparison": _draw_arms,
         "equivalence": _draw_arms,
@@ -38,10 +35,11 @@ def draw(analysis: Analysis) -> Figure:
         "order": _draw_order,
         "horizon": _draw_horizon,
         "search": _draw_search,
-    }[analysis.study.analysis.kind](analysis)
+    }[analysis.study.analysis.kind](analysis, width)
 
 
-def draw_forgetting(analysis: Analysis) -> Figure | None:
+@styled
+def draw_forgetting(analysis: Analysis, width: float = _NARROW) -> Figure | None:
     """BLEU of the text path through stage st, above that of speech; None where it was not tracked.
 
     A curve is the mean over the runs of an arm; of more arms than there are colours, over those of
@@ -53,34 +51,25 @@ def draw_forgetting(analysis: Analysis) -> Figure | None:
         return None
     num_rows = math.ceil(len(runs) / _LEGEND_COLUMNS)
     height = len(_PATHS) * _PANEL_HEIGHT + 0.5 + 0.2 * num_rows
-    figure = Figure(figsize=(_NARROW, height), layout="constrained")
+    figure = Figure(figsize=(width, height), layout="constrained")
     panels = figure.subplots(len(_PATHS), 1, sharex=True)
     for panel, (key, heading) in zip(panels, _PATHS.items(), strict=True):
-        axes = _axes(panel)
-        for color, (label, histories) in zip(_COLORS, runs.items(), strict=False):
+        axes = plain(panel)
+        for color, (label, histories) in zip(COLORS, runs.items(), strict=False):
             points = _mean_history(histories, key)
             axes.plot([*points], [*points.values()], "o-", color=color, markersize=3, label=label)
         axes.set_ylabel(heading)
     panels[-1].set_xlabel("updates of stage st")
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=_LEGEND_COLUMNS, frameon=False)
+    figure.legend(handles, labels, loc="outside lower center", ncols=_LEGEND_COLUMNS)
     return figure
-
-
-def as_bytes(figure: Figure, kind: str) -> bytes:
-    """The figure as svg or png, the same bytes for the same figure."""
-    buffer = io.BytesIO()
-    metadata = {"Date": None} if kind == "svg" else {}
-    with rc_context({"svg.hashsalt": "horizon-st"}):  # or its ids are random
-        figure.savefig(buffer, format=kind, dpi=150, metadata=metadata)
-    return buffer.getvalue()
 
 
 def _curves(analysis: Analysis) -> dict[str, list[TrialResult]]:
     """The runs that have scores, by the name of their curve; none if there are too many curves."""
     scored = [trial for trial in analysis.results.trials if trial.arm in analysis.mean_of]
     scored = [trial for trial in scored if analysis.study.metric in trial.scores]
-    by_arm = len(analysis.mean_of) <= len(_COLORS)
+    by_arm = len(analysis.mean_of) <= len(COLORS)
     if not by_arm and _MT_WEIGHT not in analysis.study.varied_keys:
         return {}
 
@@ -92,7 +81,7 @@ def _curves(analysis: Analysis) -> dict[str, list[TrialResult]]:
     curves: dict[str, list[TrialResult]] = {name(arm): [] for arm in analysis.mean_of}
     for trial in scored:
         curves[name(trial.arm)].append(trial)
-    return curves if len(curves) <= len(_COLORS) else {}
+    return curves if len(curves) <= len(COLORS) else {}
 
 
 def _mean_history(histories: Sequence[list[dict[str, float]]], key: str) -> dict[float, float]:
@@ -102,13 +91,13 @@ def _mean_history(histories: Sequence[list[dict[str, float]]], key: str) -> dict
     return {step: float(np.mean([found[step] for found in by_step])) for step in common}
 
 
-def _draw_arms(analysis: Analysis) -> Figure:
+def _draw_arms(analysis: Analysis, width: float) -> Figure:
     arms = [*analysis.mean_of]
-    figure = Figure(figsize=(_WIDTH, 1.1 + _ROW_HEIGHT * len(arms)), layout="constrained")
-    axes = _axes(figure.subplots())
+    figure = Figure(figsize=(width, 1.1 + _ROW_HEIGHT * len(arms)), layout="constrained")
+    axes = plain(figure.subplots())
     for row, arm in enumerate(arms):
         is_baseline = arm == analysis.study.baseline
-        color = _SOFT if is_baseline else _COLORS[0]
+        color = SOFT if is_baseline else COLORS[0]
         scores = _runs(analysis, arm)
         axes.plot(scores, [row] * len(scores), "o", color=color, alpha=0.35, markersize=5)
         mean = analysis.means.mean(arm)
@@ -116,14 +105,14 @@ def _draw_arms(analysis: Analysis) -> Figure:
         if not math.isnan(mean.low):
             axes.hlines(row, mean.low, mean.high, color=color, linewidth=2)
         if is_baseline:
-            axes.axvline(mean.value, color=_SOFT, linestyle=":", linewidth=1)
+            axes.axvline(mean.value, color=SOFT, linestyle=":", linewidth=1)
     axes.set_yticks(range(len(arms)), arms)
     axes.invert_yaxis()
     axes.set_xlabel(_score_name(analysis))
     return figure
 
 
-def _draw_peak(analysis: Analysis) -> Figure:
+def _draw_peak(analysis: Analysis, width: float) -> Figure:
     """Scores over the key: a line through the best arm of each value."""
     key = analysis.study.analysis.key
     assert key is not None
@@ -133,24 +122,24 @@ def _draw_peak(analysis: Analysis) -> Figure:
     texts = {row.name: row.text_score for row in analysis.rows()}
     of_text = [score for arm in arms if (score := texts[arm]) is not None]
     has_text = len(of_text) == len(arms)
-    figure = Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
+    figure = Figure(figsize=(width, _HEIGHT), layout="constrained")
     panels = figure.subplots(1, 2 if has_text else 1, squeeze=False)[0]
-    axes = _axes(panels[0])
-    _draw_line(axes, analysis, arms, x, _COLORS[0], None)
+    axes = plain(panels[0])
+    _draw_line(axes, analysis, arms, x, COLORS[0], None)
     for arm in analysis.mean_of:
         if arm not in arms:
-            _draw_runs(axes, analysis, arm, float(analysis.value_of(arm, key)), _SOFT)
+            _draw_runs(axes, analysis, arm, float(analysis.value_of(arm, key)), SOFT)
     axes.set_xlabel(symbol(key))
     axes.set_ylabel(_score_name(analysis))
     if has_text:
-        axes = _axes(panels[1])
-        axes.plot(x, of_text, "D-", color=_COLORS[1], linewidth=1.2)
+        axes = plain(panels[1])
+        axes.plot(x, of_text, "D-", color=COLORS[1], linewidth=1.2)
         axes.set_xlabel(symbol(key))
         axes.set_ylabel(f"{analysis.study.metric} of the transcripts")
     return figure
 
 
-def _draw_order(analysis: Analysis) -> Figure:
+def _draw_order(analysis: Analysis, width: float) -> Figure:
     """A line for each value of the key over another numeric key, or dots without one."""
     key, baseline = analysis.study.analysis.key, analysis.study.baseline
     assert key is not None
@@ -164,19 +153,19 @@ def _draw_order(analysis: Analysis) -> Figure:
         None,
     )
     if x_key is None or not arms:
-        return _draw_arms(analysis)
-    figure = Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
-    axes = _axes(figure.subplots())
+        return _draw_arms(analysis, width)
+    figure = Figure(figsize=(width, _HEIGHT), layout="constrained")
+    axes = plain(figure.subplots())
     at = {arm: float(analysis.value_of(arm, x_key)) for arm in arms}
     values = dict.fromkeys([shown(analysis.value_of(arm, key)) for arm in arms])
-    for color, value in zip(itertools.cycle(_COLORS), values, strict=False):
+    for color, value in zip(itertools.cycle(COLORS), values, strict=False):
         of_value = sorted(
             (arm for arm in arms if shown(analysis.value_of(arm, key)) == value), key=at.__getitem__
         )
         _draw_line(axes, analysis, of_value, [at[arm] for arm in of_value], color, value)
     if baseline in analysis.mean_of:
         axes.axhline(
-            analysis.mean_of[baseline], color=_SOFT, linestyle=":", linewidth=1, label=baseline
+            analysis.mean_of[baseline], color=SOFT, linestyle=":", linewidth=1, label=baseline
         )
     ticks = sorted({*at.values()})
     positive = [tick for tick in ticks if tick > 0]
@@ -186,25 +175,25 @@ def _draw_order(analysis: Analysis) -> Figure:
     axes.minorticks_off()
     axes.set_xlabel(symbol(x_key))
     axes.set_ylabel(_score_name(analysis))
-    axes.legend(frameon=False)
+    axes.legend()
     return figure
 
 
-def _draw_horizon(analysis: Analysis) -> Figure:
+def _draw_horizon(analysis: Analysis, width: float) -> Figure:
     """Scores against total regularisation, coloured by the first varied key."""
     curve, totals = analysis.single_index()
-    figure = Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
-    axes = _axes(figure.subplots())
+    figure = Figure(figsize=(width, _HEIGHT), layout="constrained")
+    axes = plain(figure.subplots())
     grid = np.linspace(0, 1.05 * max(totals.values()), 200)
-    axes.plot(grid, curve.score_at(grid), color=_SOFT, linewidth=1.2)
-    axes.axvline(1.0, color=_SOFT, linestyle=":", linewidth=1)
+    axes.plot(grid, curve.score_at(grid), color=SOFT, linewidth=1.2)
+    axes.axvline(1.0, color=SOFT, linestyle=":", linewidth=1)
     axes.annotate(
-        "horizon", (1.0, 0.03), xycoords=("data", "axes fraction"), color=_SOFT, ha="left",
+        "horizon", (1.0, 0.03), xycoords=("data", "axes fraction"), color=SOFT, ha="left",
         xytext=(4, 0), textcoords="offset points",
     )  # fmt: skip
     key = analysis.study.varied_keys[0]
     values = sorted({analysis.value_of(arm, key) for arm in totals})
-    for color, value in zip(itertools.cycle(_COLORS), values, strict=False):
+    for color, value in zip(itertools.cycle(COLORS), values, strict=False):
         arms = [arm for arm in totals if analysis.value_of(arm, key) == value]
         x = [totals[arm] for arm in arms]
         means = [analysis.means.mean(arm) for arm in arms]
@@ -225,13 +214,13 @@ def _draw_horizon(analysis: Analysis) -> Figure:
     ] or ["0"]
     axes.set_xlabel("R = " + " + ".join(parts))
     axes.set_ylabel(_score_name(analysis))
-    axes.legend(frameon=False)
+    axes.legend()
     return figure
 
 
-def _draw_search(analysis: Analysis) -> Figure:
+def _draw_search(analysis: Analysis, width: float) -> Figure:
     study = analysis.study
-    return draw_slices(outcome(analysis.results), study.metric, study.analysis.tolerance)
+    return Slices(outcome(analysis.results), study.metric, study.analysis.tolerance).draw(width)
 
 
 def shown_range(analysis: Analysis, key: str) -> str:
@@ -266,11 +255,3 @@ def _runs(analysis: Analysis, arm: str) -> list[float]:
 
 def _score_name(analysis: Analysis) -> str:
     return analysis.study.metric
-
-
-def _axes(axes: Any) -> Axes:
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(color=_GRID, linewidth=0.6)
-    axes.set_axisbelow(True)
-    assert isinstance(axes, Axes)
-    return axes

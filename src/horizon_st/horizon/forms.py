@@ -42,12 +42,14 @@ class Fit:
         parameters: that were fitted; None where they are averaged over.
         weights: [D], of each regulariser in R, at small x; None for a form without R.
         noise: standard deviation of a run around it, where the form itself estimates one.
+        total: R [N] at x [N, D]; None for a form without R.
     """
 
     predict: Callable[[Array], Array]
     parameters: Array | None = None
     weights: Array | None = None
     noise: float | None = None
+    total: Callable[[Array], Array] | None = None
 
 
 class Form(ABC):
@@ -85,6 +87,9 @@ class IndexForm(Form):
             off: Array = curve(self._total(x, p), p[0], p[1], p[2]) - y
             return off
 
+        def slopes(p: Array) -> Array:
+            return self._slopes(x, p)
+
         if near is not None and near.parameters is not None:
             starts, most = [near.parameters], _NUM_NEAR
         else:
@@ -93,10 +98,16 @@ class IndexForm(Form):
             starts = [self._start(y, d, rng) for _ in range(_NUM_STARTS)]
         inside = (np.clip(start, low + 1e-9, high - 1e-9) for start in starts)
         found = [
-            least_squares(residuals, start, bounds=(low, high), max_nfev=most) for start in inside
+            least_squares(residuals, start, slopes, bounds=(low, high), max_nfev=most)
+            for start in inside
         ]
         p: Array = min(found, key=lambda result: float(result.cost)).x
-        return Fit(lambda at: curve(self._total(at, p), p[0], p[1], p[2]), p, p[3 : 3 + d])
+        return Fit(
+            lambda at: curve(self._total(at, p), p[0], p[1], p[2]),
+            p,
+            p[3 : 3 + d],
+            total=lambda at: self._total(at, p),
+        )
 
     def _start(self, y: Array, d: int, rng: np.random.Generator) -> Array:
         spread = max(float(np.ptp(y)), 1e-9)
@@ -105,6 +116,23 @@ class IndexForm(Form):
             return start
         return np.concatenate([start, rng.uniform(0.05, 2, 1), rng.normal(0, 0.2, math.comb(d, 2))])
 
+    def _slopes(self, x: Array, p: Array) -> Array:
+        """[N, parameters]: of the score by each parameter."""
+        d = x.shape[1]
+        off = self._total(x, p) - 1
+        below, above = np.minimum(off, 0), np.maximum(off, 0)
+        by_total = -2 * (p[1] * below + p[2] * above)
+        by_shape = [np.ones_like(off), -(below**2), -(above**2)]
+        features = [*(self._saturated(x, p[3 + d]) if self._interacting else x).T]
+        if self._interacting:
+            by_saturation = (x * np.exp(-p[3 + d] * x) - np.stack(features, axis=1)) / p[3 + d]
+            features += [by_saturation @ p[3 : 3 + d], *_pairs(x).T]
+        return np.stack([*by_shape, *(by_total * feature for feature in features)], axis=1)
+
+    def _saturated(self, x: Array, saturation: float) -> Array:
+        saturated: Array = -np.expm1(-saturation * x) / saturation
+        return saturated
+
     def _total(self, x: Array, p: Array) -> Array:
         d = x.shape[1]
         weights, rest = p[3 : 3 + d], p[3 + d :]
@@ -112,8 +140,7 @@ class IndexForm(Form):
             linear: Array = x @ weights
             return linear
         saturation, overlaps = rest[0], rest[1:]
-        saturated: Array = -np.expm1(-saturation * x) / saturation
-        features: Array = np.concatenate([saturated, _pairs(x)], axis=1)
+        features: Array = np.concatenate([self._saturated(x, saturation), _pairs(x)], axis=1)
         total: Array = features @ np.append(weights, overlaps)
         return total
 

@@ -93,6 +93,22 @@ class HorizonProcess:
         deviation = np.sqrt(np.maximum(before - explained, 1e-12))
         return self._shift + self._scale * mean, self._scale * deviation
 
+    def gain_over(self, reference: Array, points: Array) -> tuple[Array, Array]:
+        """By how much the surface at [M, D] exceeds that at [D]: mean and standard deviation [M].
+
+        Surer than two predictions apart, since what lies near shares what is not known.
+        """
+        at = reference[None]
+        across = _kernel(self._draws, points, self._points)
+        across = across - _kernel(self._draws, at, self._points)
+        means = self._scale * (across @ self._alpha[:, :, None])[..., 0]
+        explained = ((across @ self._inverse) * across).sum(axis=-1)
+        _, _, index_variance, variance = _unpack(self._draws, len(reference))
+        alone = index_variance + variance + _CONSTANT_VARIANCE
+        before = 2 * (alone - _kernel(self._draws, points, at)[..., 0])
+        variances = self._scale**2 * np.maximum(before - explained, 0.0)
+        return means.mean(axis=0), np.sqrt(variances.mean(axis=0) + means.var(axis=0))
+
     def _noise_variance(self, draws: Array) -> Array:
         if self._known_noise is not None:
             return np.full(len(draws), self._known_noise**2)

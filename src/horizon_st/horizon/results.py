@@ -27,6 +27,7 @@ class TrialResult:
         dev: figures of the final weights on the dev set: loss, and bleu if it was asked for.
         dev_history: the figures of every validation of the last stage.
         train_figures: the last figures of the last stage: each term per target token.
+        train_history: the same through the stage, at no more than 60 updates.
         steps: updates of the last stage.
         wall_s: seconds of the last stage, validations included.
         pretraining_wall_s: seconds of the stages before it, which several trials may share.
@@ -45,6 +46,7 @@ class TrialResult:
     pretraining_wall_s: float = 0.0
     failure: str | None = None
     stopped_at: int | None = None
+    train_history: list[dict[str, float]] = field(default_factory=list)
 
 
 @dataclass
@@ -59,6 +61,7 @@ class StudyResults:
         versions: of the packages.
         hardware: that trained, each kind once.
         winner_scores: of a search's best setting, on the test set.
+        best_recipe: of a search, the YAML of the winning recipe.
     """
 
     study: StudyConfig
@@ -68,6 +71,7 @@ class StudyResults:
     versions: dict[str, str] = field(default_factory=dict)
     hardware: list[dict[str, Any]] = field(default_factory=list)
     winner_scores: dict[str, float] = field(default_factory=dict)
+    best_recipe: str = ""
 
     @property
     def scores(self) -> dict[tuple[str, int], float]:

@@ -22,7 +22,7 @@ from horizon_st.horizon.cluster import RayCluster, run_workers
 from horizon_st.horizon.results import RESULTS_FILE, StudyResults
 from horizon_st.horizon.study import StudyConfig
 from horizon_st.horizon.trials import Trial, plan_trials, run_trial, settings_of
-from horizon_st.horizon.tuning import STORAGE_FILE, Search, Searcher, result_of
+from horizon_st.horizon.tuning import BEST_FILE, STORAGE_FILE, Search, Searcher, result_of
 from horizon_st.workers import Messages, Task
 
 _Run = Callable[[Sequence[Task], str], None]
@@ -103,7 +103,9 @@ def _run_search(search: Search, num_workers: int, run: _Run) -> StudyResults:
     finally:
         results = _gather_search(search)
         _write(results, search.folder)
-    results = replace(results, winner_scores=search.finish(results))
+    scores = search.finish(results)
+    best = (search.folder / study.name / BEST_FILE).read_text(encoding="utf-8")
+    results = replace(results, winner_scores=scores, best_recipe=best)
     _write(results, search.folder)
     return results
 

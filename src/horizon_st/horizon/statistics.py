@@ -68,6 +68,17 @@ class BlockedMeans:
         self.noise = math.sqrt(self._fit.scale) if self.num_free > 0 else math.nan
         """Standard deviation of a run's score around arm + seed."""
 
+    def without_seeds(self, scores: Scores) -> dict[tuple[str, int], float]:
+        """The scores less what their seed adds to all arms."""
+        return {
+            (arm, seed): float(score - self._seed_effect(seed))
+            for (arm, seed), score in scores.items()
+        }
+
+    def _seed_effect(self, seed: int) -> float:
+        row = np.array(self._row({}, seed))
+        return float(row @ self._fit.params)
+
     def contrast(self, weights: Mapping[str, float]) -> Estimate:
         """A weighted sum of arm means, over all seeds; weights that sum to 0 make a difference.
 

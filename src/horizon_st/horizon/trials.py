@@ -33,6 +33,8 @@ from horizon_st.training.stages import run_recipe
 from horizon_st.workers import Messages
 
 TRIAL_FILE = "trial.json"
+_MOST_ENTRIES = 60
+"""Of a training history that go into the results."""
 Watch = Callable[[int, float], None]
 """Called with the update and dev BLEU after each validation of ST; may raise StoppedEarlyError."""
 
@@ -92,7 +94,14 @@ class Trial:
     @property
     def result(self) -> TrialResult:
         """Its result, under the name that the arm has in this study."""
-        return replace(TrialResult(**self.read()["result"]), arm=self.arm)
+        found = TrialResult(**self.read()["result"])
+        return replace(found, arm=self.arm, train_history=self._train_history())
+
+    def _train_history(self) -> list[dict[str, float]]:
+        """Of the last stage, thinned; none if the run ended before its first record."""
+        path = self.folder / "run" / RECORD_FILE
+        stages = json.loads(path.read_text("utf-8"))["stages"] if path.is_file() else []
+        return _thinned(stages[-1]["train_history"]) if stages else []
 
 
 def plan_trials(study: StudyConfig, root: Path, data: tuple[str, ...] = ()) -> list[Trial]:
@@ -280,6 +289,13 @@ def _write(trial: Trial, content: dict[str, Any]) -> None:
     with whole_file(trial.folder / TRIAL_FILE) as file:
         json.dump(content, file, ensure_ascii=False, indent=1, allow_nan=False)
         file.write("\n")
+
+
+def _thinned(history: list[dict[str, float]]) -> list[dict[str, float]]:
+    """Entries evenly through a history, the first and the last among them, to four digits."""
+    number = min(len(history), _MOST_ENTRIES)
+    kept = {round(at * (len(history) - 1) / max(number - 1, 1)) for at in range(number)}
+    return [{key: float(f"{v:.4g}") for key, v in history[at].items()} for at in sorted(kept)]
 
 
 def _values_of(recipe: Recipe, keys: Sequence[str]) -> dict[str, Any]:

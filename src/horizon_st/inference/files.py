@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from horizon_st.data.audio import audio_info, load_audio
-from horizon_st.data.files import make_folder, refuse_originals
+from horizon_st.data.files import fitting_name, make_folder, refuse_originals
 from horizon_st.data.mono import SAMPLING_RATE
 from horizon_st.errors import UserError
 from horizon_st.inference.formats import UNSURE_BELOW, Format, TranslatedRecording, write_file
@@ -79,7 +79,7 @@ def translate_files(
 ) -> Iterator[FileSegment | FileEnd]:
     """Every segment in the order of files and times, and after those of a file its end.
 
-    A file that turns out to be damaged does not stop the others.
+    A file that turns out to be damaged, or not to be an utterance, does not stop the others.
 
     Args:
         translator: the model.
@@ -115,8 +115,8 @@ def translate_into(
         on_progress: is told how far it is.
 
     Raises:
-        UserError: the folder cannot be written, another process translates one of the files into
-            it, or an output would have the name of another one or of an input.
+        UserError: the folder cannot be written to, or its disk is full, or an output would have the
+            name of another one or of an input.
     """
     files = list(dict.fromkeys(files))
     targets = _targets(files, folder, form)
@@ -172,6 +172,20 @@ class _Records:
         self._open.pop(file.path)[0].close()
 
 
+@dataclass(frozen=True)
+class _Piece:
+    """A stretch of a file that is under work, or needs none.
+
+    Attributes:
+        covered_s: of the file, from the end of the piece before to the end of this one.
+        event: what is known of it already.
+    """
+
+    file: MediaFile
+    covered_s: float
+    event: FileSegment | FileEnd | None = None
+
+
 class _Translation:
     """Translates files, their segments batched together."""
 
@@ -186,66 +200,72 @@ class _Translation:
         self._one_utterance = one_utterance
         self._on_progress = on_progress
         self._records = records
+        self._done_s = self._total_s = 0.0
 
     def run(self, files: Sequence[MediaFile]) -> Iterator[FileSegment | FileEnd]:
-        total_s = sum(file.duration_s for file in files)
-        before_s = done_s = 0.0
-        for event, segment in self._translator.translate_pieces(self._pieces(files)):
-            if isinstance(event, MediaFile):
-                assert segment is not None
-                if self._records is not None:
-                    self._records.of(event).add(segment)
-                event = FileSegment(event, segment)
-            if isinstance(event, FileSegment):
-                done_s = before_s + min(event.segment.end_s, event.file.duration_s)
-            else:
-                done_s = before_s = before_s + event.file.duration_s
-            if self._on_progress is not None:
-                self._on_progress(done_s, total_s)
-            yield event
+        self._total_s = sum(file.duration_s for file in files)
+        for piece, segment in self._translator.translate_pieces(
+            self._pieces(files), on_translated=self._keep
+        ):
+            if segment is not None:
+                yield FileSegment(piece.file, segment)
+                continue
+            assert piece.event is not None, "all others are translated"
+            self._advance(piece)
+            yield piece.event
 
-    def _pieces(
-        self, files: Sequence[MediaFile]
-    ) -> Iterator[tuple[MediaFile | FileSegment | FileEnd, SpeechSegment | None]]:
-        """Speech with its file, or what needs no translation: what is known, and ends of files."""
+    def _keep(self, piece: _Piece, segment: TranslatedSegment) -> None:
+        """Records a translation whose turn may come later: a kill loses a batch at most."""
+        if self._records is not None:
+            self._records.of(piece.file).add(segment)
+        self._advance(piece)
+
+    def _advance(self, piece: _Piece) -> None:
+        self._done_s += piece.covered_s
+        if self._on_progress is not None:
+            self._on_progress(self._done_s, self._total_s)
+
+    def _pieces(self, files: Sequence[MediaFile]) -> Iterator[tuple[_Piece, SpeechSegment | None]]:
+        """Each stretch of speech, without it where its translation is known; and ends of files."""
         for file in files:
             error = file.error
+            until_s = 0.0
             if error is None:
                 try:
-                    yield from self._pieces_of(file)
+                    for segment in self._segments_of(file):
+                        # A header may claim less than there is.
+                        covered_s = min(segment.end_s, file.duration_s) - until_s
+                        until_s += covered_s
+                        if isinstance(segment, SpeechSegment):
+                            yield _Piece(file, covered_s), segment
+                        else:
+                            yield _Piece(file, covered_s, FileSegment(file, segment)), None
                 except UserError as found:  # handed on; the next file may be whole
                     error = found
-            yield FileEnd(file, error), None
+            yield _Piece(file, file.duration_s - until_s, FileEnd(file, error)), None
 
-    def _pieces_of(
-        self, file: MediaFile
-    ) -> Iterator[tuple[MediaFile | FileSegment, SpeechSegment | None]]:
+    def _segments_of(self, file: MediaFile) -> Iterator[SpeechSegment | TranslatedSegment]:
+        """Those of a file, as they are known."""
         record = None if self._records is None else self._records.of(file)
         if record is not None and record.is_finished:
-            for segment in record.segments:
-                yield FileSegment(file, segment), None
+            yield from record.segments
             return
         for speech in self._speech_of(file):
-            known = None if record is None else record.get(speech)
-            if known is None:
-                yield file, speech
-            else:
-                yield FileSegment(file, known), None
+            yield (None if record is None else record.get(speech)) or speech
 
     def _speech_of(self, file: MediaFile) -> Iterator[SpeechSegment]:
         if not self._one_utterance:
             yield from self._translator.cut(file.path)
             return
         samples = load_audio(file.path)
-        duration_s = len(samples) / SAMPLING_RATE
-        self._translator.warn_of_length(str(file.path), duration_s)
-        yield SpeechSegment(0.0, duration_s, samples)
+        self._translator.check_utterance(str(file.path), len(samples))
+        yield SpeechSegment(0.0, len(samples) / SAMPLING_RATE, samples)
 
 
 def _targets(files: Sequence[MediaFile], folder: Path, form: Format) -> dict[Path, Path]:
     inputs: dict[Path, Path] = {}
     for file in files:
-        target = folder / f"{file.path.stem}.{form}"
+        target = folder / fitting_name(file.path.stem, ending=f".{form}")
         if target in inputs:
             raise UserError(
                 str(file.path),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from horizon_st.data.files import whole_file
+from horizon_st.data.files import whole_file, write_errors
+from horizon_st.inference.line_breaks import join_texts
 from horizon_st.inference.pipeline import TranslatedSegment
 from horizon_st.inference.subtitles import Cue, Spoken, make_cues, to_srt, to_vtt
 
@@ -70,8 +73,12 @@ def to_text(recording: TranslatedRecording, form: Format) -> str:
 
 
 def write_file(recording: TranslatedRecording, form: Format, path: Path) -> None:
-    """The file, replaced whole or not at all."""
-    with whole_file(path) as file:
+    """The file, replaced whole or not at all.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    with write_errors(path), whole_file(path) as file:
         file.write(to_text(recording, form))
 
 
@@ -81,13 +88,16 @@ def _txt(recording: TranslatedRecording) -> str:
 
 
 def _tsv(recording: TranslatedRecording) -> str:
-    rows = [_TSV_COLUMNS]
+    table = io.StringIO()
+    # Quotation marks are doubled, or readers of tables would take lines with one for one row.
+    writer = csv.writer(table, "excel-tab", lineterminator="\n")
+    writer.writerow(_TSV_COLUMNS)
     for segment in recording.segments:
         is_unsure = "yes" if recording.is_unsure(segment) else "no"
         times = (f"{segment.start_s:.3f}", f"{segment.end_s:.3f}")
         text = " ".join(segment.text.split())
-        rows.append((*times, f"{segment.confidence:.4f}", is_unsure, text))
-    return "".join("\t".join(row) + "\n" for row in rows)
+        writer.writerow((*times, f"{segment.confidence:.4f}", is_unsure, text))
+    return table.getvalue()
 
 
 def _json(recording: TranslatedRecording) -> str:
@@ -102,9 +112,10 @@ def _json(recording: TranslatedRecording) -> str:
         for segment in recording.segments
     ]
     content = {
-        "source": recording.source,
+        # Not every file's name is UTF-8.
+        "source": recording.source.encode("utf-8", "surrogateescape").decode("utf-8", "replace"),
         "duration_s": round(recording.duration_s, 3),
-        "text": " ".join(segment.text for segment in recording.segments),
+        "text": join_texts(segment.text for segment in recording.segments),
         "unsure_below": recording.unsure_below,
         "segments": segments,
     }

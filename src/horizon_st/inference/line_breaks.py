@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -21,6 +21,9 @@ MOST_LINES = 2
 
 _SENTENCE_END, _CLAUSE_END, _PHRASE_START, _ANYWHERE = 0.0, 1.0, 2.5, 4.0
 """What a break costs after a sentence, after a clause, before a small word, and elsewhere."""
+
+_BEFORE_CLOSING_MARK = 100.0
+"""And before a mark that closes but stands alone, as in French, or after one that opens."""
 
 _AFTER_SMALL_WORD = 3.0
 """What it costs more after a small word, which belongs to what follows."""
@@ -41,6 +44,12 @@ _UNSPACED = (
     "\U00020000-\U0003ffff\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
 )
 """Scripts that put no spaces between words: Han, Kana, Thai, Lao, Burmese, Khmer."""
+
+_IDEOGRAPHIC = re.compile(
+    "[\u2e80-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff01-\uff9f"
+    "\U00020000-\U0003ffff]"
+)
+"""Han, Kana and their punctuation, which have no spaces between sentences either."""
 
 _LEADS = "([{（［｛「『【〈《“‘¿¡เแโใไເແໂໃໄ"
 """Never last on a line: opening brackets, and vowels of Thai and Lao written before a letter."""
@@ -69,6 +78,8 @@ _GERMAN = """und oder aber dass weil wenn während mit ohne für in auf an zu zu
     als der die das den dem ein eine einen"""
 _SMALL_WORDS = frozenset(" ".join((_ENGLISH, _SPANISH, _FRENCH, _ITALIAN, _GERMAN)).split())
 
+_CLOSES = re.compile(r"[!?:;»›%…)\]}”’]+[.,]?|[.,]+")
+_OPENS = re.compile(r"[«‹¿¡(\[{“‘]+")
 
 _SPACED_LETTER = re.compile(rf"[^\W{_UNSPACED}]")
 
@@ -76,6 +87,15 @@ _SPACED_LETTER = re.compile(rf"[^\W{_UNSPACED}]")
 def is_word_border(before: str, after: str) -> bool:
     """Whether a word may end between two texts: not between letters of a script with spaces."""
     return not (_SPACED_LETTER.match(before[-1:]) and _SPACED_LETTER.match(after[:1]))
+
+
+def join_texts(texts: Iterable[str]) -> str:
+    """The texts one after the other, with a space between them where their scripts have spaces."""
+    joined = ""
+    for text in texts:
+        is_close = _IDEOGRAPHIC.match(joined[-1:]) and _IDEOGRAPHIC.match(text[:1])
+        joined += text if is_close or not joined or not text else f" {text}"
+    return joined
 
 
 @dataclass(frozen=True)
@@ -184,6 +204,8 @@ def _pieces_of(word: str) -> Iterator[tuple[str, bool]]:
 
 
 def _break_cost(piece: str, following: str) -> float:
+    if _CLOSES.fullmatch(following) or _OPENS.fullmatch(piece):
+        return _BEFORE_CLOSING_MARK
     if _ENDS_SENTENCE.search(piece):
         return _SENTENCE_END
     if _ENDS_CLAUSE.search(piece):

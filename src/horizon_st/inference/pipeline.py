@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import chain, groupby, islice
+from itertools import chain, groupby, islice, repeat
 from pathlib import Path
 from threading import Lock
 from typing import TypeVar, cast, overload
@@ -19,6 +19,8 @@ from horizon_st.data.collate import make_batch
 from horizon_st.data.mono import SAMPLING_RATE, Samples, to_mono
 from horizon_st.decoding.generate import DecodingConfig, Hypothesis, check_precision, translate
 from horizon_st.decoding.trained import TrainedModel, load_trained_model
+from horizon_st.errors import UserError
+from horizon_st.inference.line_breaks import join_texts
 from horizon_st.inference.live import LiveText, live_translation
 from horizon_st.inference.recordings import Array, Audio, blocks_of, name_of
 from horizon_st.inference.segmenter import (
@@ -34,7 +36,10 @@ _FAR_LONGER = 2.0
 """So many times the longest training utterance, nobody knows what a model does."""
 
 _WINDOW_BATCHES = 4
-"""Held at once, so that segments of similar length share a batch."""
+"""Held at once, so that segments of similar length share a batch ..."""
+
+_FIRST_WINDOWS_BATCHES = (1, 2)
+"""... but fewer in the beginning, so that the first text comes soon."""
 
 _GRAIN_SAMPLES = SAMPLING_RATE // 100
 _Key = TypeVar("_Key")
@@ -72,7 +77,7 @@ class Translation:
     """The translation of one recording.
 
     Attributes:
-        text: of all segments, with a space between them.
+        text: of all segments, with a space between them where the script has spaces.
         source: the file's path or name, "array" or "audio stream".
         score: mean natural log probability per token, for ranking and filtering; 0 without speech.
         duration_s: of the recording.
@@ -236,7 +241,10 @@ class SpeechTranslator:
         return live_translation(self, to_mono(blocks, sampling_rate), every_s=every_s)
 
     def translate_pieces(
-        self, pieces: Iterable[tuple[_Key, SpeechSegment | None]]
+        self,
+        pieces: Iterable[tuple[_Key, SpeechSegment | None]],
+        *,
+        on_translated: Callable[[_Key, TranslatedSegment], None] | None = None,
     ) -> Iterator[tuple[_Key, TranslatedSegment | None]]:
         """The translation of each (key, segment), in their order, of any number of recordings.
 
@@ -244,16 +252,32 @@ class SpeechTranslator:
 
         Args:
             pieces: a segment of None comes back in its place.
+            on_translated: is told of each translation as soon as it is there, before its turn.
         """
         stream = iter(pieces)
-        while window := list(islice(stream, _WINDOW_BATCHES * self.config.batch_size)):
-            translated = iter(self.translate_segments([s for _, s in window if s is not None]))
+        for num_batches in chain(_FIRST_WINDOWS_BATCHES, repeat(_WINDOW_BATCHES)):
+            window = list(islice(stream, num_batches * self.config.batch_size))
+            if not window:
+                return
+            speech = [(key, segment) for key, segment in window if segment is not None]
+            translated: dict[int, TranslatedSegment] = {}
+            for number, found in self._translate_batches([segment for _, segment in speech]):
+                translated[number] = found
+                if on_translated is not None:
+                    on_translated(speech[number][0], found)
+            in_order = (translated[number] for number in range(len(speech)))
             for key, segment in window:
-                yield key, None if segment is None else next(translated)
+                yield key, None if segment is None else next(in_order)
 
     def translate_segments(self, segments: Sequence[SpeechSegment]) -> list[TranslatedSegment]:
         """The translations of segments, of one recording or of several, in batches by length."""
-        hypotheses: dict[int, Hypothesis] = {}
+        translated = dict(self._translate_batches(segments))
+        return [translated[number] for number in range(len(segments))]
+
+    def _translate_batches(
+        self, segments: Sequence[SpeechSegment]
+    ) -> Iterator[tuple[int, TranslatedSegment]]:
+        """The number of each segment and its translation, the longest first."""
         by_length = sorted(
             range(len(segments)), key=lambda number: len(segments[number].samples), reverse=True
         )
@@ -261,20 +285,38 @@ class SpeechTranslator:
         for start in range(0, len(by_length), size):
             chosen = by_length[start : start + size]
             found = self.decode([segments[number].samples for number in chosen])
-            hypotheses |= dict(zip(chosen, found, strict=True))
-        return [
-            TranslatedSegment(
-                segment.start_s,
-                segment.end_s,
-                hypotheses[number].text,
-                hypotheses[number].score,
-                hypotheses[number].num_tokens,
-            )
-            for number, segment in enumerate(segments)
-        ]
+            for number, hypothesis in zip(chosen, found, strict=True):
+                segment = segments[number]
+                yield (
+                    number,
+                    TranslatedSegment(
+                        segment.start_s,
+                        segment.end_s,
+                        hypothesis.text,
+                        hypothesis.score,
+                        hypothesis.num_tokens,
+                    ),
+                )
 
-    def warn_of_length(self, name: str, duration_s: float) -> None:
-        """A LongRecordingWarning, where what is not to be cut is far too long."""
+    def check_utterance(self, name: str, num_samples: int) -> None:
+        """A LongRecordingWarning, where what is not to be cut is far longer than in training.
+
+        Args:
+            name: of the recording.
+            num_samples: of it, at 16 kHz.
+
+        Raises:
+            UserError: it has less than one frame, or is longer than the model can take.
+        """
+        check_length(num_samples, SAMPLING_RATE, name)
+        duration_s = num_samples / SAMPLING_RATE
+        if not can_take(self.trained.model, self.trained.frontend.length_of(num_samples)):
+            raise UserError(
+                name,
+                expected="an utterance that is no longer than the model can take",
+                found=f"{duration_s:.1f} s",
+                remedy="Let it be cut.",
+            )
         longest_s = self._longest_training_s
         if longest_s is not None and duration_s > _FAR_LONGER * longest_s:
             warnings.warn(
@@ -318,7 +360,7 @@ class SpeechTranslator:
             segments = tuple(segment for _, segment in group if segment is not None)
             num_tokens = sum(segment.num_tokens for segment in segments)
             yield Translation(
-                " ".join(segment.text for segment in segments),
+                join_texts(segment.text for segment in segments),
                 name_of(recordings[number]),
                 sum(s.score * s.num_tokens for s in segments) / max(num_tokens, 1),
                 num_samples[number] / SAMPLING_RATE,
@@ -340,10 +382,8 @@ class SpeechTranslator:
             yield from speech_segments(chain(head, blocks), self.segmenter)
             return
         samples = np.concatenate(head)
-        check_length(len(samples), SAMPLING_RATE, name)
-        duration_s = len(samples) / SAMPLING_RATE
-        self.warn_of_length(name, duration_s)
-        yield SpeechSegment(0.0, duration_s, samples)
+        self.check_utterance(name, len(samples))
+        yield SpeechSegment(0.0, len(samples) / SAMPLING_RATE, samples)
 
     @property
     def _longest_training_s(self) -> float | None:

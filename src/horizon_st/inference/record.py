@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from fcntl import LOCK_EX, LOCK_NB, lockf
+from io import FileIO
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
+from horizon_st.data.files import fitting_name, write_errors
 from horizon_st.decoding.trained import weights_fingerprint
 from horizon_st.errors import UserError
 from horizon_st.inference.pipeline import SpeechTranslator, TranslatedSegment
@@ -27,11 +29,16 @@ def record_folder(folder: Path) -> Path:
 
 
 def settings_of(translator: SpeechTranslator, one_utterance: bool) -> dict[str, Any]:
-    """All that translations depend on, but the recording: records of others are not used."""
+    """All that translations depend on, but the recording: records of others are not used.
+
+    The batch size is left out: whoever runs out of memory goes on with a smaller one.
+    """
+    search = asdict(translator.config)
+    del search["batch_size"]
     return {
         "version": _VERSION,
         "model": weights_fingerprint(translator.trained.folder),
-        "decoding": asdict(translator.config),
+        "decoding": search,
         "segmenter": None if one_utterance else asdict(translator.segmenter),
     }
 
@@ -47,10 +54,12 @@ class Record:
     segments: list[TranslatedSegment]
     is_finished: bool
 
-    def __init__(self, lines: IO[str], head: dict[str, Any]) -> None:
-        self._lines = lines
+    def __init__(self, path: Path, file: FileIO, head: dict[str, Any]) -> None:
+        self._path = path
+        self._file = file
         self.segments, self.is_finished = [], False
         self._read(head)
+        self.segments.sort(key=lambda segment: segment.start_s)
         self._by_time = {(one.start_s, one.end_s): one for one in self.segments}
 
     @classmethod
@@ -59,69 +68,87 @@ class Record:
         """The record of a file, to continue; empty where another file or settings made it.
 
         Raises:
-            UserError: another process writes it, or it cannot be written.
+            UserError: another process writes it, it cannot be written, or the file has vanished.
         """
-        path = folder / f"{file.name}.jsonl"
-        try:
-            lines = path.open("a+", encoding="utf-8", newline="\n")
-        except OSError as error:
-            raise UserError(
-                str(path),
-                expected="a file that can be written",
-                found=f"{type(error).__name__}: {error.strerror}",
-                remedy="Choose another --output.",
-            ) from error
-        with lines:
+        path = folder / fitting_name(file.name, ending=".jsonl")
+        with write_errors(path):
+            record = path.open("ab+", buffering=0)
+        with record:
             try:
-                lockf(lines, LOCK_EX | LOCK_NB)
-            except OSError as error:
+                lockf(record, LOCK_EX | LOCK_NB)
+            except BlockingIOError as error:
                 raise UserError(
                     str(path),
                     expected="an --output that no other process translates this file into",
                     found="a lock held by another process",
                     remedy="Wait for it, stop it, or choose another --output.",
                 ) from error
-            state = file.stat()
-            stamp = {"name": file.name, "bytes": state.st_size, "ns": state.st_mtime_ns}
-            yield cls(lines, settings | {"file": stamp})
+            yield cls(path, record, settings | {"file": _stamp_of(file)})
 
     def get(self, segment: SpeechSegment) -> TranslatedSegment | None:
         """Its translation, where there is one already."""
         return self._by_time.get((segment.start_s, segment.end_s))
 
     def add(self, segment: TranslatedSegment) -> None:
-        """Keeps the next translation."""
+        """Keeps one more translation, of any place in the recording.
+
+        Raises:
+            UserError: the record cannot be written, as on a full disk.
+        """
         self._write(asdict(segment))
 
     def finish(self) -> None:
-        """Says that nothing is missing."""
+        """Says that nothing is missing.
+
+        Raises:
+            UserError: as `add`.
+        """
         if not self.is_finished:
             self.is_finished = True
             self._write(_END)
 
     def _read(self, head: dict[str, Any]) -> None:
-        self._lines.seek(0)
+        self._file.seek(0)
+        lines = self._file.readall().splitlines(keepends=True)
         end = 0
-        if self._lines.readline() == _line(head):
-            end = self._lines.tell()
-            while line := self._lines.readline():
+        if lines[:1] == [_line(head)]:
+            end = len(lines[0])
+            for line in lines[1:]:
+                if not line.endswith(b"\n"):
+                    break  # a full disk, or a kill
                 try:
                     values = json.loads(line)
                     self.is_finished = values == _END
                     if not self.is_finished:
                         self.segments.append(TranslatedSegment(**values))
                 except (ValueError, TypeError):
-                    break  # a line that a killed process had begun
-                end = self._lines.tell()
-        self._lines.seek(end)
-        self._lines.truncate()
+                    break  # what a power cut can leave
+                end += len(line)
+        self._file.truncate(end)
         if end == 0:
             self._write(head)
 
     def _write(self, values: dict[str, Any]) -> None:
-        self._lines.write(_line(values))
-        self._lines.flush()
+        line = _line(values)
+        with write_errors(self._path):
+            while line:  # a disk that becomes full takes a part of it
+                line = line[self._file.write(line) :]
 
 
-def _line(values: dict[str, Any]) -> str:
-    return json.dumps(values, ensure_ascii=False) + "\n"
+def _stamp_of(file: Path) -> dict[str, Any]:
+    """What tells whether the file is still the same."""
+    try:
+        state = file.stat()
+    except OSError as error:
+        raise UserError(
+            str(file),
+            expected="the file that was there before",
+            found=str(error.strerror),
+            remedy="Check the path.",
+        ) from error
+    return {"name": file.name, "bytes": state.st_size, "ns": state.st_mtime_ns}
+
+
+def _line(values: dict[str, Any]) -> bytes:
+    # In ASCII, which also holds file names that are not UTF-8.
+    return json.dumps(values).encode("ascii") + b"\n"

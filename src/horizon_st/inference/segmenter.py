@@ -173,10 +173,14 @@ class Segmenter:
 
     @property
     def open_speech(self) -> SpeechSegment | None:
-        """The speech of which the end is not known yet, as far as it goes."""
+        """The speech of which the end is not known yet, as far as it goes; no click alone."""
         start = self._open_start
         if start is None:
             return None
+        if not self._regions:
+            quiet_since = self._frame if self._quiet_since is None else self._quiet_since
+            if quiet_since - start < self._shortest_speech:
+                return None
         end = self._frame if self._region_start is not None else self._regions[-1][1]
         return self._segment(start, end, self._end_of_held)
 

@@ -8,6 +8,9 @@ from typing import Any
 from transformers import AutoModelForSpeechSeq2Seq, Pipeline
 from transformers.pipelines import PIPELINE_REGISTRY
 
+from horizon_st.errors import UserError
+from horizon_st.inference.line_breaks import join_texts
+
 TASK = "speech-translation"
 
 
@@ -38,6 +41,13 @@ class SpeechTranslationPipeline(Pipeline):
         self._translator = SpeechTranslator(trained)
 
     def _sanitize_parameters(self, **kwargs: Any) -> tuple[dict[str, Any], ...]:
+        for name, value in kwargs.items():
+            raise UserError(
+                name,
+                expected="no such parameter of this pipeline",
+                found=value,
+                remedy="Choose how to search and to cut by SpeechTranslator.from_pretrained.",
+            )
         return {}, {}, {}
 
     def preprocess(self, input_: Any, **parameters: Any) -> dict[str, Any]:
@@ -56,7 +66,7 @@ class SpeechTranslationPipeline(Pipeline):
         """The text, and its pieces with their times."""
         segments = model_outputs["segments"]
         return {
-            "text": " ".join(segment.text for segment in segments),
+            "text": join_texts(segment.text for segment in segments),
             "chunks": [
                 {"timestamp": (segment.start_s, segment.end_s), "text": segment.text}
                 for segment in segments

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Literal, get_args
 
 from horizon_st.errors import UserError, check_choice, refuse_unread
+from horizon_st.objective.adaptive import ADAPTED, AdaptiveConfig
 
 Tap = Literal["encoder", "decoder", "logits", "softmax"]
 Divergence = Literal["symmetric_kl", "jensen_shannon", "kl_speech_text", "kl_text_speech", "renyi"]
@@ -133,6 +134,7 @@ class ObjectiveConfig:
     schedule_steps: int = field(
         default=0, metadata={"help": "Updates that warmup or cosine take; later ones stay there."}
     )
+    adaptive: AdaptiveConfig = field(default_factory=AdaptiveConfig)
 
     def __post_init__(self) -> None:
         """Refuse values and combinations that cannot mean anything."""
@@ -249,6 +251,7 @@ class ObjectiveConfig:
         if self.rdrop_weight == 0:
             refuse_unread("objective", self, _RDROP_FORM, "rdrop_weight is 0")
         self._check_schedule()
+        self._check_adaptive()
         if self.st_weight == 0 and self.consistency_weight == 0:
             raise UserError(
                 "objective.st_weight",
@@ -287,3 +290,17 @@ class ObjectiveConfig:
         if all(getattr(self, name) == 0 for name in _SCHEDULED):
             reason = "no weight of consistency or R-drop is above 0"
             refuse_unread("objective", self, ("schedule",), reason)
+
+    def _check_adaptive(self) -> None:
+        if self.adaptive.every_steps == 0:
+            names = [f.name for f in fields(self.adaptive)]
+            refuse_unread("objective.adaptive", self.adaptive, names, "its every_steps is 0")
+            return
+        has_none = all(getattr(self, name) == 0 for name in ADAPTED.values())
+        if self.schedule != "constant" or has_none:
+            raise UserError(
+                "objective.adaptive.every_steps",
+                expected="0 unless schedule is constant and a weight that may move is above 0",
+                found=self.adaptive.every_steps,
+                remedy="Remove schedule, and give " + ", ".join(ADAPTED.values()) + " a start.",
+            )

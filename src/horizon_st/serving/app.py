@@ -12,6 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from horizon_st.serving.errors import HANDLERS, ApiError
 from horizon_st.serving.keys import Keys
+from horizon_st.serving.lingering import LingeringRefusals
 from horizon_st.serving.measuring import MeasuredRequests
 from horizon_st.serving.openai_api import make_router
 from horizon_st.serving.service import TranslationService
@@ -24,7 +25,9 @@ def create_app(
     keys: Keys | None = None,
     page: bool = False,
 ) -> FastAPI:
-    """The API, and a page for people; when it shuts down, the service finishes what it has accepted and closes.
+    """The API, and a page for people.
+
+    When it shuts down, the service finishes what it has accepted and closes.
 
     Args:
         service: what translates.
@@ -44,6 +47,7 @@ def create_app(
             raise ApiError(401, "Missing or incorrect API key.", code="invalid_api_key")
 
     app = FastAPI(title="Horizon-ST", lifespan=closing, exception_handlers=HANDLERS)
+    app.add_middleware(LingeringRefusals)
     app.add_middleware(MeasuredRequests, metrics=service.metrics)
     app.include_router(make_router(service, model_name), dependencies=[Depends(check_key)])
 

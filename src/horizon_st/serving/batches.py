@@ -94,7 +94,7 @@ class Batches:
         """The next batch, waited for; empty at the end of the service."""
         with self._changed:
             while True:
-                batch = []
+                batch: list[_Job] = []
                 while self._waiting and len(batch) < most:
                     job = self._waiting.popleft()
                     if job[1].set_running_or_notify_cancel():

@@ -43,7 +43,10 @@ class ApiError(Exception):
         super().__init__(message)
         self.status = status
         self.content = {"message": message, "type": kind, "param": param, "code": code}
-        self.headers = {} if retry_after_s is None else {"Retry-After": f"{retry_after_s:.0f}"}
+        # Of a body that is not wanted, the rest is not waited for.
+        self.headers = {"Connection": "close"}
+        if retry_after_s is not None:
+            self.headers["Retry-After"] = f"{retry_after_s:.0f}"
         if status == 401:
             self.headers["WWW-Authenticate"] = "Bearer"
 

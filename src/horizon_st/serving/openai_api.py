@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from starlette.datastructures import FormData, UploadFile
 
 from horizon_st.inference.formats import TranslatedRecording, to_text
+from horizon_st.inference.line_breaks import join_texts
 from horizon_st.inference.pipeline import TranslatedSegment
 from horizon_st.serving.errors import ApiError
 from horizon_st.serving.service import TranslationService
@@ -149,7 +150,7 @@ def _check_temperature(asked: str) -> None:
 
 
 def _answer(recording: TranslatedRecording, shape: Shape) -> Response:
-    text = " ".join(segment.text for segment in recording.segments)
+    text = join_texts(segment.text for segment in recording.segments)
     match shape:
         case "json":
             return JSONResponse({"text": text})

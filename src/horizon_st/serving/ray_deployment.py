@@ -29,6 +29,7 @@ _DEFAULTS: dict[str, Any] = {
     **{"replicas": 2, "cpus": 1.0, "gpus": 0.0, "beam_size": 5, "batch_size": 16},
     **{"queue": 64, "max_mb": 200.0, "max_minutes": 180.0},
 }
+_NAME = "Translator"
 _SPARE_REQUESTS = 1_000
 """More than the queue that Ray lets through to the front, which answers them that it is full."""
 
@@ -52,27 +53,27 @@ def build(options: Mapping[str, str]) -> serve.Application:
     num_replicas = chosen["replicas"]
 
     def make_app() -> FastAPI:
-        handle = serve.get_deployment_handle(
-            _Translator.name, app_name=serve.get_replica_context().app_name
-        )
+        handle = serve.get_deployment_handle(_NAME, app_name=serve.get_replica_context().app_name)
         with ThreadPoolExecutor(1) as thread:  # Ray waits for answers on no thread with a loop
             replica = thread.submit(_RayReplicas, handle).result()
         service = TranslationService(*[replica] * num_replicas, limits=limits)
         return create_app(service, model_name=model_name_of(model), keys=read_keys(None))
 
-    translators = _Translator.options(
+    translators = _deployed(
+        _Translator,
+        name=_NAME,
         num_replicas=num_replicas,
+        max_ongoing_requests=1,
         ray_actor_options={"num_cpus": chosen["cpus"], "num_gpus": chosen["gpus"]},
-    ).bind(model, search)
-    front = serve.deployment(
+    )
+    front = _deployed(
         serve.ingress(make_app)(),
         name="Front",
         max_ongoing_requests=limits.queue + _SPARE_REQUESTS,
     )
-    return front.bind(translators)
+    return front.bind(translators.bind(model, search))
 
 
-@serve.deployment(name="Translator", max_ongoing_requests=1)
 class _Translator:
     """A replica of the model."""
 
@@ -86,10 +87,14 @@ class _Translator:
         return self._translator.translate_segments(segments)
 
 
+def _deployed(body: type, **settings: Any) -> serve.Deployment:
+    return serve.deployment(**settings)(body)
+
+
 class _RayReplicas:
     """The replicas as the service sees them: a batch goes to whichever is free."""
 
-    def __init__(self, handle: serve.handle.DeploymentHandle) -> None:
+    def __init__(self, handle: serve.handle.DeploymentHandle[Any]) -> None:
         self._handle = handle
         self.config: DecodingConfig
         self.segmenter: SegmenterConfig

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from threading import Event, Lock
 from typing import BinaryIO
@@ -37,7 +37,7 @@ class Reading:
         self._most_s = most_s
         self._stopped = Event()
         self._stepping = Lock()
-        self._segments = speech_segments(self._blocks(), segmenter)
+        self._segments = self._cut(segmenter)
 
     def measure(self) -> float:
         """Its length in seconds, after all of it has been decoded: what is damaged shows now.
@@ -62,6 +62,9 @@ class Reading:
         self.stop()
         with self._stepping:
             self._segments.close()
+
+    def _cut(self, segmenter: SegmenterConfig) -> Generator[SpeechSegment, None, None]:
+        yield from speech_segments(self._blocks(), segmenter)
 
     def _blocks(self) -> Iterator[Samples]:
         num_samples = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 from pathlib import Path
 
@@ -19,6 +20,8 @@ def run_server(app: FastAPI, listener: socket.socket, *, grace_s: float) -> None
         listener: from `listen`.
         grace_s: after which requests that are not finished are given up.
     """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _ignore)  # uvicorn raises them again when it has shut down
     # One way through, whichever other loops and parsers are installed.
     config = uvicorn.Config(
         app, http="h11", loop="asyncio", timeout_graceful_shutdown=max(1, round(grace_s))
@@ -39,11 +42,11 @@ def listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise UserError(
             f"--host {host} --port {port}",
             expected="an address of this machine and a free port",
-            found=getattr(error, "strerror", None) or str(error),
+            found=error.strerror or str(error),
             remedy="Choose another port with --port.",
         ) from error
 
@@ -64,3 +67,7 @@ def model_name_of(model: str) -> str:
         return model
     folder = folder.resolve()
     return folder.parent.name if folder.name == "model" else folder.name
+
+
+def _ignore(*signal_and_frame: object) -> None:
+    pass

@@ -22,6 +22,7 @@ from torch import Tensor
 from horizon_st.data.files import partial_of
 from horizon_st.data.sampling import Position
 from horizon_st.errors import UserError, reason_of
+from horizon_st.objective.adaptive import Agreement
 
 _PROGRESS_FILE = "progress.json"
 _WEIGHTS_FILE = "model.safetensors"
@@ -49,6 +50,8 @@ class Progress:
         data_wait_s: those of them in which the main process waited for batches.
         train_history: one dictionary of training figures per logged step.
         dev_history: one dictionary of dev figures per validation.
+        weights: of the objective, where they move (`objective.adaptive`).
+        agreement: of each term that has such a weight.
     """
 
     step: int = 0
@@ -59,13 +62,15 @@ class Progress:
     data_wait_s: float = 0.0
     train_history: list[dict[str, float]] = field(default_factory=list)
     dev_history: list[dict[str, float]] = field(default_factory=list)
+    weights: dict[str, float] = field(default_factory=dict)
+    agreement: dict[str, Agreement] = field(default_factory=dict)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Progress:
         """The progress that `asdict` wrote."""
-        return cls(
-            **values | {"speech": Position(**values["speech"]), "text": Position(**values["text"])}
-        )
+        kept = {name: Agreement(**means) for name, means in values.get("agreement", {}).items()}
+        streams = {name: Position(**values[name]) for name in ("speech", "text")}
+        return cls(**values | streams | {"agreement": kept})
 
 
 class Checkpoints:

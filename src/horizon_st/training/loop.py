@@ -18,6 +18,7 @@ from transformers import get_scheduler
 from horizon_st.data.sampling import BatchStream
 from horizon_st.errors import UserError
 from horizon_st.objective.token_terms import PAIR_TERMS
+from horizon_st.training.adaptation import Adaptation
 from horizon_st.training.checkpoint import Checkpoints, Progress
 from horizon_st.training.optimizers import make_optimizers
 from horizon_st.training.recipe import StageConfig
@@ -87,6 +88,7 @@ class Loop:
         reporter: shows progress.
         on_validation: called with the progress after each validation and checkpoint.
         first_step: where the stage begins on the trackers' axis, which counts on over the stages.
+        adaptation: moves the weights of the objective, if they move.
     """
 
     def __init__(
@@ -102,6 +104,7 @@ class Loop:
         reporter: Reporter,
         on_validation: Callable[[Progress], None],
         first_step: int = 0,
+        adaptation: Adaptation | None = None,
     ) -> None:
         self.name = name
         self.config = config
@@ -112,6 +115,7 @@ class Loop:
         self.reporter = reporter
         self.on_validation = on_validation
         self.first_step = first_step
+        self.adaptation = adaptation
         optimizers = make_optimizers(step, config)
         schedulers = [
             get_scheduler(_SCHEDULERS[config.schedule], each, config.warmup_steps, config.max_steps)
@@ -145,6 +149,8 @@ class Loop:
             ("dev", self.progress.dev_history),
         ):
             self._show(kind, history[-1] if history else {})
+        if self.adaptation is not None:
+            self.adaptation.resume(self.progress)
         self._started = time.monotonic() - self.progress.wall_s
         self.step.train()
         while not self._is_finished():
@@ -185,6 +191,14 @@ class Loop:
         own = torch.tensor([micro.num_tokens for micro in micros]).sum(dim=0)
         counts = accelerator.reduce(own.to(accelerator.device), "sum")
         is_frozen = self.progress.step < self.config.freeze_speech_encoder_steps
+        if self.adaptation is not None:
+            self.adaptation.before_update(
+                self.progress,
+                micros[0].to(accelerator.device),
+                self.optimizers,
+                epoch=self.streams.epoch_of_speech,
+                train_speech_encoder=not is_frozen,
+            )
         names: set[str] = set()
         for index, micro in enumerate(micros):
             is_last = index == len(micros) - 1
@@ -238,6 +252,8 @@ class Loop:
             entry["ctc_aligned"] = num_aligned / num_transcripts
         self._check_finite(entry)
         entry["learning_rate"] = learning_rate
+        entry |= self.progress.weights
+        entry |= {f"{name}_agreement": x.mean for name, x in self.progress.agreement.items()}
         if math.isfinite(norm):  # fp16 skips updates until its loss scale fits
             entry["gradient_norm"] = norm
         self._sums, self._num_tokens = {}, {}

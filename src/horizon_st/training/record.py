@@ -59,6 +59,7 @@ class RunRecord:
         recipe: every key, with defaults.
         seed: of the recipe.
         num_parameters: of the model, frozen ones included.
+        vocab_size: symbols that the decoder chooses from.
         data_fingerprint: SHA-256 of the files that `data.train`, `data.dev` and `data.text_pairs`
             name, and of the weights of `initial_model`.
         precision: as it was resolved: no (fp32), bf16 or fp16.
@@ -76,6 +77,7 @@ class RunRecord:
     recipe: dict[str, Any]
     seed: int
     num_parameters: int
+    vocab_size: int
     data_fingerprint: dict[str, str]
     precision: str
     num_processes: int

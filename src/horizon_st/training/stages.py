@@ -28,8 +28,10 @@ from horizon_st.errors import UserError
 from horizon_st.model.attention import use_cpu_attention
 from horizon_st.model.translator import SpeechTranslatorModel
 from horizon_st.objective.objective import ObjectiveConfig
+from horizon_st.training.adaptation import Adaptation, split_dev
 from horizon_st.training.checkpoint import Checkpoints, Progress, rename_whole
 from horizon_st.training.checks import check_before_training
+from horizon_st.training.dev_batches import DevBatches
 from horizon_st.training.devices import accelerated, resolve_precision, start_trackers
 from horizon_st.training.folder import run_folder
 from horizon_st.training.loop import Loop, Reporter, Streams
@@ -97,6 +99,7 @@ class Run:
             recipe=asdict(recipe),
             seed=recipe.seed,
             num_parameters=self.parts.translator.num_parameters(),
+            vocab_size=self.parts.translator.config.get_text_config().vocab_size,
             data_fingerprint=self.corpus.fingerprint,
             precision=str(accelerator.mixed_precision),
             num_processes=accelerator.num_processes,
@@ -138,10 +141,11 @@ class Run:
         # The stage is the same whether the ones before it ran just now or long ago.
         set_seed(recipe.seed, device_specific=True)
         validate = self._validation_of(name)
+        step = step_of(self.recipe, name, self.parts.translator)
         loop = Loop(
             name,
             config,
-            step=step_of(self.recipe, name, self.parts.translator),
+            step=step,
             streams=self._streams_of(name),
             validate=validate,
             checkpoints=checkpoints,
@@ -149,6 +153,7 @@ class Run:
             reporter=self.reporter,
             on_validation=lambda progress: self._record_stage(name, loop, progress),
             first_step=self._first_step_of(name),
+            adaptation=self._adaptation_of(step),
         )
         progress = loop.run()
         started = time.monotonic()
@@ -196,6 +201,15 @@ class Run:
         text = text_stream(pairs, tokenizer, recipe.data, **share) if pairs is not None else None
         return Streams(speech, text)
 
+    def _adaptation_of(self, step: TrainingStep | RecognitionStep) -> Adaptation | None:
+        if isinstance(step, RecognitionStep) or step.objective.adaptive.every_steps == 0:
+            return None
+        _, followed = split_dev(self.corpus.dev_cuts, step.objective.adaptive.share_of_dev)
+        collate = Collator(self.dev_features, self.parts.tokenizer)
+        size = self.recipe.decoding.batch_size
+        batches = DevBatches(followed, collate, size, self.accelerator, needs_transcript=False)
+        return Adaptation(step, batches, self.accelerator)
+
     def _validation_of(self, name: str) -> Validation | ValidationOfBoth | RecognitionValidation:
         if name == "asr":
             return RecognitionValidation(
@@ -205,13 +219,16 @@ class Run:
                 self.recipe,
                 self.accelerator,
             )
-        stage = self.recipe.stages.of(name)
+        stage, adaptive = self.recipe.stages.of(name), self.recipe.objective.adaptive
+        cuts = self.corpus.dev_cuts
+        if name == "st" and adaptive.every_steps > 0:
+            cuts, _ = split_dev(cuts, adaptive.share_of_dev)
 
         def of(modality: Modality) -> Validation:
             return Validation(
                 self.parts.translator,
                 self.parts.tokenizer,
-                self.corpus.dev_cuts,
+                cuts,
                 self.dev_features,
                 self.recipe.decoding,
                 self.accelerator,

@@ -92,7 +92,7 @@ class TrainingStep(nn.Module):
         objective = self.objective.of_update(update)
         with FastDropout():
             if micro.speech is not None:
-                report = self._speech_report(micro.speech, objective, epoch, train_speech_encoder)
+                report = self.speech_report(micro.speech, objective, epoch, train_speech_encoder)
                 reports.append((report, num_speech_tokens))
             if micro.text is not None:
                 reports.append((self._text_report(micro.text, objective), num_text_tokens))
@@ -102,9 +102,10 @@ class TrainingStep(nn.Module):
             sums |= alignment_counts(self.translator, micro.speech, reports[0][0].terms["ctc"][1])
         return loss, sums
 
-    def _speech_report(
+    def speech_report(
         self, batch: Batch, objective: ObjectiveConfig, epoch: int, train_speech_encoder: bool
     ) -> LossReport:
+        """The terms of a speech batch under an objective."""
         has_own_ctc = self.translator.config.ctc_position == "speech_encoder"
         if has_own_ctc and not train_speech_encoder:
             objective = replace(objective, ctc_weight=0.0)

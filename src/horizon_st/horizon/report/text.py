@@ -1,41 +1,28 @@
-"""Studies -> what people read: the terminal, Markdown with a figure, one HTML file."""
+"""Studies -> texts: the terminal, Markdown with a figure, the sentences below tables."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from html import escape
-from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape as markup_escape
 from rich.table import Table
 
-from horizon_st.data.files import make_folder, whole_file
-from horizon_st.horizon.analyses import Analysis, Answer, ArmRow
-from horizon_st.horizon.figures import as_bytes, draw, draw_forgetting
+from horizon_st.horizon.analyses import Analysis, ArmRow
 from horizon_st.horizon.results import StudyResults
 from horizon_st.horizon.statistics import Estimate
-from horizon_st.page_style import STYLE
 
-PAGE_FILE = "report.html"
-_LOOK: dict[Answer, str] = {
-    "holds": "good",
-    "does not hold": "bad",
-    "not decided": "none",
-    "found": "good",
-}
 _RANGE = "range"
 _CAPTION = (
     "± is half of a 95 % interval. All of it is over training seeds, on this test set. The "
     "interval of a mean is from the arm's own runs; the figure's are narrower, without what seeds "
     "share, to compare arms by."
 )
-_FORGETTING = (
+FORGETTING = (
     "Dev BLEU of transcripts as input, and of speech, through stage st; a curve is the mean over "
     "the runs of an arm, or of all arms with this α_t."
 )
-_SEARCH_CAPTION = (
+SEARCH_CAPTION = (
     "Slices of the fitted surface through the best setting (the star). Dots are runs in the colour "
     "of their own score, fainter the farther they are from the slice; crosses diverged. The white "
     "line, where there is one, is the horizon: predicted within {} of the best. Scores are on the "
@@ -83,47 +70,16 @@ def markdown(results: StudyResults, figure: str, forgetting: str | None = None) 
         "",
         f"![{study.name}]({figure})",
         "",
-        *([f"![{study.name}: text]({forgetting})", "", _FORGETTING, ""] if forgetting else []),
+        *([f"![{study.name}: text]({forgetting})", "", FORGETTING, ""] if forgetting else []),
         "| " + " | ".join(headings) + " |",
         "|" + "---|" * len(headings),
         *("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows),
         "",
-        _caption(analysis),
+        caption(analysis),
         "",
-        _cost(results),
+        cost(results),
     ]
     return "\n".join(lines) + "\n"
-
-
-def write_page(studies: Sequence[StudyResults], folder: Path) -> Path:
-    """One HTML file that needs no other, and the figures as PNG and SVG beside it.
-
-    Raises:
-        UserError: the folder cannot be written, or a study has no scores.
-    """
-    make_folder(folder)
-    sections: list[str] = []
-    for results in studies:
-        analysis = Analysis(results)
-        picture = draw(analysis)
-        seen = [study.study.name for study in studies[: len(sections)]].count(results.study.name)
-        name = results.study.name + (f"-{seen + 1}" if seen else "")
-        pictures = {name: picture, f"{name}-forgetting": draw_forgetting(analysis)}
-        drawn = {of: figure for of, figure in pictures.items() if figure is not None}
-        for of, figure in drawn.items():
-            for kind in ("svg", "png"):
-                (folder / f"{of}.{kind}").write_bytes(as_bytes(figure, kind))
-        svgs = [as_bytes(figure, "svg").decode() for figure in drawn.values()]
-        sections.append(_section(analysis, *svgs))
-    title = studies[0].study.name if len(studies) == 1 else f"{len(studies)} studies"
-    with whole_file(folder / PAGE_FILE) as file:
-        file.write(
-            "<!doctype html>\n<html lang=en><head><meta charset=utf-8>"
-            '<meta name=viewport content="width=device-width, initial-scale=1">'
-            f"<title>{escape(title)}</title><style>{STYLE}{_MORE_STYLE}</style></head>\n"
-            f"<body><main>{''.join(sections)}</main></body></html>\n"
-        )
-    return folder / PAGE_FILE
 
 
 def table_of(analysis: Analysis) -> tuple[list[str], list[list[str]]]:
@@ -145,48 +101,16 @@ def table_of(analysis: Analysis) -> tuple[list[str], list[list[str]]]:
     return [*used], [list(cells) for cells in zip(*used.values(), strict=True)]
 
 
-def _section(analysis: Analysis, svg: str, forgetting: str | None = None) -> str:
-    study, verdict = analysis.study, analysis.verdict()
-    headings, rows = table_of(analysis)
-    source = f"<p class=legend>{escape(study.source)}</p>" if study.source else ""
-    head = "".join(f"<th>{escape(heading)}</th>" for heading in headings)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
-    )
-    return (
-        f"<h1>{escape(study.name)}</h1><p>{escape(study.claim)}</p>{source}"
-        f'<p><span class="verdict {_LOOK[verdict.answer]}">{verdict.answer.capitalize()}.</span> '
-        f"{escape(verdict.evidence)}</p>"
-        f"<figure class=drawn>{svg[svg.index('<svg') :]}</figure>"
-        f"{_narrow_figure(forgetting) if forgetting else ''}"
-        f"<div class=wide><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
-        f"<p class=legend>{escape(_caption(analysis))} {escape(_cost(analysis.results))}</p>\n"
-    )
-
-
-def _narrow_figure(svg: str) -> str:
-    return (
-        f'<figure class="drawn narrow">{svg[svg.index("<svg") :]}</figure>'
-        f"<p class=legend>{_FORGETTING}</p>"
-    )
-
-
-_MORE_STYLE = """
-main { max-width: 60rem; }
-.drawn { background: #fff; max-width: 46rem; }
-.narrow { max-width: 30rem; margin-top: 1rem; }
-.legend { overflow-wrap: anywhere; }
-"""
-
-
-def _caption(analysis: Analysis) -> str:
+def caption(analysis: Analysis) -> str:
+    """What the figure and the table of a study show."""
     if analysis.study.analysis.kind == "search":
-        return _SEARCH_CAPTION.format(f"{analysis.study.analysis.tolerance:g}")
+        return SEARCH_CAPTION.format(f"{analysis.study.analysis.tolerance:g}")
     baseline = analysis.study.baseline
     return _CAPTION + (_DIFFERENCES.format(baseline) if baseline in analysis.mean_of else "")
 
 
-def _cost(results: StudyResults) -> str:
+def cost(results: StudyResults) -> str:
+    """Runs, minutes, hardware and signature."""
     minutes = sum(trial.wall_s for trial in results.trials) / 60
     processors = ", ".join(
         dict.fromkeys(str(h["accelerator"] or h["processor"]) for h in results.hardware)

@@ -1,0 +1,139 @@
+"""Which side of the horizon a setting lies on: from the scores of several runs.
+
+One run's curves say less; see `run_diagnosis.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from horizon_st.horizon.finder import HorizonResult
+from horizon_st.horizon.space import SearchSpace
+from horizon_st.horizon.values import short_name, shown
+
+Side = Literal["under-regularised", "on the horizon", "over-regularised", "saturated", "undecided"]
+
+_LESS, _MORE = np.linspace(0, 1, 11)[:-1], np.linspace(1, 3, 21)[1:]
+_SURE = 1.0
+"""Standard deviations of a difference that it must exceed, beside the tolerance."""
+_STRONG = 0.2
+"""R-drop is strong from this share of its largest weight on."""
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """Where a setting lies, and why.
+
+    Attributes:
+        side: of the horizon.
+        evidence: sentences.
+        next_setting: weights to try next, by their keys; empty if there is nothing to try.
+    """
+
+    side: Side
+    evidence: tuple[str, ...]
+    next_setting: dict[str, float]
+
+    def describe(self) -> str:
+        """All of it as a paragraph."""
+        said = f"{self.side[0].upper()}{self.side[1:]}. " + " ".join(self.evidence)
+        if not self.next_setting:
+            return said
+        tried = ", ".join(f"{key} {shown(value)}" for key, value in self.next_setting.items())
+        return f"{said} Next to try: {tried}."
+
+
+def diagnose_setting(
+    setting: Mapping[str, float], found: HorizonResult, tolerance: float
+) -> Diagnosis:
+    """The side of a setting, under the surface that was fitted to some runs.
+
+    All regularisers are turned up and down together: consistency, R-drop and whatever else is in
+    the space by a factor, the MT weight by how far it is below its largest value.
+
+    Args:
+        setting: within the space of the search.
+        found: what the runs say.
+        tolerance: difference of scores that is of no interest.
+    """
+    space = found.space
+    here = space.to_unit(setting)
+    less = np.array([_turned(here, share, space) for share in _LESS])
+    more = np.array([_turned(here, share, space) for share in _MORE])
+    points = np.concatenate([here[None], less, more])
+    gain, deviation = found.surrogate.gain_over(here, points)
+    best_less = 1 + int(np.argmax(gain[1 : 1 + len(less)]))
+    best_more = 1 + len(less) + int(np.argmax(gain[1 + len(less) :]))
+
+    def is_better(index: int) -> bool:
+        return bool(gain[index] >= tolerance and gain[index] > _SURE * deviation[index])
+
+    sides: list[tuple[Side, int, str]] = [
+        ("under-regularised", best_more, "turned up"),
+        ("over-regularised", best_less, "turned down"),
+    ]
+    for side, index, how in sorted(sides, key=lambda s: -gain[s[1]]):
+        if is_better(index):
+            evidence = (
+                f"With all regularisers {how} together, the surface of {len(found.trials)} runs "
+                f"predicts {gain[index]:+.2f} (standard deviation {deviation[index]:.2f})."
+            )
+            return Diagnosis(side, (evidence,), _rounded(space.from_unit(points[index])))
+    return _level(setting, found, tolerance)
+
+
+def _level(setting: Mapping[str, float], found: HorizonResult, tolerance: float) -> Diagnosis:
+    """Of a setting that turning all regularisers up or down does not improve."""
+    space = found.space
+    names = {short_name(name): name for name in space.names}
+    here = space.to_unit(setting)
+    consistency, rdrop = (names.get(f"{term}_weight") for term in ("consistency", "rdrop"))
+    if (
+        consistency is not None
+        and rdrop is not None
+        and setting[consistency] > space.bounds[consistency][0] == 0
+        and here[space.names.index(rdrop)] >= _STRONG
+    ):
+        without = dict(setting) | {consistency: 0.0}
+        gain, deviation = found.surrogate.gain_over(here, space.to_unit(without)[None])
+        if abs(gain[0]) < tolerance and deviation[0] < tolerance:
+            evidence = (
+                f"Beside R-drop of {shown(setting[rdrop])}, consistency of "
+                f"{shown(setting[consistency])} changes {-gain[0]:+.2f} (standard deviation "
+                f"{deviation[0]:.2f}): leaving it out loses nothing."
+            )
+            return Diagnosis("saturated", (evidence,), _rounded(without))
+    gain, deviation = found.surrogate.gain_over(here, space.to_unit(found.best)[None])
+    if gain[0] >= tolerance and gain[0] > _SURE * deviation[0]:
+        evidence = (
+            "Turning all regularisers up or down together gains nothing, another mix of them does: "
+            f"{gain[0]:+.2f} (standard deviation {deviation[0]:.2f})."
+        )
+        return Diagnosis("on the horizon", (evidence,), dict(found.best))
+    if deviation[0] >= max(tolerance, abs(gain[0])):
+        evidence = f"{len(found.trials)} runs do not tell it from the best one."
+        return Diagnosis("undecided", (evidence,), dict(found.best))
+    evidence = "No setting is predicted to be better by as much as the tolerance."
+    return Diagnosis("on the horizon", (evidence,), {})
+
+
+def _turned(here: NDArray[np.float64], share: float, space: SearchSpace) -> NDArray[np.float64]:
+    """A point of the unit cube with all regularisers at this share of their strength, or at most.
+
+    The MT weight regularises by being below its largest value.
+    """
+    is_mt = np.array([short_name(name) == "mt_weight" for name in space.names])
+    zero = np.array([-low / (high - low) for low, high in space.bounds.values()])
+    zero = np.where(is_mt, 1.0, zero)
+    turned: NDArray[np.float64] = np.clip(zero + share * (here - zero), 0.0, 1.0)
+    return turned
+
+
+def _rounded(setting: Mapping[str, float]) -> dict[str, float]:
+    """To two digits: nobody can tell settings apart that differ by less."""
+    return {name: float(f"{value:.2g}") for name, value in setting.items()}

@@ -1,0 +1,106 @@
+"""The side of the horizon that settings lie on, on made-up surfaces whose horizon is known."""
+
+import numpy as np
+import pytest
+from scipy.stats import qmc
+
+from horizon_st.horizon.diagnosis import diagnose_setting
+from horizon_st.horizon.finder import ScoredSetting, conclude
+from horizon_st.horizon.gaussian_process import HorizonProcess
+from horizon_st.horizon.space import SearchSpace
+
+SPACE = SearchSpace(
+    **{
+        "objective.mt_weight": (0.0, 1.0),
+        "objective.consistency_weight": (0.0, 6.0),
+        "objective.rdrop_weight": (0.0, 10.0),
+    }
+)
+TOLERANCE = 0.5
+
+
+def setting(mt: float, cr: float, rd: float) -> dict[str, float]:
+    return dict(zip(SPACE.names, (mt, cr, rd), strict=True))
+
+
+def searched(score, *, noise=0.1, number=24):
+    """What this many runs spread over the space say, of which each has a little noise."""
+    rng = np.random.default_rng(0)
+    points = qmc.LatinHypercube(3, rng=rng).random(number)
+    settings = [SPACE.from_unit(point) for point in points]
+    return conclude(
+        [ScoredSetting(s, score(*s.values()) + noise * rng.normal()) for s in settings], SPACE
+    )
+
+
+@pytest.fixture(scope="module")
+def ridge():
+    """Best where R = (1 − α_t) + α_cr / 6 + α_rd / 5 is 1."""
+    return searched(lambda mt, cr, rd: 30 - 6 * ((1 - mt) + cr / 6 + rd / 5 - 1) ** 2)
+
+
+@pytest.mark.parametrize(
+    ("weights", "side"),
+    [
+        ((0.9, 0.5, 0.5), "under-regularised"),  # R = 0.28
+        ((0.8, 1.0, 1.0), "under-regularised"),  # R = 0.57
+        ((0.5, 1.0, 1.6), "on the horizon"),  # R = 0.99
+        ((0.3, 2.0, 5.0), "over-regularised"),  # R = 2.03
+        ((0.1, 5.0, 9.0), "over-regularised"),  # R = 3.53
+    ],
+)
+def test_the_side_of_a_ridge(ridge, weights, side):
+    found = diagnose_setting(setting(*weights), ridge, TOLERANCE)
+    assert found.side == side
+    assert found.evidence
+
+
+def test_what_it_says_to_try_next_is_better(ridge):
+    def score(mt, cr, rd):
+        return 30 - 6 * ((1 - mt) + cr / 6 + rd / 5 - 1) ** 2
+
+    for weights in ((0.9, 0.5, 0.5), (0.1, 5.0, 9.0)):
+        found = diagnose_setting(setting(*weights), ridge, TOLERANCE)
+        assert score(*found.next_setting.values()) > max(score(*weights) + 1, 29.5)
+        assert f"consistency_weight {found.next_setting['objective.consistency_weight']:g}" in (
+            found.describe()
+        )
+
+
+def test_consistency_beside_strong_rdrop_is_saturated_where_it_changes_nothing():
+    surface = searched(lambda mt, cr, rd: 30 - 3 * (mt - 0.5) ** 2 - 0.06 * (rd - 6) ** 2)
+    found = diagnose_setting(setting(0.5, 3.0, 6.0), surface, TOLERANCE)
+    assert found.side == "saturated"
+    assert found.next_setting == setting(0.5, 0.0, 6.0)
+    weak = diagnose_setting(setting(0.5, 3.0, 1.0), surface, TOLERANCE)
+    assert weak.side == "under-regularised"
+
+
+def test_consistency_that_helps_is_not_saturated():
+    surface = searched(lambda mt, cr, rd: 30 - 0.4 * (cr - 3) ** 2 - 0.06 * (rd - 6) ** 2)
+    assert diagnose_setting(setting(0.5, 3.0, 6.0), surface, TOLERANCE).side == "on the horizon"
+
+
+def test_a_few_runs_of_pure_noise_do_not_decide():
+    rng = np.random.default_rng(1)
+    surface = searched(lambda *_: 30 + 3 * rng.normal(), number=6)
+    sides = {
+        diagnose_setting(trial.setting, surface, TOLERANCE).side
+        for trial in surface.trials
+        if trial.setting != surface.best
+    }
+    assert sides == {"undecided"}
+
+
+def test_the_surer_difference_is_that_of_the_joint_posterior():
+    """Against the covariance of both points, from predictions of their sum and their parts."""
+    rng = np.random.default_rng(0)
+    points, scores = rng.random((12, 2)), rng.normal(size=12)
+    surface = HorizonProcess(points, scores)
+    here, there = np.array([0.2, 0.3]), np.array([[0.25, 0.3], [0.9, 0.8]])
+    gain, deviation = surface.gain_over(here, there)
+    mean, alone = surface.predict(np.concatenate([here[None], there]))
+    np.testing.assert_allclose(gain, mean[1:] - mean[0], atol=1e-9)
+    assert deviation[0] < 0.5 * alone[1]  # so near that most of what is unknown is shared
+    assert abs(alone[0] - alone[2]) <= deviation[1] <= alone[0] + alone[2]
+    np.testing.assert_allclose(surface.gain_over(here, here[None]), 0, atol=1e-6)
