@@ -13,7 +13,6 @@ import srt
 
 from horizon_st.data.audio import load_audio
 from horizon_st.errors import UserError
-from horizon_st.inference.formats import to_text
 from horizon_st.serving.hearing import LOUDEST_BAR, hear
 from horizon_st.serving.keys import Keys
 from horizon_st.serving.limits import Limits
@@ -37,9 +36,7 @@ def show():
     """A function: (replica, question, settings of the service) -> all that the page shows."""
 
     def collect(replica, asked, *, unsure_below=0.6, **limits):
-        service = TranslationService(
-            replica, limits=Limits(**limits), unsure_below=unsure_below
-        )
+        service = TranslationService(replica, limits=Limits(**limits), unsure_below=unsure_below)
 
         async def go():
             return [state async for state in translate_upload(service, asked)]
@@ -166,10 +163,12 @@ def test_bars_are_the_loudest_samples_of_equal_parts(tmp_path, duration_s, num_b
     bars = hear(path, tmp_path).bars
     assert len(bars) == num_bars
     # Parts begin at the 20 ms before.
-    starts = [20 * (number * int(50 * duration_s) // num_bars) * RATE // 1000 for number in range(num_bars)]
+    starts = [
+        20 * (number * int(50 * duration_s) // num_bars) * RATE // 1000
+        for number in range(num_bars)
+    ]
     expected = [
-        np.abs(samples[a:b]).max()
-        for a, b in zip(starts, [*starts[1:], len(samples)], strict=True)
+        np.abs(samples[a:b]).max() for a, b in zip(starts, [*starts[1:], len(samples)], strict=True)
     ]
     assert bars == pytest.approx(LOUDEST_BAR * np.array(expected) / max(expected), abs=0.51)
 

@@ -9,7 +9,6 @@ import webvtt
 from playwright.sync_api import expect, sync_playwright
 
 from horizon_st.inference.formats import TranslatedRecording, to_text
-from horizon_st.serving.keys import Keys
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(
@@ -82,7 +81,9 @@ def test_a_file_becomes_text_and_subtitles_and_its_segments_play(visit, translat
     give(page, talk)
     links = page.get_by_role("group", name="Download").get_by_role("link")
     expect(links).to_have_count(3)
-    expect(page.get_by_role("status")).to_have_text(f"{len(segments)} segments, {len(segments)} unsure")
+    expect(page.get_by_role("status")).to_have_text(
+        f"{len(segments)} segments, {len(segments)} unsure"
+    )
     items = page.get_by_role("listitem").get_by_role("button")
     assert [text.split("\n")[1:] for text in items.all_inner_texts()] == [
         [*filter(None, [one.text]), f"unsure, {100 * one.confidence:.0f} %"] for one in segments
@@ -101,7 +102,7 @@ def test_a_file_becomes_text_and_subtitles_and_its_segments_play(visit, translat
     for part in (items.nth(1), page.locator(".regions div").nth(1)):
         page.evaluate("document.querySelector('audio').currentTime = 0")
         part.click()
-        expect(items.nth(1)).to_have_class("unsure now" )
+        expect(items.nth(1)).to_have_class("unsure now")
         times = page.evaluate(
             """async () => {
                 const audio = document.querySelector("audio"), times = [];

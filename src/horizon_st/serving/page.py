@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http import HTTPStatus
 from importlib.resources import files
@@ -30,9 +31,7 @@ _CLEANED_EVERY_S = 600
 _ASSETS = files(__package__) / "assets"
 
 
-def add_page(
-    app: FastAPI, service: TranslationService, *, model_name: str, keys: Keys
-) -> None:
+def add_page(app: FastAPI, service: TranslationService, *, model_name: str, keys: Keys) -> None:
     """Puts the page at ``/``, behind the routes that the application has.
 
     Args:
@@ -41,13 +40,13 @@ def add_page(
         model_name: what the page says that the model is.
         keys: if there are any, the page asks for one before it shows or takes anything.
     """
-    # Where no event loop runs, Gradio makes some, and never closes them.
-    asyncio.run(_mount(app, service, model_name, keys))
+    # Where no event loop runs, Gradio makes some, and never closes them; where one runs, asyncio.run
+    # refuses.
+    with ThreadPoolExecutor(1) as apart:
+        apart.submit(asyncio.run, _mount(app, service, model_name, keys)).result()
 
 
-async def _mount(
-    app: FastAPI, service: TranslationService, model_name: str, keys: Keys
-) -> None:
+async def _mount(app: FastAPI, service: TranslationService, model_name: str, keys: Keys) -> None:
     gradio.mount_gradio_app(
         app,
         make_page(service, model_name),
