@@ -51,7 +51,7 @@ def visit(browser, live, tmp_path, monkeypatch):
         expect.set_options(timeout=PATIENCE_MS)
         page = contexts[-1].new_page()
         page.on("request", lambda request: requests.append(request.url))
-        page.on("pageerror", failures.append)
+        page.on("pageerror", lambda error: failures.append(error))
         page.goto(addresses[-1])
         return page
 
@@ -81,7 +81,7 @@ def test_a_file_becomes_text_and_subtitles_and_its_segments_play(visit, translat
     give(page, talk)
     links = page.get_by_role("group", name="Download").get_by_role("link")
     expect(links).to_have_count(3)
-    expect(page.get_by_role("status")).to_have_text(
+    expect(page.locator("p.status")).to_have_text(
         f"{len(segments)} segments, {len(segments)} unsure"
     )
     items = page.get_by_role("listitem").get_by_role("button")
