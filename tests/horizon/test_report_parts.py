@@ -36,6 +36,8 @@ from horizon_st.horizon.report.space import body_of, turning
 from horizon_st.horizon.report.tables import forms_table, runs_table
 from horizon_st.horizon.results import StudyResults, TrialResult
 from horizon_st.horizon.study import StudyConfig
+from horizon_st.horizon.surrogate import curve
+from horizon_st.horizon.trials import _thinned
 
 MT, CR, RD = (f"objective.{name}_weight" for name in ("mt", "consistency", "rdrop"))
 REPORT = Path(__file__).parents[2] / "src" / "horizon_st" / "horizon" / "report"
@@ -141,8 +143,6 @@ def test_slopes_of_a_form_are_those_of_its_curve(interacting):
     rng = np.random.default_rng(2)
     x, form = rng.random((9, 3)), IndexForm(interacting=interacting)
     p = np.array([30, 8, 5, 0.5, 0.9, 0.4, *([0.7, 0.1, -0.2, 0.3] if interacting else [])])
-    from horizon_st.horizon.surrogate import curve
-
     for row in range(len(x)):
         off = check_grad(
             lambda q, row=row: curve(form._total(x, q), q[0], q[1], q[2])[row],
@@ -307,6 +307,21 @@ def test_arms_that_differ_in_names_have_no_pictures_over_weights(make_results):
     assert "differ in tap" in collapse(found).needed
     assert saturation(found).needed
     assert interactions(found).draw is not None  # an analysis of variance needs no numbers
+
+
+def test_a_long_history_is_thinned_and_keeps_both_ends():
+    history = [{"step": float(at), "ce_speech": 1 / at} for at in range(1, 1001)]
+    found = _thinned(history)
+    assert len(found) == 60
+    assert (found[0], found[-1]) == (history[0], {"step": 1000.0, "ce_speech": 0.001})
+    steps = np.diff([entry["step"] for entry in found])
+    assert steps.max() - steps.min() <= 1
+    assert _thinned(history[:3]) == [
+        {"step": 1, "ce_speech": 1},
+        {"step": 2, "ce_speech": 0.5},
+        {"step": 3, "ce_speech": 0.3333},
+    ]
+    assert _thinned([]) == []
 
 
 def test_phones_get_figures_of_one_column(runs):

@@ -70,6 +70,7 @@ def test_every_arm_is_run_with_every_seed_and_scored(finished):
         assert [entry["step"] for entry in trial.result.dev_history] == [2, 4]
         assert trial.result.steps == 4
         assert "rdrop" in trial.result.train_figures or trial.arm == "plain"
+        assert trial.result.train_history[-1] == pytest.approx(trial.result.train_figures, rel=1e-3)
     assert results.signatures["BLEU"].startswith("nrefs:1")
     assert results.versions["torch"]
     assert len(results.hardware) == 1

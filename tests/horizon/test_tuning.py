@@ -98,6 +98,7 @@ def test_the_best_setting_is_a_recipe_and_is_scored_on_the_test_set(finished):
     found = outcome(results).best
     best = next(trial for trial in results.trials if results.settings[trial.arm] == found)
     assert results.winner_scores["BLEU"] == best.scores["BLEU"]  # the test set is the dev set
+    assert results.best_recipe == (folder / "small" / "best.yaml").read_text(encoding="utf-8")
     assert recipe.objective.mt_weight == found["objective.mt_weight"]
     assert recipe.objective.rdrop_weight == found["objective.rdrop_weight"]
     assert recipe.stages.st.metric == "bleu"

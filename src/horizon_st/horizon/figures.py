@@ -40,7 +40,7 @@ def draw(analysis: Analysis, width: float = WIDE) -> Figure:
 
 @styled
 def draw_forgetting(analysis: Analysis, width: float = _NARROW) -> Figure | None:
-    """BLEU of the text path through stage st, above that of speech; None where it was not tracked.
+    """BLEU of the text path through stage st, beside that of speech; None where it was not tracked.
 
     A curve is the mean over the runs of an arm; of more arms than there are colours, over those of
     equal α_t, if that is what varies.
@@ -50,16 +50,19 @@ def draw_forgetting(analysis: Analysis, width: float = _NARROW) -> Figure | None
     if not entries or not all(key in entry for key in _PATHS for entry in entries):
         return None
     num_rows = math.ceil(len(runs) / _LEGEND_COLUMNS)
-    height = len(_PATHS) * _PANEL_HEIGHT + 0.5 + 0.2 * num_rows
+    is_wide = width >= WIDE
+    height = (1 if is_wide else len(_PATHS)) * _PANEL_HEIGHT + 0.5 + 0.2 * num_rows
     figure = Figure(figsize=(width, height), layout="constrained")
-    panels = figure.subplots(len(_PATHS), 1, sharex=True)
+    rows_and_columns = (1, len(_PATHS)) if is_wide else (len(_PATHS), 1)
+    panels = figure.subplots(*rows_and_columns, sharex=True)
     for panel, (key, heading) in zip(panels, _PATHS.items(), strict=True):
         axes = plain(panel)
         for color, (label, histories) in zip(COLORS, runs.items(), strict=False):
             points = _mean_history(histories, key)
             axes.plot([*points], [*points.values()], "o-", color=color, markersize=3, label=label)
         axes.set_ylabel(heading)
-    panels[-1].set_xlabel("updates of stage st")
+    for panel in panels if is_wide else panels[-1:]:
+        panel.set_xlabel("updates of stage st")
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=_LEGEND_COLUMNS)
     return figure

@@ -38,7 +38,7 @@ for (const part of document.querySelectorAll(".copied")) {
   });
 }
 
-const CAMERA = { eye: { x: 1.55, y: -1.55, z: 0.85 }, center: { x: 0, y: 0, z: -0.12 } };
+const CAMERA = { eye: { x: 1.4, y: -1.4, z: 0.8 }, center: { x: 0, y: 0, z: -0.1 } };
 let library;
 function loadLibrary() {
   library ??= (async () => {
@@ -100,7 +100,7 @@ function turn(place, across, up) {
 async function startTurning(figure, data) {
   await loadLibrary();
   const place = figure.querySelector(".turn");
-  const far = place.clientWidth < 480 ? 1.25 : 1;
+  const far = place.clientWidth < 480 ? 1.35 : 1;
   const { x, y, z } = CAMERA.eye;
   data.camera = { ...CAMERA, eye: { x: far * x, y: far * y, z: far * z } };
   place.hidden = false;

@@ -14,6 +14,8 @@ from horizon_st.data.files import make_folder, whole_file
 from horizon_st.horizon.analyses import Analysis, Answer
 from horizon_st.horizon.drawing import NARROW, WIDE, as_bytes, inline_svg
 from horizon_st.horizon.figures import draw, draw_forgetting
+from horizon_st.horizon.finder import NUM_FIRST
+from horizon_st.horizon.questions import Kind
 from horizon_st.horizon.report.collapse import collapse, needs
 from horizon_st.horizon.report.costs import costs
 from horizon_st.horizon.report.curves import learning_curves
@@ -24,7 +26,7 @@ from horizon_st.horizon.report.saturation import saturation
 from horizon_st.horizon.report.space import space
 from horizon_st.horizon.report.style import REPORT_STYLE
 from horizon_st.horizon.report.tables import arms_table, forms_table, recipe, runs_table
-from horizon_st.horizon.report.text import FORGETTING, SEARCH_CAPTION, caption, cost
+from horizon_st.horizon.report.text import FORGETTING, caption, cost
 from horizon_st.horizon.results import StudyResults
 from horizon_st.horizon.slices import Slices
 from horizon_st.page_style import STYLE
@@ -33,8 +35,27 @@ PAGE_FILE = "report.html"
 _HERE = Path(__file__).parent
 _PACKING = 6
 """Of gzip: 9 takes four times as long for 2 % less."""
-_LEAST_FOR_SLICES = 4
-_FORGETTING_WIDTH = 5.0
+_SLICES = (
+    "Colour is the score that is predicted where two weights have these values and the others "
+    "stand at the best setting (the star): the white line is the horizon, within {} of the best, "
+    "and dots are runs in the colour of their own score, fainter the farther they are from the "
+    "slice; crosses diverged. Scores are on the {}."
+)
+_ARMS = (
+    "Each row is a variant: pale dots are its runs, the diamond is their mean, the bar its 95 % "
+    "interval, and the dotted line the baseline."
+)
+_OVER_KEY = "Pale dots are runs, diamonds the means of variants, bars their 95 % intervals."
+_ANSWERS: dict[Kind, str] = {
+    "comparison": _ARMS,
+    "equivalence": _ARMS,
+    "saturation": _ARMS,
+    "peak": _OVER_KEY,
+    "order": _OVER_KEY,
+    "horizon": "Each dot is the mean of a variant, with its 95 % interval, over how far all "
+    "regularisers together are turned up: quality rises to the horizon and falls past it, and the "
+    "closer the dots lie to the curve, the more it is only the total R that counts.",
+}
 _LOOK: dict[Answer, str] = {
     "holds": "good",
     "does not hold": "bad",
@@ -87,7 +108,7 @@ def answer(runs: Runs) -> Part:
     return Part(
         "",
         "The answer",
-        caption(analysis),
+        f"{_ANSWERS[analysis.study.analysis.kind]} {caption(analysis)}",
         lambda width: draw(analysis, width),
         arms_table(analysis),
     )
@@ -101,7 +122,7 @@ def forgetting(runs: Runs) -> Part:
         return Part(name, title, needed=needed)
 
     def drawn(width: float) -> Figure:
-        figure = draw_forgetting(runs.analysis, min(width, _FORGETTING_WIDTH))
+        figure = draw_forgetting(runs.analysis, width)
         assert figure is not None
         return figure
 
@@ -111,12 +132,13 @@ def forgetting(runs: Runs) -> Part:
 def slices(runs: Runs) -> Part:
     """Slices of the surface through the best setting."""
     name, title = "slices", "Slices of the surface"
-    needed = needs(runs, 1 if runs.is_search else _LEAST_FOR_SLICES)
+    needed = needs(runs, NUM_FIRST if runs.is_search else 2 * len(runs.weights) + 1)
     if needed:
         return Part(name, title, needed=needed)
     tolerance = runs.study.analysis.tolerance
     panels = Slices(runs.found, runs.metric, tolerance)
-    return Part(name, title, SEARCH_CAPTION.format(f"{tolerance:g}"), panels.draw)
+    where = "dev set" if runs.is_search else "test set, less what a seed adds to all arms"
+    return Part(name, title, _SLICES.format(f"{tolerance:g}", where), panels.draw)
 
 
 def _study(analysis: Analysis, name: str, folder: Path) -> str:

@@ -6,6 +6,7 @@ import itertools
 import math
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -84,7 +85,13 @@ class Runs:
         }
         setting_of = {trial.arm: self.setting_of(trial) for trial in self.scored}
         points = [ScoredSetting(setting_of[arm], mean) for arm, mean in means.items()]
-        return conclude(points, SearchSpace(**ends))
+        space = SearchSpace(**ends)
+        found = conclude(points, space)
+        best = setting_of[self.best]  # of a study, where every arm was run as often as others
+        mean, deviation = found.surrogate.predict(space.to_unit(best)[None])
+        return replace(
+            found, best=best, best_score=float(mean[0]), best_deviation=float(deviation[0])
+        )
 
     @cached_property
     def forms(self) -> list[FittedForm]:

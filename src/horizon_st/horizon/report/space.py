@@ -24,12 +24,12 @@ from horizon_st.horizon.drawing import (
     score_colors,
     styled,
 )
+from horizon_st.horizon.finder import NUM_FIRST
 from horizon_st.horizon.report.collapse import needs
 from horizon_st.horizon.report.parts import Part
 from horizon_st.horizon.report.runs import CONSISTENCY, MT_WEIGHT, RDROP, Runs
 from horizon_st.horizon.values import short_name, symbol
 
-_LEAST_SETTINGS = 5
 _PER_SIDE, _PER_SIDE_OF_TWO = 15, 33
 _HEIGHT = 4.2
 _TITLE = "The horizon in three dimensions"
@@ -65,7 +65,7 @@ class Body:
 def space(runs: Runs) -> Part:
     """The picture, and the data of the one that turns."""
     name = "space"
-    needed = needs(runs, _LEAST_SETTINGS)
+    needed = needs(runs, max(2 * len(runs.weights) + 1, NUM_FIRST))
     if not needed and len(runs.found.space.names) < 2:
         needed = "Needs runs that differ in two weights or three."
     if needed:

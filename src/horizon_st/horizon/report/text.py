@@ -22,7 +22,7 @@ FORGETTING = (
     "Dev BLEU of transcripts as input, and of speech, through stage st; a curve is the mean over "
     "the runs of an arm, or of all arms with this α_t."
 )
-SEARCH_CAPTION = (
+_SEARCH_CAPTION = (
     "Slices of the fitted surface through the best setting (the star). Dots are runs in the colour "
     "of their own score, fainter the farther they are from the slice; crosses diverged. The white "
     "line, where there is one, is the horizon: predicted within {} of the best. Scores are on the "
@@ -104,7 +104,7 @@ def table_of(analysis: Analysis) -> tuple[list[str], list[list[str]]]:
 def caption(analysis: Analysis) -> str:
     """What the figure and the table of a study show."""
     if analysis.study.analysis.kind == "search":
-        return SEARCH_CAPTION.format(f"{analysis.study.analysis.tolerance:g}")
+        return _SEARCH_CAPTION.format(f"{analysis.study.analysis.tolerance:g}")
     baseline = analysis.study.baseline
     return _CAPTION + (_DIFFERENCES.format(baseline) if baseline in analysis.mean_of else "")
 
