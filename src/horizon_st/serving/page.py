@@ -40,8 +40,8 @@ def add_page(app: FastAPI, service: TranslationService, *, model_name: str, keys
         model_name: what the page says that the model is.
         keys: if there are any, the page asks for one before it shows or takes anything.
     """
-    # Where no event loop runs, Gradio makes some, and never closes them; in a thread of its own none
-    # runs yet, whatever the caller has.
+    # Where no event loop runs, Gradio makes some, and never closes them; in a thread of its own it
+    # gets one, whatever the caller has.
     with ThreadPoolExecutor(1) as apart:
         apart.submit(asyncio.run, _mount(app, service, model_name, keys)).result()
 
