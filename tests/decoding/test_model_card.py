@@ -32,6 +32,7 @@ RECORD = {
             "ctc_weight": 0.0,
             "mt_rdrop_weight": 0.0,
             "tap": "logits",
+            "adaptive": {"every_steps": 10, "rate": 0.05},
         },
         "initial_model": "/home/me/runs/first/model",
     },
@@ -65,7 +66,7 @@ def test_a_card_says_what_is_known(model_folder, scores, tmp_path):
         for name, metric in scores.summary["metrics"].items()
     }
     for text in (
-        "α_t = 0.5, α_cr = 1, α_rd = 3, α_ctc = 0, tap = logits.",
+        "α_t = 0.5, α_cr = 1, α_rd = 3, α_ctc = 0, tap = logits, adaptive.every_steps = 10.",
         "`st`: 900 updates; on the dev set: loss 1.50, bleu 31.25",
         "corpus/train.jsonl (SHA-256 `0123456789abcdef…`)",
         "Initial model: first/model (SHA-256 `aaaaaaaaaaaaaaaa…`)",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -185,10 +185,16 @@ def _objective(settings: Mapping[str, Any]) -> Iterator[str]:
     """Its weights, and what else is not as usual."""
     for key, symbol in _WEIGHTS.items():
         yield f"{symbol} = {settings[key]:g}"
-    for field in fields(ObjectiveConfig):
-        value = settings.get(field.name, field.default)
-        if field.name not in _WEIGHTS and value != field.default:
-            yield f"{field.name} = {value}"
+    yield from _unusual(settings, asdict(ObjectiveConfig()))
+
+
+def _unusual(settings: Mapping[str, Any], usual: Mapping[str, Any]) -> Iterator[str]:
+    for key, default in usual.items():
+        value = settings.get(key, default)
+        if isinstance(value, Mapping):
+            yield from (f"{key}.{line}" for line in _unusual(value, default))
+        elif key not in _WEIGHTS and value != default:
+            yield f"{key} = {value}"
 
 
 def _manifest_of(evaluation: Evaluation) -> str:
