@@ -179,15 +179,16 @@ async def measure(
 async def ask(
     address: str, samples: Sequence[Sample], until: float, tally: Tally, seed: int
 ) -> None:
-    """One caller, who sends one recording after the other."""
+    """One caller, who sends one recording after the other, and one at least."""
     chance = random.Random(seed)
     client = openai.AsyncOpenAI(
         base_url=f"{address}/v1", api_key="any", timeout=PATIENCE_S, max_retries=0
     )
     async with client:
-        while time.perf_counter() < until:
-            sample = chance.choice(samples)
+        started = 0.0
+        while started < until:
             started = time.perf_counter()
+            sample = chance.choice(samples)
             try:
                 answer = await client.audio.translations.create(
                     file=("a.flac", sample.file), model="whisper-1"
@@ -207,7 +208,9 @@ async def disturb(
     bad: Bad, address: str, samples: Sequence[Sample], until: float, tally: Tally
 ) -> None:
     """One of the others, who does the same again and again, about twice a second."""
-    while time.perf_counter() < until:
+    started = 0.0
+    while started < until:
+        started = time.perf_counter()
         tally.refused[await bad(address, samples[0].file)] += 1
         await asyncio.sleep(random.uniform(0, 1))
 

@@ -53,13 +53,9 @@ class Reading:
         with self._stepping:
             return next(self._segments, None)
 
-    def stop(self) -> None:
-        """Ends a step that goes on in another thread, as soon as it has read a block."""
-        self._stopped.set()
-
     def close(self) -> None:
-        """Stops, and closes the file once no step goes on any more."""
-        self.stop()
+        """Closes the file; a step that goes on in another thread ends with the block it reads."""
+        self._stopped.set()
         with self._stepping:
             self._segments.close()
 

@@ -78,7 +78,6 @@ class Translating:
         """Has nothing more read or decoded; when it returns, no thread reads the recording."""
         for future in self._ahead:
             self._batches.withdraw(future)
-        self._reading.stop()
         if self._step is not None:
             self._step.cancel()
         await asyncio.to_thread(self._reading.close)
