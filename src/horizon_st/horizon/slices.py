@@ -16,7 +16,7 @@ from horizon_st.horizon.drawing import BEST, COLORS, NARROW, SOFT, WIDE, hover, 
 from horizon_st.horizon.finder import HorizonResult, ScoredSetting
 from horizon_st.horizon.values import symbol
 
-_PER_SIDE = 33
+_PER_SIDE = 27
 _COLUMNS, _TALLEST = 3, 3.0
 _BAR, _LABELS = 0.8, 0.3
 _CURVE_HEIGHT = 3.2

@@ -123,3 +123,4 @@ def _scale_by_size(axes: Axes) -> None:
     values = values[values > 0]
     if len(values) and values.max() > _LARGE_RANGE * values.min():
         axes.set_yscale("log")
+        axes.minorticks_off()

@@ -21,7 +21,7 @@ from horizon_st.horizon.values import shown, symbol
 
 Array = NDArray[np.float64]
 _TITLE = "What each weight does alone, and in pairs"
-_MOST_POINTS = 1000
+_MOST_POINTS = 600
 _ROW = 0.32
 _CHANCE = "chance"
 _OF_SURFACE = (

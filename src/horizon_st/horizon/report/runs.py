@@ -37,9 +37,11 @@ class Runs:
         self.trials = analysis.results.trials
         self.is_search = analysis.study.analysis.kind == "search"
         self.scored = [trial for trial in self.trials if self.metric in trial.scores]
+        self.keys = self.study.varied_keys
+        """That some arm sets, whether or not it made a difference."""
         self.varied = [
             key
-            for key in self.study.varied_keys
+            for key in self.keys
             if len({shown(self._values(trial).get(key)) for trial in self.scored}) > 1
         ]
         self.weights = [
@@ -83,7 +85,7 @@ class Runs:
             for key in self.weights
             for values in [[setting[key] for setting in self.settings]]
         }
-        setting_of = {trial.arm: self.setting_of(trial) for trial in self.scored}
+        setting_of = self._setting_of_arm
         points = [ScoredSetting(setting_of[arm], mean) for arm, mean in means.items()]
         space = SearchSpace(**ends)
         found = conclude(points, space)
@@ -95,10 +97,22 @@ class Runs:
 
     @cached_property
     def forms(self) -> list[FittedForm]:
-        """Of the total regularisation, the best first; needs four different settings."""
+        """Of the total regularisation, the best first; needs four different settings.
+
+        Those of a study are fitted to the means of its arms, whose noise the seeds tell.
+        """
         less = [key for key in self.weights if short_name(key) == MT_WEIGHT]
+        settings, scores, noise = self.settings, self.scores, None
+        if not self.is_search:
+            means = self.analysis.means
+            settings, scores = [*self._setting_of_arm.values()], [*self.analysis.mean_of.values()]
+            noise = means.noise / math.sqrt(len(self.scored) / len(scores))
         return compare_forms(
-            self.settings, self.scores, less_is_more=less, num_resamples=_NUM_RESAMPLES
+            settings,
+            scores,
+            noise=noise if noise and math.isfinite(noise) else None,
+            less_is_more=less,
+            num_resamples=_NUM_RESAMPLES,
         )
 
     @property
@@ -118,6 +132,12 @@ class Runs:
     def best_run(self) -> TrialResult:
         """The first run of this arm."""
         return next(trial for trial in self.scored if trial.arm == self.best)
+
+    @property
+    def _setting_of_arm(self) -> dict[str, dict[str, float]]:
+        """In the order of the means."""
+        found = {trial.arm: self.setting_of(trial) for trial in self.scored}
+        return {arm: found[arm] for arm in self.analysis.mean_of}
 
     def setting_of(self, trial: TrialResult) -> dict[str, float]:
         """The weights of a run."""
@@ -143,9 +163,7 @@ class Runs:
     def described(self, trial: TrialResult) -> str:
         """A run in a line, for where the mouse rests on it."""
         values = self._values(trial)
-        said = ", ".join(
-            f"{symbol(key)} {_brief(values.get(key))}" for key in self.study.varied_keys
-        )
+        said = ", ".join(f"{symbol(key)} {_brief(values.get(key))}" for key in self.keys)
         score = trial.scores.get(self.metric, math.nan)
         return f"run {self.number_of(trial)}, {said}: {self.metric} {score:.2f}"
 

@@ -30,7 +30,7 @@ from horizon_st.horizon.report.parts import Part
 from horizon_st.horizon.report.runs import CONSISTENCY, MT_WEIGHT, RDROP, Runs
 from horizon_st.horizon.values import short_name, symbol
 
-_PER_SIDE, _PER_SIDE_OF_TWO = 15, 33
+_PER_SIDE, _PER_SIDE_OF_TWO = 13, 27
 _HEIGHT = 4.2
 _TITLE = "The horizon in three dimensions"
 _OVER_THREE = (

@@ -128,7 +128,7 @@ def _columns(runs: Runs) -> dict[str, list[tuple[str, float | str]]]:
     }
     if named:
         columns["arm"] = [(trial.arm, trial.arm) for trial in trials]
-    for key in runs.study.varied_keys:
+    for key in runs.keys:
         columns[symbol(key)] = [_setting(runs.value_of(trial, key)) for trial in trials]
     columns["seed"] = [(str(trial.seed), float(trial.seed)) for trial in trials]
     for metric in metrics:
