@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from horizon_st.errors import UserError, check_choice, refuse_unread
 from horizon_st.objective.adaptive import ADAPTED, AdaptiveConfig
@@ -202,6 +203,11 @@ class ObjectiveConfig:
         kept = "loss_ratio" if is_scaled else "constant"
         defaults = {f.name: f.default for f in fields(self) if f.name in unread}
         return replace(self, **{**weights, **defaults, "schedule": kept})
+
+    def weighted(self, weights: Mapping[str, float]) -> ObjectiveConfig:
+        """The objective with these weights, by name, such as `rdrop_weight`."""
+        changes: dict[str, Any] = dict(weights)
+        return replace(self, **changes)
 
     def gold_share(self, epoch: int) -> float:
         """The probability that the decoder reads a word of the reference, in an epoch from 0.

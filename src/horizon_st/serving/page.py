@@ -70,9 +70,10 @@ async def _mount(app: FastAPI, service: TranslationService, model_name: str, key
 
 def make_page(service: TranslationService, model_name: str) -> gradio.Blocks:
     """One component, whose script uploads, asks for a translation, and shows what comes of it."""
-    with gradio.Blocks(
+    page = gradio.Blocks(
         title="Horizon-ST", analytics_enabled=False, delete_cache=(_CLEANED_EVERY_S, KEPT_S)
-    ) as page:
+    )
+    with page:
         view = gradio.HTML(
             html_template=(_ASSETS / "page.html").read_text(encoding="utf-8"),
             js_on_load=(_ASSETS / "page.js").read_text(encoding="utf-8"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Sequence
-from dataclasses import replace
 
 import torch
 from accelerate import Accelerator
@@ -42,7 +41,7 @@ class Adaptation:
 
     def resume(self, progress: Progress) -> None:
         """Puts the weights where the progress has them, and the next held-out batch in its turn."""
-        self._step.objective = replace(self._step.objective, **progress.weights)
+        self._step.objective = self._step.objective.weighted(progress.weights)
         num_moves = -(-progress.step // self._config.every_steps)
         for _ in range(num_moves):
             next(self._held_out)
@@ -89,7 +88,7 @@ class Adaptation:
             before = getattr(self._step.objective, weight)
             progress.agreement[name] = agreement
             progress.weights[weight] = self._config.moved(weight, before, agreement)
-        self._step.objective = replace(self._step.objective, **progress.weights)
+        self._step.objective = self._step.objective.weighted(progress.weights)
 
     def _held_out_gradients(self) -> Gradients:
         """Of the plain cross-entropy of speech, without dropout."""
