@@ -17,7 +17,7 @@ from horizon_st.cli.models import compare, demo, evaluate, keys, train
 from horizon_st.cli.prepare import prepare
 from horizon_st.cli.studies import report, search
 from horizon_st.cli.terminal import is_main
-from horizon_st.cli.translation import push, translate
+from horizon_st.cli.translation import export, push, translate
 from horizon_st.errors import UserError
 
 _WAIT_FOR_MAIN_S = 10.0
@@ -34,6 +34,7 @@ _ORDER = (
     "search",
     "report",
     "translate",
+    "export",
     "push",
 )
 
@@ -66,6 +67,7 @@ app.command()(compare)
 app.command()(search)
 app.command()(report)
 app.command()(translate)
+app.command()(export)
 app.command()(push)
 
 

@@ -10,7 +10,6 @@ from fcntl import LOCK_EX, LOCK_NB, lockf
 from pathlib import Path
 from typing import IO, Any
 
-from horizon_st.decoding.trained import weights_fingerprint
 from horizon_st.errors import UserError
 from horizon_st.inference.pipeline import SpeechTranslator, TranslatedSegment
 from horizon_st.inference.segmenter import SpeechSegment
@@ -30,7 +29,7 @@ def settings_of(translator: SpeechTranslator, one_utterance: bool) -> dict[str, 
     """All that translations depend on, but the recording: records of others are not used."""
     return {
         "version": _VERSION,
-        "model": weights_fingerprint(translator.trained.folder),
+        "model": translator.runtime.fingerprint(),
         "decoding": asdict(translator.config),
         "segmenter": None if one_utterance else asdict(translator.segmenter),
     }
