@@ -28,6 +28,7 @@ COMMANDS = [
     "search",
     "report",
     "translate",
+    "export",
     "push",
 ]
 

@@ -198,7 +198,8 @@ def test_an_unreachable_hub_names_the_way_around(monkeypatch):
 
 def test_a_hub_id_is_fetched(monkeypatch, model_folder):
     monkeypatch.setattr(
-        "horizon_st.decoding.model_folder.snapshot_download", lambda *_args, **_options: model_folder
+        "horizon_st.decoding.model_folder.snapshot_download",
+        lambda *_args, **_options: model_folder,
     )
     assert load_trained_model("someone/some-model").folder == model_folder
 

@@ -54,7 +54,7 @@ def describe(trained: TrainedModel) -> tuple[ExportSettings, Arrays]:
     model = trained.model
     config = model.config
     assert isinstance(config, SpeechTranslatorConfig)
-    frontend, arrays = _describe_frontend(trained.frontend)
+    frontend, arrays = describe_frontend(trained.frontend)
     max_positions = _max_positions(model)
     settings = ExportSettings(
         source=weights_fingerprint(trained.folder),
@@ -70,7 +70,12 @@ def describe(trained: TrainedModel) -> tuple[ExportSettings, Arrays]:
     return settings, arrays
 
 
-def _describe_frontend(frontend: Frontend) -> tuple[dict[str, Any], Arrays]:
+def describe_frontend(frontend: Frontend) -> tuple[dict[str, Any], Arrays]:
+    """What `make_frontend` needs to make the same one.
+
+    Raises:
+        UserError: it cannot.
+    """
     if isinstance(frontend, FilterbankFrontend):
         window, filters = frontend.window_and_filters
         settings: dict[str, Any] = {"type": "filterbanks", "hop": SHIFT_SAMPLES}

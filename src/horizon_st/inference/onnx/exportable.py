@@ -80,7 +80,7 @@ class _MaskedFrontEnd(nn.Module):
         layers = cast("nn.ModuleList", convolutions.conv_layers)
         self.first: Any = layers[0]
         self.rest = nn.Sequential(*layers[1:])
-        norm = self.first.layer_norm
+        norm = cast("nn.GroupNorm", self.first.layer_norm)
         assert norm.num_groups == norm.num_channels, "each channel has its own statistics"
 
     def forward(self, waveforms: Waveforms) -> Float[Tensor, "B C T"]:

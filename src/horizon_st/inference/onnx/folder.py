@@ -65,7 +65,7 @@ def write_settings(
     folder: Path, settings: ExportSettings, arrays: Mapping[str, np.ndarray[Any, Any]]
 ) -> None:
     """Writes the settings and the arrays of the front end."""
-    np.savez(folder / _ARRAYS_FILE, **arrays)
+    np.savez(folder / _ARRAYS_FILE, allow_pickle=False, **arrays)
     content = json.dumps(asdict(settings), indent=1, ensure_ascii=False) + "\n"
     (folder / EXPORT_FILE).write_text(content, encoding="utf-8")
 

@@ -111,7 +111,9 @@ class Waveform(Frontend):
         """The samples [N]."""
         if not self.normalise:
             return samples
-        return (samples - samples.mean()) / np.sqrt(samples.var() + np.float32(_VARIANCE_FLOOR))
+        deviation = np.sqrt(samples.var() + np.float32(_VARIANCE_FLOOR))
+        found: Features = (samples - samples.mean()) / deviation
+        return found
 
 
 def make_frontend(settings: Mapping[str, Any], arrays: Mapping[str, Features]) -> Frontend:

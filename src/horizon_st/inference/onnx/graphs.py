@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim
 from transformers import DynamicCache, EncoderDecoderCache
+from transformers.cache_utils import DynamicLayer
 from transformers.modeling_outputs import BaseModelOutput
 
 from horizon_st.decoding.shared_keys import shared_keys
@@ -43,7 +44,7 @@ def write_graphs(
     batch, frames, tokens, states = ({0: "batch"}, {1: "frames"}, {1: "tokens"}, {1: "states"})
     of_states = batch | states
     speech, lengths = example
-    _write(
+    write_graph(
         graph_path(folder, "speech_encoder"),
         SpeechGraph(model),
         {"speech": speech, "lengths": lengths},
@@ -51,7 +52,7 @@ def write_graphs(
         ["states", "num_states"],
     )
     sentences = torch.full((_BATCH, _TOKENS), model.config.eos_token_id)
-    _write(
+    write_graph(
         graph_path(folder, "text_encoder"),
         TextGraph(model),
         {"tokens": sentences},
@@ -60,7 +61,7 @@ def write_graphs(
     )
     encoded = model.encode_text(sentences).states
     cross = CrossAttentionGraph(model)(encoded)
-    _write(
+    write_graph(
         graph_path(folder, "cross_attention"),
         CrossAttentionGraph(model),
         {"states": encoded},
@@ -69,7 +70,7 @@ def write_graphs(
     )
     past = [key[:, None].repeat(1, _BEAMS, 1, 1, 1) for key in cross]
     beams = batch | {1: "beams"}
-    _write(
+    write_graph(
         graph_path(folder, "decoder"),
         DecoderGraph(model),
         {
@@ -88,7 +89,7 @@ def write_graphs(
     )
 
 
-def _write(
+def write_graph(
     path: Path,
     module: nn.Module,
     inputs: dict[str, Any],
@@ -233,4 +234,5 @@ def _cache_of(tensors: list[Tensor]) -> DynamicCache:
 
 
 def _tensors_of(cache: DynamicCache) -> tuple[Tensor, ...]:
-    return tuple(cast("Tensor", x) for layer in cache.layers for x in (layer.keys, layer.values))
+    layers = cast("list[DynamicLayer]", cache.layers)
+    return tuple(cast("Tensor", x) for layer in layers for x in (layer.keys, layer.values))

@@ -142,7 +142,8 @@ class Search:
         self._log_probabilities = summed[rows, order]
         can_improve = self._scores[:, 0] / length > self._finished[:, -1]
         self.is_open = can_improve & ~(is_end_of_best.any(axis=1) & (num_beams == 1))
-        return parents[rows, order]
+        origins: Int[np.ndarray, "B H"] = parents[rows, order]
+        return origins
 
     def drop_closed(self) -> None:
         """Forgets the beams of the utterances that are done."""
@@ -193,7 +194,7 @@ class Search:
     ) -> None:
         """Leaves the scores of the next token of a prefix alone where there is one."""
         place = self._sequences.shape[2] - 1
-        for row, utterance in enumerate(self._utterances):
+        for row, utterance in enumerate(self._utterances.tolist()):
             prefix = self._prefixes[utterance]
             if place < len(prefix):
                 scores[row] = _NOTHING

@@ -13,6 +13,9 @@ from horizon_st.data.text import vocabulary_size
 from horizon_st.errors import UserError
 from horizon_st.inference.onnx.folder import TOKENIZER_FILE
 
+_SPACE = "▁"
+"""Begins the pieces that begin a word."""
+
 _NUM_SENTENCES, _MOST_TOKENS = 200, 12
 
 
@@ -36,8 +39,13 @@ def _from_pieces(tokenizer: PreTrainedTokenizerBase) -> Tokenizer:
     pieces = tokenizer.convert_ids_to_tokens([*range(vocabulary_size(tokenizer))])
     vocabulary = {piece: number for number, piece in enumerate(pieces) if piece is not None}
     written = Tokenizer(WordLevel(vocabulary, unk_token=str(tokenizer.unk_token)))
-    special = [piece for piece in pieces if piece in set(tokenizer.all_special_tokens)]
-    written.add_special_tokens([AddedToken(piece, special=True) for piece in special])
+    # Special tokens, and control pieces that the tokenizer does not call so.
+    silent = [
+        piece
+        for piece, number in vocabulary.items()
+        if piece.strip(_SPACE) and not tokenizer.decode([number], skip_special_tokens=True)
+    ]
+    written.add_special_tokens([AddedToken(piece, special=True) for piece in silent])
     written.decoder = decoders.Metaspace(prepend_scheme="always")
     return written
 
