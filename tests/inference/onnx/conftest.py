@@ -1,4 +1,4 @@
-"""Shapes cannot be checked while a graph is traced: its lengths are symbols."""
+"""A model that is small enough to be traced in seconds, while shapes cannot be checked."""
 
 from contextlib import contextmanager
 
@@ -8,7 +8,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def tracing():
-    """A context in which shapes are not checked."""
+    """A context in which shapes are not checked: the lengths of a traced graph are symbols."""
 
     @contextmanager
     def unchecked():
@@ -19,3 +19,8 @@ def tracing():
             jaxtyping.config.update("jaxtyping_disable", False)
 
     return unchecked
+
+
+@pytest.fixture(scope="session")
+def model_folder(write_model):
+    return write_model(encoder_layers=1)

@@ -121,3 +121,17 @@ def test_states_do_not_depend_on_the_batch(build, make, tmp_path, tracing):
 def test_data2vec_is_refused(build):
     with pytest.raises(UserError, match=r"speech encoder: expected .*found data2vec-audio"):
         exportable(build(data2vec).speech_encoder)
+
+
+class Undecided(torch.nn.Module):
+    def forward(self, speech):
+        return speech if speech.sum() > 0 else -speech
+
+
+def test_what_cannot_be_traced_is_named(tmp_path):
+    message = r"x\.onnx: expected a model that the installed PyTorch can export"
+    with pytest.raises(UserError, match=message):
+        write_graph(
+            tmp_path / "x.onnx", Undecided(), {"speech": torch.ones(3)}, {"speech": {0: "n"}}, ["y"]
+        )
+    assert [*tmp_path.iterdir()] == []

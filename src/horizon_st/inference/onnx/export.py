@@ -21,7 +21,7 @@ from horizon_st.errors import UserError
 from horizon_st.inference.onnx.describe import describe
 from horizon_st.inference.onnx.exportable import exportable
 from horizon_st.inference.onnx.folder import write_settings
-from horizon_st.inference.onnx.graphs import write_graphs
+from horizon_st.inference.onnx.graphs import quiet, write_graphs
 from horizon_st.inference.onnx.model import Past
 from horizon_st.inference.onnx.runtime import OnnxRuntime
 from horizon_st.inference.onnx.vocabulary import write_tokenizer
@@ -78,7 +78,8 @@ def export_onnx(source: str | Path, out: Path, *, quantization: Quantization | N
         if quantization is not None:
             from horizon_st.inference.onnx.quantization import quantize
 
-            quantize(folder)
+            with quiet():
+                quantize(folder)
             write_settings(folder, replace(settings, quantized=quantization), arrays)
         out.mkdir(exist_ok=True)
         for path in folder.iterdir():

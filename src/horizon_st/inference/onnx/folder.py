@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -102,12 +103,12 @@ def read_settings(folder: Path) -> tuple[ExportSettings, dict[str, np.ndarray[An
     try:
         rules = TokenRules(**values.pop("rules"))
         settings = ExportSettings(rules=rules, **values)
-        with np.load(folder / _ARRAYS_FILE, allow_pickle=False) as arrays:
+        with (folder / _ARRAYS_FILE).open("rb") as file, np.load(file) as arrays:
             return settings, dict(arrays)
-    except (TypeError, KeyError, ValueError, OSError) as error:
+    except (TypeError, KeyError, ValueError, OSError, BadZipFile) as error:
         raise UserError(
-            str(path),
-            expected="the settings of an export",
+            str(folder),
+            expected=f"the settings of an export in {EXPORT_FILE} and {_ARRAYS_FILE}",
             found=reason_of(error),
             remedy=COPY_AGAIN,
         ) from error

@@ -24,6 +24,7 @@ from transformers.cache_utils import DynamicLayer
 from transformers.modeling_outputs import BaseModelOutput
 
 from horizon_st.decoding.shared_keys import shared_keys
+from horizon_st.errors import UserError, reason_of
 from horizon_st.inference.onnx.folder import graph_path
 from horizon_st.model.translator import SpeechTranslatorModel
 
@@ -51,7 +52,7 @@ def write_graphs(
         {"speech": batch | frames, "lengths": batch},
         ["states", "num_states"],
     )
-    sentences = torch.full((_BATCH, _TOKENS), model.config.eos_token_id)
+    sentences = torch.zeros(_BATCH, _TOKENS, dtype=torch.int64)
     write_graph(
         graph_path(folder, "text_encoder"),
         TextGraph(model),
@@ -74,7 +75,7 @@ def write_graphs(
         graph_path(folder, "decoder"),
         DecoderGraph(model),
         {
-            "tokens": torch.full((_BATCH, _BEAMS), model.config.eos_token_id),
+            "tokens": torch.zeros(_BATCH, _BEAMS, dtype=torch.int64),
             "num_states": torch.tensor([_TOKENS, _TOKENS - 1]),
             "past": past,
             "cross": [*cross],
@@ -96,26 +97,45 @@ def write_graph(
     axes: dict[str, Any],
     output_names: Sequence[str],
 ) -> None:
-    """Traces a module and writes its graph."""
+    """Traces a module and writes its graph.
+
+    Args:
+        path: of the file.
+        module: in any mode.
+        inputs: an example of its arguments, tensors or lists of them.
+        axes: likewise, the names of those axes that may have any length.
+        output_names: of its outputs.
+
+    Raises:
+        UserError: it cannot be traced.
+    """
     names = [
         name if isinstance(value, Tensor) else f"{name}_{number}"
         for name, value in inputs.items()
         for number in range(1 if isinstance(value, Tensor) else len(value))
     ]
-    with _quiet(), torch.no_grad():
-        traced = torch.export.export(
-            module.eval(), (), inputs, dynamic_shapes=_any_length(axes), strict=False
-        )
-        program = torch.onnx.export(
-            traced,
-            input_names=names,
-            output_names=output_names,
-            dynamic_shapes=axes,
-            dynamo=True,
-            verbose=False,
-        )
-        assert program is not None
-        program.save(path)
+    try:
+        with quiet(), torch.no_grad():
+            traced = torch.export.export(
+                module.eval(), (), inputs, dynamic_shapes=_any_length(axes), strict=False
+            )
+            program = torch.onnx.export(
+                traced,
+                input_names=names,
+                output_names=output_names,
+                dynamic_shapes=axes,
+                dynamo=True,
+                verbose=False,
+            )
+    except Exception as error:  # of models that they do not know, both raise anything
+        raise UserError(
+            path.name,
+            expected="a model that the installed PyTorch can export",
+            found=reason_of(error),
+            remedy="Translate with PyTorch, or try other versions of torch and transformers.",
+        ) from error
+    assert program is not None
+    program.save(path)
 
 
 def _any_length(axes: Any) -> Any:
@@ -126,8 +146,8 @@ def _any_length(axes: Any) -> Any:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Without what the exporter says of operators that are not there, or of its own code."""
+def quiet() -> Iterator[None]:
+    """A context without what exporters say of operators that are not there, or of their code."""
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
