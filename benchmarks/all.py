@@ -2,10 +2,11 @@
 
     python benchmarks/all.py [--decode MODEL MANIFEST] [--only NAME ...]
 
-NAME is one of small, paper, profile, growth, processes, padding, scale, decoding. A machine that
-does nothing else takes about half an hour. Each table replaces what stands between `<!-- NAME -->`
-and `<!-- end -->` in the page, and the JSON goes to benchmarks/results/NAME.json. Decoding needs a
-trained model and a manifest to decode, and is left as it was without them.
+NAME is one of small, paper, profile, growth, processes, padding, scale, decoding, runtimes. A
+machine that does nothing else takes about half an hour. Each table replaces what stands between
+`<!-- NAME -->` and `<!-- end -->` in the page, and the JSON goes to benchmarks/results/NAME.json.
+Decoding and runtimes need a trained model and a manifest to decode, and are left as they were
+without them.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ COMMANDS = {
     "padding": ["padding.py"],
     "scale": ["scale.py", "--largest", "6"],
     "decoding": ["decoding.py"],
+    "runtimes": ["runtimes.py"],
 }
+DECODING = ("decoding", "runtimes")
 
 
 def main() -> None:
@@ -37,13 +40,14 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=COMMANDS, default=list(COMMANDS))
     options = parser.parse_args()
     chosen = {name: COMMANDS[name] for name in options.only}
-    if "decoding" in chosen and options.decode is None:
-        print("decoding: needs --decode MODEL MANIFEST", file=sys.stderr)
-        del chosen["decoding"]
+    for name in DECODING:
+        if name in chosen and options.decode is None:
+            print(f"{name}: needs --decode MODEL MANIFEST", file=sys.stderr)
+            del chosen[name]
     for name in chosen:
         find_place(PAGE, name)
     for name, (script, *arguments) in chosen.items():
-        if name == "decoding":
+        if name in DECODING:
             arguments += options.decode
         print(f"{name} ...", file=sys.stderr)
         out = FOLDER / "results" / f"{name}.json"

@@ -29,7 +29,8 @@ from horizon_st.data.audio import Cut
 from horizon_st.data.collate import Collator, FeatureCache
 from horizon_st.data.manifest import translation_of
 from horizon_st.data.shar import open_cuts
-from horizon_st.decoding.generate import DecodingConfig, DecodingPrecision, translate
+from horizon_st.decoding.configuration import DecodingConfig, DecodingPrecision
+from horizon_st.decoding.generate import translate
 from horizon_st.decoding.scoring import score
 from horizon_st.decoding.trained import TrainedModel, load_trained_model
 

@@ -27,7 +27,7 @@ from horizon_st.data.audio import Samples, load_cut
 from horizon_st.data.manifest import translation_of
 from horizon_st.data.mono import SAMPLING_RATE
 from horizon_st.data.shar import open_cuts
-from horizon_st.decoding.generate import DecodingConfig
+from horizon_st.decoding.configuration import DecodingConfig
 from horizon_st.decoding.scoring import score
 from horizon_st.inference.latency import average_lagging, length_adaptive_average_lagging
 from horizon_st.inference.live import LiveText

@@ -171,8 +171,8 @@ def make_recipe(corpus):
 
 
 @pytest.fixture(scope="session")
-def model_folder(tmp_path_factory):
-    """A tiny random model."""
+def write_model(tmp_path_factory):
+    """A function: encoder layers -> the folder of a model of random weights that listens."""
     # Not before the hook above is installed.
     from horizon_st.data.frontend import FilterbankFrontend
     from horizon_st.data.text import train_tokenizer
@@ -180,27 +180,35 @@ def model_folder(tmp_path_factory):
     from horizon_st.model.configuration import ModelConfig, TextModelConfig
     from horizon_st.model.subsampler import SubsamplerConfig
 
-    torch.manual_seed(3)
-    sentences = ["le chat dort sur le lit", "the cat sleeps on the bed", "il pleut des cordes"]
-    tokenizer = train_tokenizer(sentences * 5, vocab_size=27)
-    text_model = TextModelConfig(
-        encoder_layers=2, decoder_layers=2, d_model=32, ffn_dim=64, num_heads=2, max_positions=128
-    )
-    model = build_translator(
-        ModelConfig(subsampler=SubsamplerConfig(mid_channels=32), text_model=text_model),
-        vocab_size=len(tokenizer),
-        pad_id=tokenizer.pad_token_id,
-        bos_id=tokenizer.bos_token_id,
-        eos_id=tokenizer.eos_token_id,
-    )
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if "encoder_attn" in name or "subsampler" in name:
-                parameter.mul_(3)  # random weights care little about the speech otherwise
-    folder = tmp_path_factory.mktemp("translator") / "model"
-    for part in (model, tokenizer, FilterbankFrontend()):
-        part.save_pretrained(folder)
-    return folder
+    def write(encoder_layers):
+        torch.manual_seed(3)
+        sentences = ["le chat dort sur le lit", "the cat sleeps on the bed", "il pleut des cordes"]
+        tokenizer = train_tokenizer(sentences * 5, vocab_size=27)
+        shape = {"d_model": 32, "ffn_dim": 64, "num_heads": 2, "max_positions": 128}
+        text_model = TextModelConfig(encoder_layers=encoder_layers, decoder_layers=2, **shape)
+        model = build_translator(
+            ModelConfig(subsampler=SubsamplerConfig(mid_channels=32), text_model=text_model),
+            vocab_size=len(tokenizer),
+            pad_id=tokenizer.pad_token_id,
+            bos_id=tokenizer.bos_token_id,
+            eos_id=tokenizer.eos_token_id,
+        )
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                if "encoder_attn" in name or "subsampler" in name:
+                    parameter.mul_(3)  # random weights care little about the speech otherwise
+        folder = tmp_path_factory.mktemp("translator") / "model"
+        for part in (model, tokenizer, FilterbankFrontend()):
+            part.save_pretrained(folder)
+        return folder
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def model_folder(write_model):
+    """A tiny random model."""
+    return write_model(encoder_layers=2)
 
 
 @pytest.fixture(scope="session")

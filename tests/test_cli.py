@@ -29,6 +29,7 @@ COMMANDS = [
     "report",
     "translate",
     "serve",
+    "export",
     "push",
 ]
 

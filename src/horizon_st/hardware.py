@@ -1,21 +1,26 @@
-"""What this machine computes fast."""
+"""What this machine computes fast.
+
+PyTorch is imported where it is asked: exported models run where it is not installed.
+"""
 
 from __future__ import annotations
 
 import os
-
-import torch
 
 __all__ = ["cpu_has_fast_bf16", "gpu_has_bf16", "take_share", "usable_cores"]
 
 
 def gpu_has_bf16() -> bool:
     """Whether it is more than emulated, which PyTorch would count as well; that is slower."""
+    import torch
+
     return bool(torch.cuda.is_bf16_supported(including_emulation=False))
 
 
 def cpu_has_fast_bf16() -> bool:
     """Whether the CPU has instructions for it (AMX, AVX512_BF16)."""
+    import torch
+
     return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
 
 
@@ -33,6 +38,8 @@ def take_share(index: int, num_workers: int) -> None:
         index: of this worker, from 0.
         num_workers: that work on this machine.
     """
+    import torch
+
     num_gpus = torch.cuda.device_count()
     if num_gpus > 0:
         torch.cuda.set_device(index % num_gpus)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from horizon_st.data import audio
+from horizon_st.data import audio_file
 from horizon_st.data.audio import audio_info, load_audio
 from horizon_st.errors import UserError
 
@@ -117,7 +117,7 @@ def test_a_stream_that_cannot_seek_is_refused():
 
 @pytest.mark.parametrize("suffix", ["wav", "flac", "mp3"])
 def test_more_than_fits_at_once_is_refused_with_what_to_do(tmp_path, monkeypatch, suffix):
-    monkeypatch.setattr(audio, "LONGEST_S", 2)
+    monkeypatch.setattr(audio_file, "LONGEST_S", 2)
     soundfile.write(tmp_path / f"x.{suffix}", np.zeros(5 * RATE), RATE)
     message = rf"x\.{suffix}: expected at most .* at once, found more\. Cut it into segments"
     for arguments in ({}, {"duration_s": 3.0}, {"offset_s": 1.0}):

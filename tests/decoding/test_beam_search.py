@@ -5,7 +5,8 @@ import torch
 from transformers import LogitsProcessor, LogitsProcessorList
 
 from horizon_st.data.collate import make_batch
-from horizon_st.decoding.generate import DecodingConfig, translate
+from horizon_st.decoding.configuration import DecodingConfig
+from horizon_st.decoding.generate import translate
 from horizon_st.errors import UserError
 from horizon_st.model.attention import use_cpu_attention
 

@@ -14,9 +14,10 @@ from horizon_st.cli import app
 from horizon_st.data.collate import make_batch
 from horizon_st.data.shar_writing import write_shar
 from horizon_st.decoding.compare import compare
+from horizon_st.decoding.configuration import DecodingConfig
 from horizon_st.decoding.evaluate import evaluate
 from horizon_st.decoding.evaluation import read_evaluation
-from horizon_st.decoding.generate import DecodingConfig, translate
+from horizon_st.decoding.generate import translate
 from horizon_st.decoding.scoring import score
 from horizon_st.decoding.trained import load_trained_model
 from horizon_st.errors import UserError

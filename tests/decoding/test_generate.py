@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from horizon_st.data.collate import make_batch
-from horizon_st.decoding.generate import DecodingConfig, translate
+from horizon_st.decoding.configuration import DecodingConfig
+from horizon_st.decoding.generate import translate
 from horizon_st.errors import UserError
 
 SEARCH = DecodingConfig(beam_size=3, max_tokens=16, max_tokens_base=3, max_tokens_per_state=0.25)

@@ -7,8 +7,8 @@ import torch
 from huggingface_hub import ModelCard
 from safetensors.torch import load_file, save_file
 
+from horizon_st.decoding.configuration import DecodingConfig
 from horizon_st.decoding.evaluate import evaluate
-from horizon_st.decoding.generate import DecodingConfig
 from horizon_st.decoding.model_card import write_card
 from horizon_st.errors import UserError
 from horizon_st.inference import publishing

@@ -9,7 +9,8 @@ import transformers
 from huggingface_hub.errors import LocalEntryNotFoundError
 from safetensors.torch import load_file, save_file
 
-from horizon_st.decoding.trained import HUB_PATTERNS, load_trained_model, weights_fingerprint
+from horizon_st.decoding.model_folder import HUB_PATTERNS
+from horizon_st.decoding.trained import load_trained_model, weights_fingerprint
 from horizon_st.errors import UserError
 
 TOKENIZERS = (
@@ -196,14 +197,15 @@ def test_an_unreachable_hub_names_the_way_around(monkeypatch):
     def unreachable(*_args, **_options):
         raise LocalEntryNotFoundError("the hub cannot be reached")
 
-    monkeypatch.setattr("horizon_st.decoding.trained.snapshot_download", unreachable)
+    monkeypatch.setattr("horizon_st.decoding.model_folder.snapshot_download", unreachable)
     with pytest.raises(UserError, match=r"cannot be reached\. .*hf download someone/some-model"):
         load_trained_model("someone/some-model")
 
 
 def test_a_hub_id_is_fetched(monkeypatch, model_folder):
     monkeypatch.setattr(
-        "horizon_st.decoding.trained.snapshot_download", lambda *_args, **_options: model_folder
+        "horizon_st.decoding.model_folder.snapshot_download",
+        lambda *_args, **_options: model_folder,
     )
     assert load_trained_model("someone/some-model").folder == model_folder
 
@@ -222,6 +224,6 @@ def test_the_hub_is_asked_for_files_by_these_patterns(monkeypatch, model_folder)
         asked.extend(allow_patterns)
         return model_folder
 
-    monkeypatch.setattr("horizon_st.decoding.trained.snapshot_download", fetch)
+    monkeypatch.setattr("horizon_st.decoding.model_folder.snapshot_download", fetch)
     load_trained_model("someone/some-model")
     assert asked == [*HUB_PATTERNS]

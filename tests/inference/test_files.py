@@ -13,7 +13,7 @@ import webvtt
 from typer.testing import CliRunner
 
 from horizon_st.cli import app
-from horizon_st.decoding.generate import DecodingConfig
+from horizon_st.decoding.configuration import DecodingConfig
 from horizon_st.errors import UserError
 from horizon_st.inference.files import examine, translate_into
 from horizon_st.inference.formats import TranslatedRecording, to_text
@@ -201,7 +201,7 @@ def test_a_smaller_batch_goes_on_where_a_larger_one_was_stopped(
     everything(translator, recordings[1:2], tmp_path)
     decoded.clear()
     smaller = DecodingConfig(beam_size=1, max_tokens=12, batch_size=1)
-    everything(SpeechTranslator(translator.trained, smaller), recordings[1:2], tmp_path)
+    everything(SpeechTranslator(translator.runtime, smaller), recordings[1:2], tmp_path)
     assert decoded == []
 
 
@@ -280,16 +280,16 @@ def test_a_record_of_something_else_is_not_used(
     everything(translator, recordings[1:2], tmp_path)
     assert (first := [*decoded])
     decoded.clear()
-    trained, config, segmenter = translator.trained, translator.config, SegmenterConfig()
+    runtime, config, segmenter = translator.runtime, translator.config, SegmenterConfig()
     if change == "search":
         config = DecodingConfig(beam_size=1, max_tokens=13, batch_size=2)
     elif change == "segmenter":
         segmenter = SegmenterConfig(threshold=0.45)
     elif change == "model":
-        monkeypatch.setattr("horizon_st.inference.record.weights_fingerprint", lambda folder: "0")
+        monkeypatch.setattr(runtime, "fingerprint", lambda: "0")
     else:
         os.utime(recordings[1], ns=(1, 1))
-    everything(SpeechTranslator(trained, config, segmenter=segmenter), recordings[1:2], tmp_path)
+    everything(SpeechTranslator(runtime, config, segmenter=segmenter), recordings[1:2], tmp_path)
     assert decoded == first
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from horizon_st.data.text import train_tokenizer
-from horizon_st.decoding.generate import DecodingConfig, Hypothesis
+from horizon_st.decoding.configuration import DecodingConfig, Hypothesis
 from horizon_st.errors import UserError
 from horizon_st.inference.live import LiveTranslation
 from horizon_st.inference.pipeline import SpeechTranslator
@@ -75,7 +75,7 @@ def test_a_final_text_begins_with_all_that_was_stable(translator, speech):
     [found] = translator.decode([whole])
     stable = (found.tokens[:-1] * 12)[:20]
     config = DecodingConfig(beam_size=2, max_tokens=10)  # fewer than that
-    live = SpeechTranslator(translator.trained, config)
+    live = SpeechTranslator(translator.runtime, config)
     [shorter] = live.decode([whole[:16_000]], [stable])
     assert shorter.tokens[:20] == stable
 
@@ -99,14 +99,18 @@ class Scripted:
     def __init__(self, texts):
         self._texts = iter(texts)
         tokenizer = train_tokenizer([" ".join(WORDS), "今日は 天気"] * 20, vocab_size=30)
-        self.trained = SimpleNamespace(tokenizer=tokenizer)
+        self._tokenizer = tokenizer
+        self.runtime = SimpleNamespace(end_id=tokenizer.eos_token_id, text_of=self._text_of)
         self.segmenter = SegmenterConfig()
         self.prefixes = []
 
     def decode(self, samples, prefixes):
         text = next(self._texts)
-        self.prefixes.append(self.trained.tokenizer.decode(prefixes[0]))
-        return [Hypothesis("0", text, -0.5, tuple(self.trained.tokenizer(text).input_ids))]
+        self.prefixes.append(self._tokenizer.decode(prefixes[0]))
+        return [Hypothesis("0", text, -0.5, tuple(self._tokenizer(text).input_ids))]
+
+    def _text_of(self, tokens):
+        return self._tokenizer.decode([*tokens], skip_special_tokens=True).strip()
 
 
 @pytest.mark.parametrize(

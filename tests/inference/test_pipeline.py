@@ -10,7 +10,7 @@ import soundfile
 import soxr
 
 import horizon_st
-from horizon_st.decoding.generate import DecodingConfig
+from horizon_st.decoding.configuration import DecodingConfig
 from horizon_st.errors import UserError
 from horizon_st.inference.pipeline import LongRecordingWarning, SpeechTranslator
 from horizon_st.inference.segmenter import SegmenterConfig, SpeechSegment
@@ -230,7 +230,7 @@ def test_segments_are_no_longer_than_what_the_model_has_learnt_or_can_take(
         samples = np.zeros(round(16_000 * seconds), np.float32)
         with pytest.raises(UserError) if is_refused else nullcontext():
             translator.translate(samples, sampling_rate=16_000, one_utterance=True)
-    asked = SpeechTranslator(translator.trained, segmenter=SegmenterConfig(longest_s=2))
+    asked = SpeechTranslator(translator.runtime, segmenter=SegmenterConfig(longest_s=2))
     assert asked.segmenter.longest_s == 2
 
 
@@ -268,9 +268,9 @@ def test_threads_may_share_a_translator(translator, speech):
 
 
 def test_a_precision_that_the_device_lacks_is_refused_at_once(translator, monkeypatch):
-    monkeypatch.setattr("horizon_st.inference.pipeline.check_precision", _refuse)
+    monkeypatch.setattr("horizon_st.inference.pytorch_runtime.check_precision", _refuse)
     with pytest.raises(UserError, match=r"decoding\.precision"):
-        SpeechTranslator(translator.trained)
+        SpeechTranslator(translator.runtime)
 
 
 def _refuse(config, device):

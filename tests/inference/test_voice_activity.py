@@ -1,11 +1,13 @@
 """Probabilities of speech: those of the package's own model, at any block size, without traces."""
 
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+from horizon_st.errors import UserError
 from horizon_st.inference import voice_activity
 from horizon_st.inference.voice_activity import FRAME_SAMPLES, VoiceActivity
 
@@ -53,15 +55,13 @@ def test_recordings_do_not_disturb_each_other(speech):
         assert np.array_equal(together, alone(speech(1, start_s=i)))
 
 
-def test_loading_leaves_threads_and_random_numbers_alone():
+@pytest.mark.parametrize("installed", [False, True])
+def test_a_package_without_the_network_is_refused(monkeypatch, tmp_path, installed):
+    spec = SimpleNamespace(submodule_search_locations=[str(tmp_path)]) if installed else None
+    monkeypatch.setattr(voice_activity, "find_spec", lambda name: spec)
     voice_activity._load_network.cache_clear()
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    state = torch.get_rng_state()
-    VoiceActivity()
-    assert torch.get_num_threads() == 2
-    assert torch.equal(torch.get_rng_state(), state)
-    torch.set_num_threads(before)
+    with pytest.raises(UserError, match=r"voice activity: .* pip install --no-deps .*silero-vad"):
+        VoiceActivity()
 
 
 def test_nothing_gives_nothing():

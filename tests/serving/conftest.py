@@ -10,7 +10,7 @@ import soundfile
 import uvicorn
 
 from horizon_st.data.mono import stream_audio
-from horizon_st.decoding.generate import DecodingConfig
+from horizon_st.decoding.configuration import DecodingConfig
 from horizon_st.inference.pipeline import SpeechTranslator, TranslatedSegment
 from horizon_st.inference.segmenter import SegmenterConfig, speech_segments
 from horizon_st.serving.app import create_app

@@ -71,7 +71,7 @@ def test_a_server_that_is_told_to_end_finishes_what_it_accepted(command, transla
     asking.join()
     assert process.wait(60) == 0
     [answer] = answers
-    same = SpeechTranslator(translator.trained)
+    same = SpeechTranslator(translator.runtime)
     assert answer.text == " ".join(one.text for one in same.translate_recording(talk))
     client.close()
 

@@ -8,7 +8,7 @@ import pytest
 import ray
 from ray import serve
 
-from horizon_st.decoding.generate import DecodingConfig
+from horizon_st.decoding.configuration import DecodingConfig
 from horizon_st.errors import UserError
 from horizon_st.inference.pipeline import SpeechTranslator
 from horizon_st.serving.ray_deployment import build
@@ -45,7 +45,7 @@ def test_two_replicas_answer_as_one(address, model_folder, translator, recording
                 )
             )
 
-    same = SpeechTranslator(translator.trained, DecodingConfig(beam_size=1))
+    same = SpeechTranslator(translator.runtime, DecodingConfig(beam_size=1))
     assert [answer.text for answer in asyncio.run(ask_all())] == [
         " ".join(one.text for one in same.translate_recording(path)) for path in recordings
     ]

@@ -8,7 +8,8 @@ import torch
 from transformers import HubertConfig, HubertModel, M2M100Tokenizer, MBartTokenizer
 
 from horizon_st.data.collate import make_batch
-from horizon_st.decoding.generate import DecodingConfig, translate
+from horizon_st.decoding.configuration import DecodingConfig
+from horizon_st.decoding.generate import translate
 from horizon_st.decoding.trained import load_trained_model
 from horizon_st.errors import UserError
 from horizon_st.training.parts import build_parts, read_corpus

@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from horizon_st.decoding.generate import DecodingConfig, check_precision
+from horizon_st.decoding.configuration import DecodingConfig
+from horizon_st.decoding.generate import check_precision
 from horizon_st.errors import UserError
 from horizon_st.training import devices
 from horizon_st.training.devices import resolve_precision

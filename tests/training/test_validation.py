@@ -10,7 +10,8 @@ from accelerate import Accelerator
 
 from horizon_st.data.collate import Collator, FeatureCache
 from horizon_st.data.manifest import transcript_of, translation_of
-from horizon_st.decoding.generate import DecodingConfig, translate
+from horizon_st.decoding.configuration import DecodingConfig
+from horizon_st.decoding.generate import translate
 from horizon_st.decoding.scoring import score
 from horizon_st.errors import UserError
 from horizon_st.training.dev_batches import DevBatches, measuring

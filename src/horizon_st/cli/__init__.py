@@ -18,7 +18,7 @@ from horizon_st.cli.prepare import prepare
 from horizon_st.cli.serving import serve
 from horizon_st.cli.studies import report, search
 from horizon_st.cli.terminal import is_main
-from horizon_st.cli.translation import push, translate
+from horizon_st.cli.translation import export, push, translate
 from horizon_st.errors import UserError
 
 _WAIT_FOR_MAIN_S = 10.0
@@ -36,6 +36,7 @@ _ORDER = (
     "report",
     "translate",
     "serve",
+    "export",
     "push",
 )
 
@@ -69,6 +70,7 @@ app.command()(search)
 app.command()(report)
 app.command()(translate)
 app.command()(serve)
+app.command()(export)
 app.command()(push)
 
 

@@ -112,8 +112,8 @@ def evaluate(
     tokenize: Annotated[str, typer.Option(help="BLEU's tokeniser: 13a, zh, ja-mecab, …")] = "13a",
 ) -> None:
     """Score a model on a manifest: BLEU, chrF and TER with signatures, and a line per sentence."""
+    from horizon_st.decoding.configuration import DecodingConfig
     from horizon_st.decoding.evaluate import evaluate as run
-    from horizon_st.decoding.generate import DecodingConfig
 
     search = DecodingConfig(
         beam_size=beam_size,

@@ -68,7 +68,7 @@ def serve(
 ) -> None:
     """Serve a model over HTTP: as the OpenAI audio API defines it, and a page for people."""
     _check_extra()
-    from horizon_st.decoding.generate import DecodingConfig
+    from horizon_st.decoding.configuration import DecodingConfig
     from horizon_st.inference.segmenter import SegmenterConfig
     from horizon_st.serving.app import create_app
     from horizon_st.serving.keys import read_keys

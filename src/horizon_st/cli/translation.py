@@ -1,4 +1,4 @@
-"""Commands to use a trained model, and to hand it on: translate, push."""
+"""Commands to use a trained model, and to hand it on: translate, export, push."""
 
 from __future__ import annotations
 
@@ -61,13 +61,17 @@ def translate(
         Literal["fp32", "bf16"],
         typer.Option(help="bf16 is faster where the hardware has it; some translations change."),
     ] = "fp32",
+    runtime: Annotated[
+        Optional[Literal["pytorch", "onnx"]],  # noqa: UP045 - typer reads it
+        typer.Option(help="What has to run the model; by default what it is made for."),
+    ] = None,
     device: Annotated[
         Optional[str],  # noqa: UP045 - typer reads it
         typer.Option(help="cpu, cuda, cuda:1, ...; a GPU where there is one by default."),
     ] = None,
 ) -> None:
     """Translate recordings into text or subtitles, whatever their length."""
-    from horizon_st.decoding.generate import DecodingConfig
+    from horizon_st.decoding.configuration import DecodingConfig
     from horizon_st.inference.files import examine
     from horizon_st.inference.pipeline import LongRecordingWarning, SpeechTranslator
     from horizon_st.inference.segmenter import SegmenterConfig
@@ -88,7 +92,7 @@ def translate(
         )
     examined = examine(files)
     translator = SpeechTranslator.from_pretrained(
-        model, config=search, segmenter=segmenter, device=device
+        model, config=search, segmenter=segmenter, runtime=runtime, device=device
     )
     job = _Job(translator, examined, one_utterance=one_utterance, unsure_below=unsure_below)
     with warnings_on_stderr(LongRecordingWarning):
@@ -100,6 +104,24 @@ def translate(
             job.print_whole(form)
     if job.num_failed:
         raise typer.Exit(2)
+
+
+def export(
+    model: Annotated[str, typer.Argument(help="Folder or hub id of a trained model.")],
+    out: Annotated[Path, typer.Argument(help="New folder to write.")],
+    form: Annotated[
+        Literal["onnx"], typer.Option("--format", "-f", help="ONNX, for ONNX Runtime.")
+    ] = "onnx",
+    quantize: Annotated[
+        Optional[Literal["int8"]],  # noqa: UP045 - typer reads it
+        typer.Option(help="Matrix products of 8-bit integers: smaller; some translations change."),
+    ] = None,
+) -> None:
+    """Export a model, so that `translate` needs no PyTorch."""
+    from horizon_st.inference.onnx.export import export_onnx
+
+    export_onnx(model, out, quantization=quantize)
+    typer.echo(str(out))
 
 
 def push(

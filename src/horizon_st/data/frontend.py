@@ -16,7 +16,7 @@ from transformers.feature_extraction_utils import FeatureExtractionMixin
 
 from horizon_st.data.audio import SAMPLING_RATE, Samples
 
-_SHIFT_SAMPLES = SAMPLING_RATE // 100
+SHIFT_SAMPLES = SAMPLING_RATE // 100
 """From one frame of filterbanks to the next."""
 
 
@@ -61,9 +61,15 @@ class FilterbankFrontend(SequenceFeatureExtractor):
         deviation = features.std(dim=0, correction=0).clamp_min(1e-5)
         return (features - features.mean(dim=0)) / deviation
 
+    @property
+    def window_and_filters(self) -> tuple[Float[Tensor, " W"], Float[Tensor, "K F"]]:
+        """By what each frame is multiplied, and the mel bins' weights of K frequencies."""
+        extractor = self._extractor.extractor
+        return extractor.wav2win._window, extractor._fb
+
     def length_of(self, num_samples: int) -> int:
         """The frames that so many samples give."""
-        return (num_samples + _SHIFT_SAMPLES // 2) // _SHIFT_SAMPLES
+        return (num_samples + SHIFT_SAMPLES // 2) // SHIFT_SAMPLES
 
 
 class PretrainedFrontend:
@@ -108,7 +114,8 @@ def load_frontend(folder_or_hub_id: str | Path) -> Frontend:
     """
     settings, _ = FeatureExtractionMixin.get_feature_extractor_dict(str(folder_or_hub_id))
     if settings.get("feature_extractor_type") == FilterbankFrontend.__name__:
-        return FilterbankFrontend.from_pretrained(str(folder_or_hub_id))
+        filterbank: FilterbankFrontend = FilterbankFrontend.from_pretrained(str(folder_or_hub_id))
+        return filterbank
     found = AutoFeatureExtractor.from_pretrained(str(folder_or_hub_id))
     if isinstance(found, FilterbankFrontend):  # by the model's type alone, with default settings
         raise ValueError("there is no feature_extractor_type")

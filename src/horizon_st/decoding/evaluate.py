@@ -14,15 +14,12 @@ from horizon_st.data.collate import Batch, Collator, FeatureCache, make_batch
 from horizon_st.data.files import make_folder
 from horizon_st.data.manifest import transcript_of, translation_of
 from horizon_st.data.shar import files_to_fingerprint, open_cuts
+from horizon_st.decoding.configuration import DecodingConfig, Hypothesis
 from horizon_st.decoding.evaluation import Evaluation, Sentence, write_evaluation
-from horizon_st.decoding.generate import DecodingConfig, Hypothesis, Modality, translate
+from horizon_st.decoding.generate import Modality, translate
+from horizon_st.decoding.model_folder import fingerprint
 from horizon_st.decoding.scoring import SentenceScores, build_metrics, score, score_sentences
-from horizon_st.decoding.trained import (
-    TrainedModel,
-    fingerprint,
-    load_trained_model,
-    weights_fingerprint,
-)
+from horizon_st.decoding.trained import TrainedModel, load_trained_model, weights_fingerprint
 from horizon_st.display import progress_bar
 from horizon_st.versions import package_versions
 

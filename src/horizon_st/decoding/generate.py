@@ -5,11 +5,9 @@ Legend: B utterances, H beams, T encoder states, L target tokens, V vocabulary.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, cast
 
 import torch
 from jaxtyping import Int
@@ -19,96 +17,13 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from horizon_st.data.collate import Batch
 from horizon_st.decoding.beam_search import FoundSequence, beam_search
-from horizon_st.errors import UserError, check_choice
+from horizon_st.decoding.configuration import DecodingConfig, Hypothesis
+from horizon_st.errors import UserError
 from horizon_st.hardware import gpu_has_bf16
 from horizon_st.model.outputs import Encoded
 from horizon_st.model.translator import SpeechTranslatorModel
 
 Modality = Literal["speech", "text"]
-DecodingPrecision = Literal["fp32", "bf16"]
-
-
-@dataclass(frozen=True)
-class DecodingConfig:
-    """How translations are searched for."""
-
-    beam_size: int = field(default=5, metadata={"help": "Hypotheses kept; 1 is greedy search."})
-    length_penalty: float = field(
-        default=1.0,
-        metadata={"help": "Log probability is divided by tokens**this; more gives longer output."},
-    )
-    max_tokens: int = field(default=200, metadata={"help": "Most tokens of a translation."})
-    max_tokens_base: int = field(
-        default=20, metadata={"help": "Most tokens = this + max_tokens_per_state * encoder states."}
-    )
-    max_tokens_per_state: float = field(
-        default=2.0,
-        metadata={"help": "0 leaves max_tokens_base alone, whatever the input's length"},
-    )
-    no_repeat_ngram_size: int = field(
-        default=0, metadata={"help": "N-grams that may not occur twice; 0 allows repetition."}
-    )
-    batch_size: int = field(default=16, metadata={"help": "Utterances decoded at once."})
-    precision: DecodingPrecision = field(
-        default="fp32",
-        metadata={"help": "bf16 is faster where the hardware has it and changes some translations"},
-    )
-
-    def __post_init__(self) -> None:
-        """Refuse values out of range."""
-        at_least = {
-            "beam_size": 1,
-            "max_tokens": 1,
-            "max_tokens_base": 1,
-            "max_tokens_per_state": 0,
-            "no_repeat_ngram_size": 0,
-            "batch_size": 1,
-        }
-        for name, low in at_least.items():
-            if getattr(self, name) < low:
-                raise UserError(
-                    f"decoding.{name}",
-                    expected=f"at least {low}",
-                    found=getattr(self, name),
-                    remedy=f"The default is {type(self).__dataclass_fields__[name].default}.",
-                )
-        for name in ("length_penalty", "max_tokens_per_state"):
-            if not math.isfinite(getattr(self, name)):
-                raise UserError(
-                    f"decoding.{name}",
-                    expected="a finite number",
-                    found=getattr(self, name),
-                    remedy=f"The default is {type(self).__dataclass_fields__[name].default}.",
-                )
-        check_choice("decoding.precision", self.precision, get_args(DecodingPrecision))
-        if self.no_repeat_ngram_size == 1:
-            raise UserError(
-                "decoding.no_repeat_ngram_size",
-                expected="0, or at least 2",
-                found=1,
-                remedy="1 would forbid every word to occur twice; 3 is usual against loops.",
-            )
-
-
-@dataclass(frozen=True)
-class Hypothesis:
-    """The best translation of one utterance.
-
-    Attributes:
-        text: detokenised.
-        score: mean natural log probability of its tokens under the model, end token included.
-        tokens: with the end token.
-    """
-
-    id: str
-    text: str
-    score: float
-    tokens: tuple[int, ...]
-
-    @property
-    def num_tokens(self) -> int:
-        """How many tokens it has, the end token included."""
-        return len(self.tokens)
 
 
 def translate(
@@ -178,9 +93,7 @@ def _translate_batch(
 ) -> list[Hypothesis]:
     encoded = _encode(model, batch.to(model.device), modality)
     begins = [prefixes.get(identity, ()) for identity in batch.ids]
-    limits = _token_limits(model, encoded, config)
-    # What was decoded from more of the same speech may be long.
-    limits = limits.maximum(limits.new_tensor([len(tokens) + 1 for tokens in begins]))
+    limits = _token_limits(model, encoded, config, begins)
     # The model's own `generate` encodes once more.
     search = cast("Callable[..., list[FoundSequence]]", GenerationMixin.generate)
     found = search(
@@ -221,15 +134,18 @@ def _encode(model: SpeechTranslatorModel, batch: Batch, modality: Modality) -> E
 
 
 def _token_limits(
-    model: SpeechTranslatorModel, encoded: Encoded, config: DecodingConfig
+    model: SpeechTranslatorModel,
+    encoded: Encoded,
+    config: DecodingConfig,
+    prefixes: Sequence[Sequence[int]],
 ) -> Int[Tensor, " B"]:
-    """Most tokens of each utterance, end token included, from its own length alone."""
+    """Most tokens of each utterance, end token included, from its own length and prefix alone."""
     num_states = encoded.mask.sum(dim=1)
-    limits = config.max_tokens_base + (config.max_tokens_per_state * num_states).long()
-    most = config.max_tokens
-    if model.max_positions is not None:
-        most = min(most, model.max_positions)
-    return limits.clamp(max=most)
+    limits = [
+        config.most_tokens(number, model.max_positions, len(prefix))
+        for number, prefix in zip(num_states.tolist(), prefixes, strict=True)
+    ]
+    return num_states.new_tensor(limits)
 
 
 def _padded(prefixes: Sequence[Sequence[int]], device: torch.device) -> Tensor | None:

@@ -47,8 +47,8 @@ def _attention(
     attention_mask: Tensor | None,
     **options: Any,
 ) -> tuple[Tensor, Tensor | None]:
-    num_utterances = len(key)
-    if len(query) == num_utterances:
+    num_utterances = key.shape[0]  # not `len`, which a traced graph would keep as it is now
+    if query.shape[0] == num_utterances:
         output, weights = sdpa_attention_forward(
             module, query, key, value, attention_mask, **options
         )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,8 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, StrictDataclassError
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from torch import nn
 from transformers import GenerationConfig, PreTrainedTokenizerBase
@@ -20,6 +17,13 @@ from transformers.utils import logging as transformers_logging
 
 from horizon_st.data.frontend import Frontend, load_frontend
 from horizon_st.data.text import load_tokenizer
+from horizon_st.decoding.model_folder import (
+    COPY_AGAIN,
+    REMEDY,
+    find_folder,
+    fingerprint,
+    read_object,
+)
 from horizon_st.errors import UserError, reason_of
 from horizon_st.model.configuration import SpeechTranslatorConfig
 from horizon_st.model.translator import SpeechTranslatorModel
@@ -28,14 +32,10 @@ WEIGHTS_FILE = "model.safetensors"
 _INDEX_FILE = f"{WEIGHTS_FILE}.index.json"
 _FRONTEND_FILE = "preprocessor_config.json"
 _GENERATION_FILE = "generation_config.json"
-HUB_PATTERNS = ("*.json", "*.safetensors", "*.model", "*.spm", "*.txt")
-"""The files of a model and of its tokenizer, whatever else its page on the hub holds."""
 _UNUSABLE = (
     ValueError, TypeError, KeyError, AttributeError, ArithmeticError, StrictDataclassError,
 )  # fmt: skip
 """What transformers raises of settings that are JSON but make no sense."""
-_REMEDY = "Give the folder of a model that `horizon-st train` wrote, or its id on the hub."
-_COPY_AGAIN = "Copy the whole folder again."
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def load_trained_model(source: str | Path, *, device: str | None = None) -> Trai
             is no such device.
     """
     place = _find_device(device)
-    folder = _find_folder(source)
+    folder = find_folder(source)
     _check_files(folder)
     _check_generation_settings(folder)
     model = _load_weights(folder)
@@ -78,16 +78,6 @@ def weights_fingerprint(folder: Path) -> str:
     return fingerprint(*sorted(folder.glob("model*.safetensors")))
 
 
-def fingerprint(*paths: Path) -> str:
-    """The SHA-256 of the files' bytes one after the other, in hexadecimal."""
-    digest = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as file:
-            while chunk := file.read(1 << 20):
-                digest.update(chunk)
-    return digest.hexdigest()
-
-
 @contextmanager
 def _no_progress_bar() -> Iterator[None]:
     """Keeps transformers' bar away from the terminal: loading takes a moment."""
@@ -100,26 +90,6 @@ def _no_progress_bar() -> Iterator[None]:
             transformers_logging.enable_progress_bar()
 
 
-def _find_folder(source: str | Path) -> Path:
-    folder = Path(source)
-    if folder.is_dir():
-        return folder
-    if isinstance(source, Path) or folder.is_absolute() or source.startswith((".", "~")):
-        raise UserError(
-            str(source), expected="a model folder", found="no such folder", remedy=_REMEDY
-        )
-    try:
-        return Path(snapshot_download(source, allow_patterns=[*HUB_PATTERNS]))
-    except (OSError, ValueError, HfHubHTTPError) as error:
-        raise UserError(
-            source,
-            expected="a model folder, or the id of a model on the hub that can be reached",
-            found=f"no such folder, and {reason_of(error)}",
-            remedy=f"On a connected machine run `hf download {source} --local-dir DIR`, copy DIR "
-            "here and give its path.",
-        ) from error
-
-
 def _check_files(folder: Path) -> None:
     for name in ("config.json", _GENERATION_FILE, WEIGHTS_FILE, _FRONTEND_FILE):
         is_sharded = name == WEIGHTS_FILE and (folder / _INDEX_FILE).is_file()
@@ -128,34 +98,22 @@ def _check_files(folder: Path) -> None:
                 str(folder),
                 expected=f"a model folder (config.json, {WEIGHTS_FILE}, {_FRONTEND_FILE}, ...)",
                 found=f"no {name}",
-                remedy=_REMEDY,
+                remedy=REMEDY,
             )
-    model_type = _read_object(folder / "config.json", _REMEDY).get("model_type")
+    model_type = read_object(folder / "config.json", REMEDY).get("model_type")
     if model_type != SpeechTranslatorConfig.model_type:
         raise UserError(
             str(folder / "config.json"),
             expected=f"model_type {SpeechTranslatorConfig.model_type!r}",
             found=model_type,
-            remedy=_REMEDY,
+            remedy=REMEDY,
         )
-
-
-def _read_object(path: Path, remedy: str) -> dict[str, Any]:
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(
-            str(path), expected="a JSON object", found=reason_of(error), remedy=remedy
-        ) from error
-    if not isinstance(values, dict):
-        raise UserError(str(path), expected="a JSON object", found=values, remedy=remedy)
-    return values
 
 
 def _check_generation_settings(folder: Path) -> None:
     """Without this file transformers would make it up, and lose the language to translate into."""
     path = folder / _GENERATION_FILE
-    values = _read_object(path, _COPY_AGAIN)
+    values = read_object(path, COPY_AGAIN)
     try:
         settings: GenerationConfig = GenerationConfig.from_dict(values)
     except _UNUSABLE as error:
@@ -163,11 +121,11 @@ def _check_generation_settings(folder: Path) -> None:
             str(path),
             expected="the settings of generation",
             found=reason_of(error),
-            remedy=_COPY_AGAIN,
+            remedy=COPY_AGAIN,
         ) from error
     if settings.eos_token_id is None:
         raise UserError(
-            str(path), expected="a value of eos_token_id", found="none", remedy=_COPY_AGAIN
+            str(path), expected="a value of eos_token_id", found="none", remedy=COPY_AGAIN
         )
 
 
@@ -193,7 +151,7 @@ def _load_frontend(folder: Path) -> Frontend:
             str(folder / _FRONTEND_FILE),
             expected="the settings of a front end as JSON",
             found=reason_of(error),
-            remedy=_COPY_AGAIN,
+            remedy=COPY_AGAIN,
         ) from error
 
 
@@ -208,7 +166,7 @@ def _load_weights(folder: Path) -> SpeechTranslatorModel:
             str(folder / WEIGHTS_FILE),
             expected="weights that fit config.json",
             found=reason_of(error),
-            remedy=f"{_COPY_AGAIN} The file is truncated or from another model.",
+            remedy=f"{COPY_AGAIN} The file is truncated or from another model.",
         ) from error
     except UserError:
         raise
@@ -217,7 +175,7 @@ def _load_weights(folder: Path) -> SpeechTranslatorModel:
             str(folder / "config.json"),
             expected="the settings of a model",
             found=reason_of(error),
-            remedy=_COPY_AGAIN,
+            remedy=COPY_AGAIN,
         ) from error
     differing = sorted([*report["missing_keys"], *report["unexpected_keys"]])
     if differing:
@@ -225,7 +183,7 @@ def _load_weights(folder: Path) -> SpeechTranslatorModel:
             str(folder / WEIGHTS_FILE),
             expected="the tensors of config.json, neither more nor fewer",
             found=f"{len(differing)} that differ, the first is {differing[0]}",
-            remedy=f"{_COPY_AGAIN} The file is from another model.",
+            remedy=f"{COPY_AGAIN} The file is from another model.",
         )
     assert isinstance(model, SpeechTranslatorModel)
     return model

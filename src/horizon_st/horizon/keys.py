@@ -9,7 +9,8 @@ from pathlib import Path
 
 from horizon_st.config import describe_changes
 from horizon_st.data.shar import files_to_fingerprint
-from horizon_st.decoding.trained import fingerprint, weights_fingerprint
+from horizon_st.decoding.model_folder import fingerprint
+from horizon_st.decoding.trained import weights_fingerprint
 from horizon_st.errors import UserError
 from horizon_st.training.recipe import Recipe
 

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from horizon_st.data.audio import audio_info, load_audio
+from horizon_st.data.audio_file import audio_info, load_audio
 from horizon_st.data.files import fitting_name, make_folder, refuse_originals
 from horizon_st.data.mono import SAMPLING_RATE
 from horizon_st.errors import UserError

@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
-from transformers import PreTrainedTokenizerBase
-
 from horizon_st.data.mono import SAMPLING_RATE, Samples
-from horizon_st.decoding.generate import Hypothesis
+from horizon_st.decoding.configuration import Hypothesis
 from horizon_st.errors import UserError
 from horizon_st.inference.line_breaks import is_word_border
+from horizon_st.inference.runtime import Runtime
 from horizon_st.inference.segmenter import Segmenter, SpeechSegment
 
 if TYPE_CHECKING:
@@ -108,16 +107,16 @@ class LiveTranslation:
     def _translate_open(self, speech: SpeechSegment) -> LiveText:
         found = self._decode(speech)
         agreed = _common_prefix(self._last, found.tokens)
-        tokenizer = self._translator.trained.tokenizer
+        runtime = self._translator.runtime
         while len(agreed) > len(self._stable):
             if all(
-                _ends_word(tokenizer, tokens, len(agreed)) for tokens in (self._last, found.tokens)
+                _ends_word(runtime, tokens, len(agreed)) for tokens in (self._last, found.tokens)
             ):
                 self._stable = agreed
             agreed = agreed[:-1]
         self._last = found.tokens
         self._translated_to_s = speech.end_s
-        stable = _text_of(tokenizer, self._stable)
+        stable = runtime.text_of(self._stable)
         return self._event(speech, found, stable, is_final=False)
 
     def _end_segment(self, speech: SpeechSegment) -> LiveText:
@@ -165,14 +164,10 @@ def _common_prefix(one: Sequence[int], other: Sequence[int]) -> tuple[int, ...]:
     return tuple(token for token, _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
-def _ends_word(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[int], number: int) -> bool:
+def _ends_word(runtime: Runtime, tokens: Sequence[int], number: int) -> bool:
     """Whether the first tokens, without an end token, end where a word does."""
-    if tokens[number - 1] == tokenizer.eos_token_id:
+    if tokens[number - 1] == runtime.end_id:
         return False
-    before = _text_of(tokenizer, tokens[:number])
-    after = _text_of(tokenizer, tokens[: number + 1])
+    before = runtime.text_of(tokens[:number])
+    after = runtime.text_of(tokens[: number + 1])
     return after.startswith(before) and is_word_border(before, after[len(before) :])
-
-
-def _text_of(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[int]) -> str:
-    return str(tokenizer.decode([*tokens], skip_special_tokens=True)).strip()

@@ -9,28 +9,24 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain, groupby, islice, repeat
 from pathlib import Path
-from threading import Lock
 from typing import TypeVar, cast, overload
 
 import numpy as np
 
-from horizon_st.data.audio import check_length
-from horizon_st.data.collate import make_batch
+from horizon_st.data.audio_file import check_length
 from horizon_st.data.mono import SAMPLING_RATE, Samples, to_mono
-from horizon_st.decoding.generate import DecodingConfig, Hypothesis, check_precision, translate
-from horizon_st.decoding.trained import TrainedModel, load_trained_model
+from horizon_st.decoding.configuration import DecodingConfig, Hypothesis
 from horizon_st.errors import UserError
 from horizon_st.inference.line_breaks import join_texts
 from horizon_st.inference.live import LiveText, live_translation
 from horizon_st.inference.recordings import Array, Audio, blocks_of, name_of
+from horizon_st.inference.runtime import Runtime, RuntimeName, load_runtime
 from horizon_st.inference.segmenter import (
     SHORTEST_CUT_S,
     SegmenterConfig,
     SpeechSegment,
     speech_segments,
 )
-from horizon_st.model.configuration import SpeechTranslatorConfig
-from horizon_st.model.limits import can_take
 
 _FAR_LONGER = 2.0
 """So many times the longest training utterance, nobody knows what a model does."""
@@ -97,26 +93,25 @@ class SpeechTranslator:
     Threads may share a translator: batches are decoded one after the other.
 
     Args:
-        trained: the model with its tokenizer and front end; see `from_pretrained`.
+        runtime: the model and what computes it; see `from_pretrained`.
         config: the search.
         segmenter: how long recordings are cut.
 
     Raises:
-        UserError: the device lacks the precision of the search.
+        UserError: the runtime lacks the precision of the search.
     """
 
     def __init__(
         self,
-        trained: TrainedModel,
+        runtime: Runtime,
         config: DecodingConfig | None = None,
         *,
         segmenter: SegmenterConfig | None = None,
     ) -> None:
-        self.trained = trained
+        self.runtime = runtime
         self.config = config or DecodingConfig()
         self._asked_segmenter = segmenter or SegmenterConfig()
-        self._decoding = Lock()
-        check_precision(self.config, trained.model.device)
+        runtime.check(self.config)
 
     @classmethod
     def from_pretrained(
@@ -125,27 +120,35 @@ class SpeechTranslator:
         *,
         config: DecodingConfig | None = None,
         segmenter: SegmenterConfig | None = None,
+        runtime: RuntimeName | None = None,
         device: str | None = None,
     ) -> SpeechTranslator:
         """A translator from a model folder or the id of a model on the Hugging Face hub.
 
+        Args:
+            folder_or_hub_id: a trained model, or one exported for ONNX Runtime.
+            config: the search.
+            segmenter: how long recordings are cut.
+            runtime: what has to run it; None takes what the model is made for.
+            device: of a trained model, as PyTorch names it; a GPU where there is one by default.
+
         Raises:
-            UserError: there is no such model, it is incomplete, or its weights cannot be read, or
-                the device lacks the precision of the search.
+            UserError: there is no such model, it is incomplete, its weights cannot be read, it is
+                made for another runtime, or that lacks the precision of the search.
         """
-        trained = load_trained_model(folder_or_hub_id, device=device)
-        return cls(trained, config, segmenter=segmenter)
+        loaded = load_runtime(folder_or_hub_id, runtime=runtime, device=device)
+        return cls(loaded, config, segmenter=segmenter)
 
     @cached_property
     def segmenter(self) -> SegmenterConfig:
         """How recordings are cut: no segment longer than what the model has learnt or can take."""
-        model, asked = self.trained.model, self._asked_segmenter
-        longest_s = min(asked.longest_s, max(self._longest_training_s or math.inf, SHORTEST_CUT_S))
+        asked, longest_training_s = self._asked_segmenter, self.runtime.longest_training_s
+        longest_s = min(asked.longest_s, max(longest_training_s or math.inf, SHORTEST_CUT_S))
         num_grains = int(longest_s * SAMPLING_RATE) // _GRAIN_SAMPLES
         least, most = 1, num_grains
         while least < most:  # the largest number of grains that the model can take
             middle = (least + most + 1) // 2
-            fits = can_take(model, self.trained.frontend.length_of(middle * _GRAIN_SAMPLES))
+            fits = self.runtime.can_take(middle * _GRAIN_SAMPLES)
             least, most = (middle, most) if fits else (least, middle - 1)
         if least < num_grains:
             longest_s = least * _GRAIN_SAMPLES / SAMPLING_RATE
@@ -310,14 +313,14 @@ class SpeechTranslator:
         """
         check_length(num_samples, SAMPLING_RATE, name)
         duration_s = num_samples / SAMPLING_RATE
-        if not can_take(self.trained.model, self.trained.frontend.length_of(num_samples)):
+        if not self.runtime.can_take(num_samples):
             raise UserError(
                 name,
                 expected="an utterance that is no longer than the model can take",
                 found=f"{duration_s:.1f} s",
                 remedy="Let it be cut.",
             )
-        longest_s = self._longest_training_s
+        longest_s = self.runtime.longest_training_s
         if longest_s is not None and duration_s > _FAR_LONGER * longest_s:
             warnings.warn(
                 f"{name}: {duration_s:.1f} s long, but the model was trained on utterances of at "
@@ -336,13 +339,7 @@ class SpeechTranslator:
             samples: each short enough for the model.
             prefixes: tokens that the translation of each begins with.
         """
-        ids = [str(number) for number in range(len(samples))]
-        speech = [self.trained.frontend(recording) for recording in samples]
-        batch = make_batch(ids, self.trained.tokenizer, [""] * len(ids), [""] * len(ids), speech)
-        begins = None if prefixes is None else dict(zip(ids, prefixes, strict=True))
-        model, tokenizer = self.trained.model, self.trained.tokenizer
-        with self._decoding:
-            return translate(model, tokenizer, [batch], self.config, prefixes=begins)
+        return self.runtime.decode(samples, self.config, prefixes)
 
     def _translate_all(
         self, recordings: Sequence[Audio], sampling_rate: int | None, one_utterance: bool
@@ -384,12 +381,6 @@ class SpeechTranslator:
         samples = np.concatenate(head)
         self.check_utterance(name, len(samples))
         yield SpeechSegment(0.0, len(samples) / SAMPLING_RATE, samples)
-
-    @property
-    def _longest_training_s(self) -> float | None:
-        config = self.trained.model.config
-        assert isinstance(config, SpeechTranslatorConfig)
-        return config.longest_training_s
 
 
 def _counted(blocks: Iterable[Samples], number: int, num_samples: list[int]) -> Iterator[Samples]:

@@ -10,7 +10,8 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError
 
 from horizon_st.decoding.model_card import CARD_FILE, write_card
-from horizon_st.decoding.trained import HUB_PATTERNS, load_trained_model
+from horizon_st.decoding.model_folder import HUB_PATTERNS
+from horizon_st.decoding.trained import load_trained_model
 from horizon_st.errors import UserError, reason_of
 
 _PICTURE_NAME = "horizon"

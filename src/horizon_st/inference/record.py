@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from horizon_st.data.files import fitting_name, write_errors
-from horizon_st.decoding.trained import weights_fingerprint
 from horizon_st.errors import UserError
 from horizon_st.inference.pipeline import SpeechTranslator, TranslatedSegment
 from horizon_st.inference.segmenter import SpeechSegment
@@ -37,7 +36,7 @@ def settings_of(translator: SpeechTranslator, one_utterance: bool) -> dict[str, 
     del search["batch_size"]
     return {
         "version": _VERSION,
-        "model": weights_fingerprint(translator.trained.folder),
+        "model": translator.runtime.fingerprint(),
         "decoding": search,
         "segmenter": None if one_utterance else asdict(translator.segmenter),
     }

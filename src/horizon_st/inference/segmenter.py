@@ -25,6 +25,9 @@ from horizon_st.inference.voice_activity import (
 SHORTEST_CUT_S = 0.5
 """The least that the longest segment may be: a word."""
 
+LONGEST_CUT_S = 600.0
+"""The most that it may be."""
+
 _HYSTERESIS = 0.15
 """How far below the threshold speech ends: Silero VAD's own value."""
 
@@ -68,7 +71,7 @@ class SegmenterConfig:
     def __post_init__(self) -> None:
         """Refuse values out of range."""
         limits = {
-            "longest_s": (SHORTEST_CUT_S, 600.0),
+            "longest_s": (SHORTEST_CUT_S, LONGEST_CUT_S),
             "longest_pause_s": (0.0, 60.0),
             "threshold": (0.01, 0.99),
             "shortest_speech_s": (0.0, 10.0),

@@ -31,6 +31,7 @@ class SpeechTranslationPipeline(Pipeline):
         from horizon_st.data.frontend import load_frontend
         from horizon_st.decoding.trained import TrainedModel
         from horizon_st.inference.pipeline import SpeechTranslator
+        from horizon_st.inference.pytorch_runtime import PyTorchRuntime
 
         super().__init__(*args, **kwargs)
         folder = str(self.model.name_or_path)
@@ -38,7 +39,7 @@ class SpeechTranslationPipeline(Pipeline):
         trained = TrainedModel(
             Path(folder), self.model.float().eval(), self.tokenizer, load_frontend(folder)
         )
-        self._translator = SpeechTranslator(trained)
+        self._translator = SpeechTranslator(PyTorchRuntime(trained))
 
     def _sanitize_parameters(self, **kwargs: Any) -> tuple[dict[str, Any], ...]:
         for name, value in kwargs.items():

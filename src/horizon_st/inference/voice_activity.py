@@ -1,24 +1,23 @@
 """Samples -> the probability of speech, every 32 ms, by Silero VAD.
 
-The network and its weights are those of the package silero-vad (Silero Team, 2020-2026), whose own
-model takes one frame at a time; here all frames of a block go through the convolutions together,
-ten times as fast, and the state is the caller's, so that many recordings can share one network.
+The network is the one that the package silero-vad (Silero Team, 2020-2026) ships for ONNX Runtime,
+which takes many frames at once. The package itself is not imported: it would import PyTorch.
 
 Legend: F frames, N samples.
 """
 
 from __future__ import annotations
 
-import warnings
 from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
-import torch
 from jaxtyping import Float32
-from torch import Tensor, nn
-from torch.nn import functional
+from onnxruntime import InferenceSession, SessionOptions
 
 from horizon_st.data.mono import SAMPLING_RATE, Samples
+from horizon_st.errors import UserError
 
 FRAME_SAMPLES = 512
 """From one probability to the next: 32 ms, the step that the network was made for."""
@@ -28,22 +27,27 @@ FRAME_S = FRAME_SAMPLES / SAMPLING_RATE
 _CONTEXT_SAMPLES = 64
 """Of the frame before, that each frame sees."""
 
-_WINDOW_SAMPLES, _HOP_SAMPLES = 256, 128
-_NUM_BINS = _WINDOW_SAMPLES // 2 + 1
-_STRIDES = (1, 2, 2, 1)
-_WIDTH = 128
+_STATE_SHAPE = (1, 1, 128)
 _MOST_FRAMES = 512
 """Computed at once, 16 s: enough for the speed, and memory stays small whatever the block."""
+
+_PACKAGE = "silero_vad"
+_MODEL_FILE = "data/silero_vad_16k_sequence.onnx"
 
 Probabilities = Float32[np.ndarray, " F"]
 
 
 class VoiceActivity:
-    """The probability of speech in one recording, whose blocks come one after the other."""
+    """The probability of speech in one recording, whose blocks come one after the other.
+
+    Raises:
+        UserError: the package silero-vad is missing, or too old.
+    """
 
     def __init__(self) -> None:
         self._network = _load_network()
-        self._state: tuple[Tensor, Tensor] | None = None
+        self._hidden = np.zeros(_STATE_SHAPE, np.float32)
+        self._cell = np.zeros(_STATE_SHAPE, np.float32)
         self._context = np.zeros(_CONTEXT_SAMPLES, np.float32)
         self._rest = np.zeros(0, np.float32)
 
@@ -65,60 +69,29 @@ class VoiceActivity:
         return self(np.zeros(FRAME_SAMPLES - len(self._rest), np.float32))
 
     def _compute(self, samples: Samples) -> Probabilities:
-        with torch.inference_mode():
-            padded = torch.from_numpy(np.concatenate([self._context, samples]))
-            frames = padded.unfold(0, _CONTEXT_SAMPLES + FRAME_SAMPLES, FRAME_SAMPLES)
-            probabilities, self._state = self._network(frames, self._state)
+        padded = np.concatenate([self._context, samples])
+        width = _CONTEXT_SAMPLES + FRAME_SAMPLES
+        frames = np.lib.stride_tricks.sliding_window_view(padded, width)[::FRAME_SAMPLES]
+        inputs = {"input": np.ascontiguousarray(frames), "h": self._hidden, "c": self._cell}
+        found, self._hidden, self._cell = self._network.run(None, inputs)
         self._context = samples[-_CONTEXT_SAMPLES:]
-        found: Probabilities = probabilities.numpy()
-        return found
-
-
-class _Network(nn.Module):
-    """Magnitudes, four convolutions over each frame, and an LSTM over the frames."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.transform = nn.Conv1d(1, 2 * _NUM_BINS, _WINDOW_SAMPLES, _HOP_SAMPLES, bias=False)
-        widths = (_NUM_BINS, 128, 64, 64, _WIDTH)
-        self.convolutions = nn.ModuleList(
-            nn.Conv1d(width, next_width, 3, stride, padding=1)
-            for width, next_width, stride in zip(widths[:-1], widths[1:], _STRIDES, strict=True)
-        )
-        self.lstm = nn.LSTM(_WIDTH, _WIDTH)
-        self.output = nn.Conv1d(_WIDTH, 1, 1)
-
-    def forward(
-        self, frames: Tensor, state: tuple[Tensor, Tensor] | None
-    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        padded = functional.pad(frames[:, None], (0, _CONTEXT_SAMPLES), mode="reflect")
-        real, imaginary = self.transform(padded).split(_NUM_BINS, dim=1)
-        hidden = (real.square() + imaginary.square()).sqrt()
-        for convolution in self.convolutions:
-            hidden = convolution(hidden).relu()
-        hidden, state = self.lstm(hidden.transpose(1, 2), state)  # [F, 1, D]: one recording
-        assert state is not None
-        logits = self.output(hidden.relu().transpose(1, 2))
-        return logits.sigmoid().flatten(), state
+        probabilities: Probabilities = found
+        return probabilities
 
 
 @cache
-def _load_network() -> _Network:
-    """The network with the package's weights for 16 kHz."""
-    num_threads = torch.get_num_threads()
-    from silero_vad import load_silero_vad  # which sets the threads of the whole process to one
-
-    torch.set_num_threads(num_threads)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of the package's TorchScript
-        weights = load_silero_vad().state_dict()
-    names = {"transform.weight": "stft.forward_basis_buffer"}
-    for kind in ("weight", "bias"):
-        names |= {f"convolutions.{i}.{kind}": f"encoder.{i}.reparam_conv.{kind}" for i in range(4)}
-        names |= {f"lstm.{kind}_{of}_l0": f"decoder.rnn.{kind}_{of}" for of in ("ih", "hh")}
-        names[f"output.{kind}"] = f"decoder.decoder.2.{kind}"
-    with torch.device("meta"):  # random weights would take numbers from the caller's generator
-        network = _Network()
-    named = {ours: weights[f"_model.{theirs}"] for ours, theirs in names.items()}
-    network.load_state_dict(named, assign=True)
-    return network.eval().requires_grad_(False)
+def _load_network() -> InferenceSession:
+    """The network for 16 kHz, which all recordings share."""
+    spec = find_spec(_PACKAGE)
+    folders = [] if spec is None else spec.submodule_search_locations or []
+    paths = [path for folder in folders if (path := Path(folder) / _MODEL_FILE).is_file()]
+    if not paths:
+        raise UserError(
+            "voice activity",
+            expected=f"the package silero-vad with its {_MODEL_FILE}",
+            found="no such package" if spec is None else "none of that name",
+            remedy="Run `pip install --no-deps --upgrade silero-vad`.",
+        )
+    options = SessionOptions()
+    options.intra_op_num_threads = 1  # it is small; more threads would wait for each other
+    return InferenceSession(paths[0], options, providers=["CPUExecutionProvider"])

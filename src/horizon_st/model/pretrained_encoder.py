@@ -112,15 +112,18 @@ class WaveformEncoder(SpeechEncoder):
         self._check(speech, lengths)
         if self.is_data2vec and not self.training:
             rows = [
-                self._encode(row[None, :n], length, 1)[0]
+                self.encode_padded(row[None, :n], length, 1)[0]
                 for row, n, length in zip(speech, lengths.tolist(), lengths[:, None], strict=True)
             ]
             states = nn.utils.rnn.pad_sequence(rows, batch_first=True).repeat(num_passes, 1, 1)
         else:
-            states = self._encode(speech, lengths, num_passes)
+            states = self.encode_padded(speech, lengths, num_passes)
         return states, self.num_frames(lengths).repeat(num_passes)
 
-    def _encode(self, speech: Tensor, lengths: Tensor, num_passes: int) -> Tensor:
+    def encode_padded(
+        self, speech: Float[Tensor, "B N"], lengths: Int[Tensor, " B"], num_passes: int
+    ) -> Float[Tensor, "PB T C"]:
+        """Last hidden states, without looking at what the batch holds."""
         mask = length_mask(lengths, speech.shape[1]).long().repeat(num_passes, 1)
         states: Tensor = self.model(
             Waveforms(speech, lengths, num_passes), attention_mask=mask
@@ -192,14 +195,21 @@ class WhisperSpeechEncoder(SpeechEncoder):
                 found=f"{longest} frames",
                 remedy="Leave out or split utterances above that length, 30 s for OpenAI's models.",
             )
-        speech = speech[:, :longest]
+        states = self.encode_padded(speech[:, :longest], lengths, num_passes)
+        return states, self.num_frames(lengths).repeat(num_passes)
+
+    def encode_padded(
+        self, speech: Float[Tensor, "B T F"], lengths: Int[Tensor, " B"], num_passes: int
+    ) -> Float[Tensor, "PB T2 C"]:
+        """Last hidden states, as many as the padded frames make."""
+        longest, num_bins = speech.shape[1:]
         is_real = length_mask(lengths, longest)[..., None]
         silence = speech.masked_fill(~is_real, -torch.inf).amax(dim=(1, 2), keepdim=True)
         filled = torch.where(is_real, speech, silence - WHISPER_DYNAMIC_RANGE)
         rest = (silence - WHISPER_DYNAMIC_RANGE).expand(-1, self.window_frames - longest, num_bins)
         window = torch.cat([filled, rest], dim=1).transpose(1, 2).repeat(num_passes, 1, 1)
-        states = self.model(window).last_hidden_state[:, : (longest + 1) // 2]
-        return states, self.num_frames(lengths).repeat(num_passes)
+        states: Tensor = self.model(window).last_hidden_state[:, : (longest + 1) // 2]
+        return states
 
     def num_frames(self, lengths: Int[Tensor, " B"]) -> Int[Tensor, " B"]:
         """Half as many."""

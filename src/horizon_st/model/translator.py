@@ -275,7 +275,7 @@ class SpeechTranslatorModel(PreTrainedModel, GenerationMixin):
         return output
 
     @torch.no_grad()
-    def generate(  # type: ignore[override]
+    def generate(
         self,
         *,
         speech: Tensor | None = None,
@@ -290,7 +290,7 @@ class SpeechTranslatorModel(PreTrainedModel, GenerationMixin):
         ``length_penalty``, ``max_new_tokens``, ``forced_bos_token_id``, ...) is passed on.
         """
         encoded = self._encode(speech, speech_lengths, input_ids, attention_mask)
-        return super().generate(  # type: ignore[misc]
+        return super().generate(
             encoder_outputs=BaseModelOutput(last_hidden_state=encoded.states),
             attention_mask=encoded.mask.long(),
             **kwargs,

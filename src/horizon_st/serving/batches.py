@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from threading import Condition, Thread
 from typing import Protocol
 
-from horizon_st.decoding.generate import DecodingConfig
+from horizon_st.decoding.configuration import DecodingConfig
 from horizon_st.inference.pipeline import TranslatedSegment
 from horizon_st.inference.segmenter import SegmenterConfig, SpeechSegment
 from horizon_st.serving.metrics import Metrics

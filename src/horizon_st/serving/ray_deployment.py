@@ -15,7 +15,7 @@ from typing import Any
 from fastapi import FastAPI
 from ray import serve
 
-from horizon_st.decoding.generate import DecodingConfig
+from horizon_st.decoding.configuration import DecodingConfig
 from horizon_st.errors import UserError
 from horizon_st.inference.pipeline import SpeechTranslator, TranslatedSegment
 from horizon_st.inference.segmenter import SegmenterConfig, SpeechSegment

@@ -24,9 +24,9 @@ from horizon_st.data.text import (
 )
 from horizon_st.data.text_pairs import TextPairs, read_text_pairs, store_text_pairs
 from horizon_st.data.validation import check_before_training
+from horizon_st.decoding.model_folder import fingerprint
 from horizon_st.decoding.trained import (
     TrainedModel,
-    fingerprint,
     load_trained_model,
     weights_fingerprint,
 )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Optional
 
 from horizon_st.data.configuration import VOCABULARY_KEYS, DataConfig
-from horizon_st.decoding.generate import DecodingConfig
+from horizon_st.decoding.configuration import DecodingConfig
 from horizon_st.errors import UserError, check_choice, refuse_unread
 from horizon_st.model.configuration import ModelConfig
 from horizon_st.objective.objective import ObjectiveConfig

@@ -12,7 +12,8 @@ from transformers import PreTrainedTokenizerBase
 
 from horizon_st.data.collate import Collator, FeatureCache
 from horizon_st.data.manifest import translation_of
-from horizon_st.decoding.generate import DecodingConfig, Modality, translate
+from horizon_st.decoding.configuration import DecodingConfig
+from horizon_st.decoding.generate import Modality, translate
 from horizon_st.decoding.scoring import score
 from horizon_st.model.limits import check_batch
 from horizon_st.model.passes import run_passes

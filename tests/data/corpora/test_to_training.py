@@ -9,8 +9,8 @@ from horizon_st.data.corpora.bitext import prepare_bitext, read_bitext
 from horizon_st.data.corpora.utterances import write_corpus
 from horizon_st.data.manifest import read_manifest, translation_of
 from horizon_st.data.text import train_tokenizer
+from horizon_st.decoding.configuration import DecodingConfig
 from horizon_st.decoding.evaluate import evaluate
-from horizon_st.decoding.generate import DecodingConfig
 from horizon_st.training.stages import Recipe, run_recipe
 
 STAGE = {"warmup_steps": 1, "validate_every_steps": 1, "log_every_steps": 1, "average": 1}

@@ -1,0 +1,1 @@
+"""Trained models as ONNX graphs, and translation with them, for which PyTorch is not needed."""
