@@ -17,6 +17,7 @@ import argparse
 import asyncio
 import contextlib
 import io
+import math
 import random
 import re
 import signal
@@ -74,13 +75,14 @@ class Tally:
 
     def row(self, name: str, took_s: float, server_mb: float) -> dict[str, Any]:
         """A row of the table."""
+        latencies_s = self.latencies_s or [math.nan]
         return {
             "callers": name,
             "answers": len(self.latencies_s),
             "wrong": self.wrong,
             "lost": self.lost,
-            "p50 (s)": float(np.percentile(self.latencies_s, 50)),
-            "p95 (s)": float(np.percentile(self.latencies_s, 95)),
+            "p50 (s)": float(np.percentile(latencies_s, 50)),
+            "p95 (s)": float(np.percentile(latencies_s, 95)),
             "answers per s": len(self.latencies_s) / took_s,
             "audio s per s": self.audio_s / took_s,
             "server's peak (MB)": server_mb,
