@@ -32,6 +32,7 @@ from horizon_st.horizon.report.interactions import (
 from horizon_st.horizon.report.page import parts_of
 from horizon_st.horizon.report.runs import Runs
 from horizon_st.horizon.report.saturation import if_added_up, lines_of_grid, saturation
+from horizon_st.horizon.report.sides import sides
 from horizon_st.horizon.report.space import body_of, turning
 from horizon_st.horizon.report.tables import forms_table, runs_table
 from horizon_st.horizon.results import StudyResults, TrialResult
@@ -290,11 +291,28 @@ def test_the_forms_are_ranked_and_the_true_one_explains_the_runs(runs):
     assert part.html.index(runs.forms[0].name + ":") < part.html.index(runs.forms[-1].name + ":")
 
 
+def test_settings_far_from_the_true_curve_lie_on_its_sides(searched):
+    # A run that diverged counts as the worst score, and this one is a neighbour of the best.
+    trials = [trial for trial in searched.trials if not trial.failure]
+    runs = Runs(Analysis(replace(searched, trials=trials)))
+    rows = re.findall(r"<tr><th scope=row>run (\d+)</th>(.*?)</tr>", sides(runs).html)
+    said = {number: re.findall("<td>(.*?)</td>", cells)[2] for number, cells in rows}
+    num_checked = 0
+    for trial, setting in zip(runs.scored, runs.settings, strict=True):
+        total = 0.6 * (1 - setting[MT]) + 0.08 * setting[CR] + 0.05 * setting[RD]
+        if abs(total - 1) > 0.35:
+            side = "under-regularised" if total < 1 else "over-regularised"
+            assert said[str(runs.number_of(trial))] == side, setting
+            num_checked += 1
+    assert num_checked >= 5
+    assert "on the horizon" in said.values()
+
+
 def test_too_few_runs_leave_pictures_out_and_say_what_is_needed(searched):
     settings = dict([*searched.settings.items()][:3])
     few = replace(searched, settings=settings, trials=searched.trials[:3], best_recipe="")
     parts = {part.name: part for part in parts_of(Analysis(few))}
-    for name in ("collapse", "space", "saturation", "interactions", "forms"):
+    for name in ("collapse", "space", "saturation", "interactions", "forms", "sides"):
         assert re.search(r"[Nn]eeds runs with \d+ different settings", parts[name].needed), name
         assert parts[name].draw is None
     assert "same command" in parts["recipe"].needed
@@ -380,7 +398,7 @@ def test_the_page_is_whole_in_itself_and_small(page):
         picture["role"] == "img" and len(picture["aria-label"]) > 40 for picture in parsed.pictures
     )
     assert len(parsed.pictures) == 2 * 7
-    assert len(parsed.headings) == 11
+    assert len(parsed.headings) == 12
     assert "&lt;best&gt;" in text  # the recipe
     names = {file.name for file in page.parent.iterdir()}
     for part in ("collapse", "slices", "space", "saturation", "interactions", "curves", "cost"):

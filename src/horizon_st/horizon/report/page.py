@@ -23,6 +23,7 @@ from horizon_st.horizon.report.interactions import interactions
 from horizon_st.horizon.report.parts import Part
 from horizon_st.horizon.report.runs import Runs
 from horizon_st.horizon.report.saturation import saturation
+from horizon_st.horizon.report.sides import sides
 from horizon_st.horizon.report.space import space
 from horizon_st.horizon.report.style import REPORT_STYLE
 from horizon_st.horizon.report.tables import arms_table, forms_table, recipe, runs_table
@@ -98,7 +99,8 @@ def parts_of(analysis: Analysis) -> list[Part]:
         first = [answer, forgetting, slices]
     else:
         first = [answer, forgetting, collapse, slices]
-    rest = [space, saturation, interactions, forms_table, learning_curves, costs, runs_table]
+    rest = [space, saturation, interactions, forms_table, sides]
+    rest += [learning_curves, costs, runs_table]
     return [make(runs) for make in (*first, *rest)]
 
 
