@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
+from multiprocessing.context import ForkServerContext, SpawnContext
+from multiprocessing.process import BaseProcess
 from typing import Protocol
 
 from horizon_st.display import ProgressBars
@@ -73,13 +75,13 @@ def run_side_by_side(
         UserError: a task failed, or was killed and nobody is left to replace it; the others are
             ended.
     """
-    context = multiprocessing.get_context("spawn")
-    watched: dict[Connection, tuple[Task, SpawnProcess]] = {}
+    context = process_context()
+    watched: dict[Connection, tuple[Task, BaseProcess]] = {}
     try:
         for task in tasks:
             receiver, sender = context.Pipe(duplex=False)
             # Daemons may have no children of their own, such as processes that load data.
-            process = context.Process(target=_run, args=(task, sender), name=task.name)
+            process: BaseProcess = context.Process(target=_run, args=(task, sender), name=task.name)
             process.start()
             sender.close()
             watched[receiver] = (task, process)
@@ -111,6 +113,18 @@ def run_side_by_side(
             process.join()
 
 
+def process_context() -> ForkServerContext | SpawnContext:
+    """Starts processes that have imported what this one has of the project, where that is safe.
+
+    They are forked from a server without threads: PyTorch and transformers take seconds to import.
+    """
+    if sys.platform != "linux":  # libraries of macOS do not survive a fork
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([name for name in sys.modules if name.startswith("horizon_st.")])
+    return context
+
+
 def _run(task: Task, sender: Connection) -> None:
     _end_with_parent()
     try:
@@ -120,7 +134,7 @@ def _run(task: Task, sender: Connection) -> None:
     sender.close()
 
 
-def _failure_of(task: Task, process: SpawnProcess) -> UserError | None:
+def _failure_of(task: Task, process: BaseProcess) -> UserError | None:
     """Why a process ended; None if it had done its work."""
     code = process.exitcode
     if code == 0:
