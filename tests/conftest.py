@@ -3,17 +3,18 @@
 import importlib.util
 import json
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
+import jaxtyping
 import numpy as np
 import pytest
 import soundfile
 import soxr
 import torch
 from accelerate.state import AcceleratorState
-from jaxtyping import install_import_hook
 
-install_import_hook(
+jaxtyping.install_import_hook(
     [
         *(
             f"horizon_st.objective.{name}"
@@ -209,6 +210,21 @@ def write_model(tmp_path_factory):
 def model_folder(write_model):
     """A tiny random model."""
     return write_model(encoder_layers=2)
+
+
+@pytest.fixture(scope="session")
+def tracing():
+    """A context in which shapes are not checked: the lengths of a traced graph are symbols."""
+
+    @contextmanager
+    def unchecked():
+        jaxtyping.config.update("jaxtyping_disable", True)
+        try:
+            yield
+        finally:
+            jaxtyping.config.update("jaxtyping_disable", False)
+
+    return unchecked
 
 
 @pytest.fixture(scope="session")

@@ -34,12 +34,16 @@ class StepwiseReplica:
     def __init__(self):
         self.go = Event()
         self.step = Semaphore(0)
+        self.num_translated = 0
 
     def translate_segments(self, segments):
         while not (self.step.acquire(timeout=0.05) or self.go.is_set()):
             pass
+        self.num_translated += len(segments)
         return [
-            TranslatedSegment(one.start_s, one.end_s, f"What is said at {one.start_s:.2f}.", -0.1, 9)
+            TranslatedSegment(
+                one.start_s, one.end_s, f"What is said at {one.start_s:.2f}.", -0.1, 9
+            )
             for one in segments
         ]
 
@@ -132,13 +136,17 @@ def played(page):
     )
 
 
-def wait_for_place(page):
-    """Until the server, which takes one recording at a time, would take another one."""
+def has_place(page):
+    """Whether the server, which takes one recording at a time, would take another one."""
     address = "/".join(page.url.split("/")[:3])
+    return httpx2.get(f"{address}/readyz").status_code == 200
+
+
+def wait_until(condition, *, every_s=0.05):
     until = time.monotonic() + PATIENCE_MS / 1000
-    while httpx2.get(f"{address}/readyz").status_code != 200:
+    while not condition():
         assert time.monotonic() < until, "the server still works for somebody who has gone"
-        time.sleep(0.05)
+        time.sleep(every_s)
 
 
 def test_a_file_becomes_text_and_subtitles_and_its_segments_play(visit, translator, talk):
@@ -173,7 +181,9 @@ def test_a_file_becomes_text_and_subtitles_and_its_segments_play(visit, translat
         assert segments[1].end_s <= last < segments[2].end_s
 
 
-def test_segments_come_one_by_one_and_who_leaves_gives_back_the_place(visit, stepwise, talk):
+def test_segments_come_one_by_one_and_who_leaves_gives_back_the_place(
+    visit, stepwise, talk, held_texts
+):
     page = visit(stepwise, queue=1)
     give(page, talk)
     items = items_of(page)
@@ -185,7 +195,7 @@ def test_segments_come_one_by_one_and_who_leaves_gives_back_the_place(visit, ste
     expect(page.get_by_role("link", name="SRT subtitles")).to_be_hidden()
     page.get_by_role("button", name="Stop").click()
     expect(page.locator(".status")).to_have_text("Stopped.")
-    wait_for_place(page)
+    wait_until(lambda: has_place(page))
 
     give(page, talk)
     stepwise.step.release(2)  # one for what was being translated
@@ -193,8 +203,14 @@ def test_segments_come_one_by_one_and_who_leaves_gives_back_the_place(visit, ste
     another = page.context.new_page()
     another.goto(page.url)
     page.close()
-    stepwise.step.release()  # Gradio looks for who has gone when there is something to send
-    wait_for_place(another)
+    num_before = stepwise.num_translated
+
+    def has_place_after_a_step():
+        stepwise.step.release()  # Gradio looks for who has gone when there is something to send
+        return has_place(another)
+
+    wait_until(has_place_after_a_step, every_s=0.5)
+    assert stepwise.num_translated - num_before < len(held_texts(talk)) - 1
     stepwise.go.set()
     give(another, talk)
     wait_until_done(another)

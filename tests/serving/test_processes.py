@@ -16,6 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 from horizon_st.cli import app
+from horizon_st.decoding.configuration import DecodingConfig
 from horizon_st.errors import UserError
 from horizon_st.inference.pipeline import SpeechTranslator
 from horizon_st.serving import replicas
@@ -25,6 +26,9 @@ from horizon_st.serving.server import model_name_of
 
 # The client's maker retires its own translations.
 pytestmark = pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")
+
+
+SEARCH = DecodingConfig(beam_size=1, max_tokens=12, batch_size=4)
 
 
 class Deadly:
@@ -76,10 +80,11 @@ def test_a_server_that_is_told_to_end_finishes_what_it_accepted(command, transla
     client.close()
 
 
-def test_copies_in_processes(model_folder, translator, talk):
+def test_copies_in_processes(exported, talk):
+    translator = SpeechTranslator.from_pretrained(exported, config=SEARCH)
     segments = [*translator.cut(talk)]
     expected = [one.text for one in translator.translate_segments(segments)]
-    with replica_processes(str(model_folder), 1, config=translator.config) as [replica]:
+    with replica_processes(str(exported), 1, config=SEARCH, runtime="onnx") as [replica]:
         assert (replica.config, replica.segmenter) == (translator.config, translator.segmenter)
         assert [one.text for one in replica.translate_segments(segments)] == expected
         with pytest.raises(AttributeError, match="samples"):
@@ -91,6 +96,15 @@ def test_copies_in_processes(model_folder, translator, talk):
             replica.translate_segments([Deadly()])
         assert [one.text for one in replica.translate_segments(segments)] == expected
     assert active_children() == []
+
+
+def test_copies_of_an_export_share_the_cores_without_pytorch(exported, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.setattr(replicas, "usable_cores", lambda: 7)
+    for num_replicas, num_threads in ((3, 2), (9, 1)):
+        copy = replicas._load_share(0, num_replicas, str(exported), {"config": SEARCH})
+        options = copy.runtime.model.decoder.get_session_options()
+        assert options.intra_op_num_threads == num_threads
 
 
 def test_a_copy_tells_what_is_wrong_with_its_model(tmp_path, monkeypatch):
@@ -130,6 +144,7 @@ def test_mistakes_on_the_command_line(model_folder, tmp_path):
         assert "Choose another port" in refused("--port", port)
     assert "expected an address of this machine" in refused("--host", "192.0.2.77")
     assert "limits.queue: expected more than 0" in refused("--queue", "0")
+    assert "expected an exported model" in refused("--port", "0", "--runtime", "onnx")
 
 
 def test_the_model_is_called_as_its_run_folder_or_id(tmp_path):
