@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,8 @@ import soundfile
 import soxr
 import torch
 from accelerate.state import AcceleratorState
+from filelock import FileLock
+from typer.testing import CliRunner
 
 jaxtyping.install_import_hook(
     [
@@ -225,6 +228,27 @@ def tracing():
             jaxtyping.config.update("jaxtyping_disable", False)
 
     return unchecked
+
+
+@pytest.fixture(scope="session")
+def small_model_folder(write_model):
+    """A tiny random model that is traced in seconds."""
+    return write_model(encoder_layers=1)
+
+
+@pytest.fixture(scope="session")
+def exported(small_model_folder, tracing, tmp_path_factory):
+    """The folder of its export for ONNX Runtime, in 32-bit floats; processes of a run share it."""
+    from horizon_st.cli import app  # after the hook above
+
+    base = tmp_path_factory.getbasetemp()
+    out = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "exported"
+    with FileLock(f"{out}.lock"), tracing():
+        if not out.exists():
+            result = CliRunner().invoke(app, ["export", str(small_model_folder), str(out)])
+            assert result.exit_code == 0, result.output
+            assert result.stdout == f"{out}\n"
+    return out
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,6 @@ import uvicorn
 
 from horizon_st.data.mono import stream_audio
 from horizon_st.decoding.configuration import DecodingConfig
-from horizon_st.inference.onnx.export import export_onnx
 from horizon_st.inference.pipeline import SpeechTranslator, TranslatedSegment
 from horizon_st.inference.segmenter import SegmenterConfig, speech_segments
 from horizon_st.serving.app import create_app
@@ -83,15 +82,6 @@ def held_texts():
 @pytest.fixture(scope="session")
 def translator(model_folder):
     return SpeechTranslator.from_pretrained(model_folder, config=SEARCH)
-
-
-@pytest.fixture(scope="session")
-def exported(write_model, tracing, tmp_path_factory):
-    """The folder of an export for ONNX Runtime."""
-    out = tmp_path_factory.mktemp("export") / "exported"
-    with tracing():
-        export_onnx(write_model(encoder_layers=1), out)
-    return out
 
 
 @pytest.fixture(scope="session")

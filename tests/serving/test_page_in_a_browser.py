@@ -266,8 +266,22 @@ def test_what_is_wrong_is_said_and_the_next_file_is_taken(visit, ready, talk, tm
 
 def test_the_microphone(visit, ready):
     page = visit(ready)
-    page.get_by_role("button", name="Record").click()
-    expect(page.get_by_role("button", name="Stop and translate (0:02)")).to_be_visible()
+    page.evaluate(
+        """() => {
+            const { mediaDevices } = navigator, open = mediaDevices.getUserMedia.bind(mediaDevices);
+            window.opened = 0;
+            mediaDevices.getUserMedia = async (asked) => {
+                window.opened += 1;
+                await new Promise((resolve) => setTimeout(resolve, 200)); // as people think it over
+                return open(asked);
+            };
+            const record = document.querySelector(".record");
+            record.click();
+            record.click();
+        }"""
+    )
+    expect(page.get_by_role("button", name="Stop and translate (0:02)")).to_be_focused()
+    assert page.evaluate("window.opened") == 1
     page.get_by_role("button", name="Stop and translate").click()
     wait_until_done(page)
     expect(page.get_by_role("heading", name="recording.webm")).to_be_visible()

@@ -13,13 +13,14 @@ from threading import Thread
 import httpx2
 import openai
 import pytest
+from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
 from horizon_st.cli import app
 from horizon_st.decoding.configuration import DecodingConfig
 from horizon_st.errors import UserError
 from horizon_st.inference.pipeline import SpeechTranslator
-from horizon_st.serving import replicas
+from horizon_st.serving import replicas, server
 from horizon_st.serving.limits import LostReplicaError
 from horizon_st.serving.replicas import replica_processes
 from horizon_st.serving.server import model_name_of
@@ -39,12 +40,12 @@ class Deadly:
 
 
 @pytest.fixture
-def command(model_folder):
+def command(exported):
     """A function: options -> the process of `horizon-st serve`, and its address."""
     started = []
 
     def start(*options):
-        line = [sys.executable, "-m", "horizon_st", "serve", str(model_folder), "--port", "0"]
+        line = [sys.executable, "-m", "horizon_st", "serve", str(exported), "--port", "0"]
         process = subprocess.Popen([*line, *options], stdout=subprocess.PIPE, text=True)
         started.append(process)
         [address] = re.findall(r"^Serving \S+ at (\S+)/v1", process.stdout.readline())
@@ -57,7 +58,7 @@ def command(model_folder):
         process.stdout.close()
 
 
-def test_a_server_that_is_told_to_end_finishes_what_it_accepted(command, translator, talk):
+def test_a_server_that_is_told_to_end_finishes_what_it_accepted(command, exported, talk):
     process, address = command("--beam-size", "5", "--batch-size", "1", "--name", "mine")
     client = openai.OpenAI(base_url=f"{address}/v1", api_key="any", max_retries=0)
     assert [one.id for one in client.models.list()] == ["mine"]
@@ -75,9 +76,26 @@ def test_a_server_that_is_told_to_end_finishes_what_it_accepted(command, transla
     asking.join()
     assert process.wait(60) == 0
     [answer] = answers
-    same = SpeechTranslator(translator.runtime)
+    same = SpeechTranslator.from_pretrained(exported)
     assert answer.text == " ".join(one.text for one in same.translate_recording(talk))
     client.close()
+
+
+def test_a_trained_model_is_served_by_pytorch(model_folder, talk, monkeypatch):
+    apps = []
+    monkeypatch.setattr(server, "run_server", lambda app, listener, **_: apps.append(app))
+    options = ["--port", "0", "--runtime", "pytorch", "--beam-size", "1", "--no-page"]
+    shown = CliRunner().invoke(app, ["serve", str(model_folder), *options])
+    assert shown.exit_code == 0, shown.output
+    with TestClient(*apps) as client:
+        answer = client.post(
+            "/v1/audio/translations",
+            files={"file": talk.read_bytes()},
+            data={"model": "whisper-1"},
+        )
+    same = SpeechTranslator.from_pretrained(model_folder, config=DecodingConfig(beam_size=1))
+    expected = " ".join(one.text for one in same.translate_recording(talk))
+    assert answer.json() == {"text": expected}
 
 
 def test_copies_in_processes(exported, talk):

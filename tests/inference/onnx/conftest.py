@@ -1,8 +1,8 @@
-"""A model that is small enough to be traced in seconds."""
+"""The model that is exported here."""
 
 import pytest
 
 
 @pytest.fixture(scope="session")
-def model_folder(write_model):
-    return write_model(encoder_layers=1)
+def model_folder(small_model_folder):
+    return small_model_folder

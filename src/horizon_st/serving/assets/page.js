@@ -98,11 +98,15 @@ if (!navigator.mediaDevices) {
 record.addEventListener("click", async () => {
   if (state.recorder) return state.recorder.stop();
   let stream;
+  record.disabled = true; // a second click would open the microphone twice, and close it once
   try {
     stream = await navigator.mediaDevices.getUserMedia({ audio: true });
   } catch (error) {
     return fail(`The microphone cannot be used: ${error.message}`);
+  } finally {
+    record.disabled = false;
   }
+  record.focus(); // what is disabled loses it
   fail("");
   const pieces = [];
   const recorder = (state.recorder = new MediaRecorder(stream));
