@@ -219,6 +219,8 @@ def test_segments_come_one_by_one_and_who_leaves_gives_back_the_place(
 
 def test_the_keyboard_suffices(visit, ready, talk):
     page = visit(ready)
+    page.on("filechooser", lambda _: None)  # so that the browser is told in time to open none
+    page.wait_for_load_state("networkidle")  # what loads late may take the focus
     page.get_by_label("Choose a file").wait_for()
     keyboard = page.keyboard
     keyboard.press("Tab")
@@ -266,6 +268,7 @@ def test_what_is_wrong_is_said_and_the_next_file_is_taken(visit, ready, talk, tm
 
 def test_the_microphone(visit, ready):
     page = visit(ready)
+    page.get_by_role("button", name="Record").wait_for()
     page.evaluate(
         """() => {
             const { mediaDevices } = navigator, open = mediaDevices.getUserMedia.bind(mediaDevices);
