@@ -209,17 +209,25 @@ function finish({ texts, segments }) {
 
 // Playing
 
+async function play() {
+  try {
+    await audio.play();
+  } catch (error) {
+    if (error.name !== "AbortError") throw error; // which tells that it was paused meanwhile
+  }
+}
+
 function toggle({ start, end }) {
   const isPlaying = !audio.paused && state.playUntil === Number(end);
   if (isPlaying) return audio.pause();
   audio.currentTime = Number(start);
   state.playUntil = Number(end);
-  audio.play();
+  play();
 }
 
 find(".play").addEventListener("click", () => {
   state.playUntil = Infinity;
-  if (audio.paused) audio.play();
+  if (audio.paused) play();
   else audio.pause();
 });
 
