@@ -2,18 +2,22 @@
 
 import importlib.util
 import json
+import os
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
+import jaxtyping
 import numpy as np
 import pytest
 import soundfile
 import soxr
 import torch
 from accelerate.state import AcceleratorState
-from jaxtyping import install_import_hook
+from filelock import FileLock
+from typer.testing import CliRunner
 
-install_import_hook(
+jaxtyping.install_import_hook(
     [
         *(
             f"horizon_st.objective.{name}"
@@ -209,6 +213,42 @@ def write_model(tmp_path_factory):
 def model_folder(write_model):
     """A tiny random model."""
     return write_model(encoder_layers=2)
+
+
+@pytest.fixture(scope="session")
+def tracing():
+    """A context in which shapes are not checked: the lengths of a traced graph are symbols."""
+
+    @contextmanager
+    def unchecked():
+        jaxtyping.config.update("jaxtyping_disable", True)
+        try:
+            yield
+        finally:
+            jaxtyping.config.update("jaxtyping_disable", False)
+
+    return unchecked
+
+
+@pytest.fixture(scope="session")
+def small_model_folder(write_model):
+    """A tiny random model that is traced in seconds."""
+    return write_model(encoder_layers=1)
+
+
+@pytest.fixture(scope="session")
+def exported(small_model_folder, tracing, tmp_path_factory):
+    """The folder of its export for ONNX Runtime, in 32-bit floats; processes of a run share it."""
+    from horizon_st.cli import app  # after the hook above
+
+    base = tmp_path_factory.getbasetemp()
+    out = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "exported"
+    with FileLock(f"{out}.lock"), tracing():
+        if not out.exists():
+            result = CliRunner().invoke(app, ["export", str(small_model_folder), str(out)])
+            assert result.exit_code == 0, result.output
+            assert result.stdout == f"{out}\n"
+    return out
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 import importlib.util
 import io
 import random
+import re
 import socket
 import time
 from contextlib import suppress
@@ -157,6 +158,11 @@ def test_what_says_that_it_is_too_large_is_not_read(address, open_request, impat
     connection = open_request(10**9)
     assert connection.recv(65_536).startswith(b"HTTP/1.1 413 ")
     assert accepted(address) == 0
+
+
+def test_a_length_of_thousands_of_digits_is_refused(open_request, impatient):
+    connection = open_request("9" * 5_000)
+    assert re.match(rb"HTTP/1.1 4\d\d ", connection.recv(65_536))
 
 
 def test_whoever_hangs_up_while_sending_frees_a_place(address, open_request):

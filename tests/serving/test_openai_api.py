@@ -158,6 +158,32 @@ def test_requests_that_no_client_sends(live, ready, request_of, status, message)
     assert message in answer.json()["error"]["message"]
 
 
+@pytest.mark.parametrize(
+    ("charset", "value"),
+    [
+        ("unicode_escape", rb"\ud800"),
+        ("utf-7", b"+2AA-"),
+        ("punycode", b"\xff-"),
+        ("no such", b"gpt"),
+    ],
+)
+def test_charsets_that_break_text_are_refused(live, ready, charset, value):
+    body = (
+        b'--x\r\nContent-Disposition: form-data; name="model"\r\n\r\n' + value + b"\r\n"
+        b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n?\r\n--x--\r\n'
+    )
+    address = live(ready)
+    expected = {charset: (400, "charset has to be UTF-8"), "UTF-8": (404, "does not exist")}
+    for name, (status, message) in expected.items():
+        answer = httpx2.post(
+            f"{address}/v1/audio/translations",
+            content=body,
+            headers={"Content-Type": f"Multipart/Form-Data; boundary=x; charset={name}"},
+        )
+        assert answer.status_code == status
+        assert message in answer.json()["error"]["message"]
+
+
 def test_other_addresses_and_methods_are_refused_in_the_same_shape(live, ready):
     address = live(ready)
     for answer, status in (

@@ -4,15 +4,20 @@ import asyncio
 import json
 import re
 import shutil
+from pathlib import Path
+from threading import Event
 
 import httpx2
 import numpy as np
 import pytest
 import soundfile
 import srt
+from starlette.testclient import TestClient
 
 from horizon_st.data.audio import load_audio
 from horizon_st.errors import UserError
+from horizon_st.serving import page
+from horizon_st.serving.app import create_app
 from horizon_st.serving.hearing import LOUDEST_BAR, hear
 from horizon_st.serving.keys import Keys
 from horizon_st.serving.limits import Limits
@@ -180,6 +185,41 @@ def test_a_damaged_recording_leaves_nothing_behind(tmp_path, speech):
     with pytest.raises(UserError, match="cut"):
         hear(path, tmp_path)
     assert [*tmp_path.glob("*.wav")] == []
+
+
+def test_who_stops_while_it_is_read_leaves_no_file(replica, talk, uploads, monkeypatch):
+    begun, go_on, heard = Event(), Event(), []
+
+    def slowly(path, folder):
+        begun.set()
+        go_on.wait()
+        heard.append(hear(path, folder))
+        return heard[0]
+
+    monkeypatch.setattr(page, "hear", slowly)
+    service = TranslationService(replica)
+
+    async def go():
+        step = asyncio.ensure_future(anext(translate_upload(service, uploaded(talk, uploads))))
+        async with asyncio.timeout(60):
+            await asyncio.to_thread(begun.wait)
+            step.cancel()
+            await asyncio.gather(step, return_exceptions=True)
+            go_on.set()
+            while not (heard and not heard[0].path.exists()):
+                await asyncio.sleep(0.01)
+
+    asyncio.run(go())
+    service.close()
+
+
+def test_nothing_that_was_uploaded_outlives_the_server(replica, talk, uploads):
+    with TestClient(create_app(TranslationService(replica), page=True)) as client:
+        answer = client.post("/gradio_api/upload", files={"files": talk.read_bytes()})
+        [path] = answer.json()
+        assert Path(path).is_relative_to(uploads)
+        assert Path(path).exists()
+    assert [one for one in uploads.rglob("*") if one.is_file()] == []
 
 
 def test_the_page_leaves_everything_else_in_its_place(live, translator):

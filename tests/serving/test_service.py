@@ -73,6 +73,16 @@ def test_a_recording_is_translated_as_from_python(serve, translator, talk):
 
 
 def test_segments_come_while_the_rest_is_still_to_be_translated(serve, replica, talk, held_texts):
+    translate = replica.translate_segments
+
+    def translate_one_batch(segments):
+        found = translate(segments)
+        if len(replica.batch_sizes) == 1:
+            replica.go.clear()
+        return found
+
+    replica.translate_segments = translate_one_batch
+
     async def work(service):
         async with aclosing(service.stream(talk)) as segments:
             first = asyncio.ensure_future(anext(segments))
@@ -80,7 +90,6 @@ def test_segments_come_while_the_rest_is_still_to_be_translated(serve, replica, 
             assert not first.done()
             replica.go.set()
             found = [await first]
-            replica.go.clear()
             rest = asyncio.ensure_future(collect(segments))
             await asyncio.sleep(0.2)
             assert not rest.done()
@@ -263,6 +272,8 @@ def test_a_batch_that_fails_fails_alone(serve, translator, recordings, monkeypat
 
 
 @pytest.mark.parametrize("name", ["most_mb", "most_minutes", "most_wait_s", "queue"])
-def test_limits_have_to_leave_something(name):
-    with pytest.raises(UserError, match=rf"limits\.{name}: expected more than 0, found 0"):
-        Limits(**{name: 0})
+@pytest.mark.parametrize("value", [0, float("inf"), float("nan")])
+def test_limits_have_to_leave_something_and_to_end(name, value):
+    message = rf"limits\.{name}: expected more than 0, and finite, found {value}"
+    with pytest.raises(UserError, match=message):
+        Limits(**{name: value})

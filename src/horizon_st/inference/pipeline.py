@@ -122,6 +122,7 @@ class SpeechTranslator:
         segmenter: SegmenterConfig | None = None,
         runtime: RuntimeName | None = None,
         device: str | None = None,
+        num_threads: int | None = None,
     ) -> SpeechTranslator:
         """A translator from a model folder or the id of a model on the Hugging Face hub.
 
@@ -131,12 +132,15 @@ class SpeechTranslator:
             segmenter: how long recordings are cut.
             runtime: what has to run it; None takes what the model is made for.
             device: of a trained model, as PyTorch names it; a GPU where there is one by default.
+            num_threads: of an exported model; all cores that this process may use by default.
 
         Raises:
             UserError: there is no such model, it is incomplete, its weights cannot be read, it is
                 made for another runtime, or that lacks the precision of the search.
         """
-        loaded = load_runtime(folder_or_hub_id, runtime=runtime, device=device)
+        loaded = load_runtime(
+            folder_or_hub_id, runtime=runtime, device=device, num_threads=num_threads
+        )
         return cls(loaded, config, segmenter=segmenter)
 
     @cached_property

@@ -70,11 +70,17 @@ class Runtime(ABC):
         """The text of a translation, or of the beginning of one."""
 
 
+def is_export(folder: Path) -> bool:
+    """Whether a model's folder holds one exported for ONNX Runtime."""
+    return (folder / EXPORT_FILE).is_file()
+
+
 def load_runtime(
     folder_or_hub_id: str | Path,
     *,
     runtime: RuntimeName | None = None,
     device: str | None = None,
+    num_threads: int | None = None,
 ) -> Runtime:
     """The model that a folder or a hub id holds, ready to run.
 
@@ -82,21 +88,22 @@ def load_runtime(
         folder_or_hub_id: a model that `horizon-st train` wrote, or one that `export` did.
         runtime: what has to run it; None takes what the folder is made for.
         device: as PyTorch names it.
+        num_threads: that compute an exported model; all cores that this process may use by default.
 
     Raises:
         UserError: there is no such model, it is incomplete or damaged, or made for another runtime,
             which also is the only one to take a device.
     """
     folder = find_folder(folder_or_hub_id)
-    is_export = (folder / EXPORT_FILE).is_file()
-    if runtime == "onnx" and not is_export:
+    exported = is_export(folder)
+    if runtime == "onnx" and not exported:
         raise UserError(
             str(folder),
             expected=f"an exported model ({EXPORT_FILE}, ...) with --runtime onnx",
             found=f"no {EXPORT_FILE}",
             remedy="`horizon-st export MODEL OUT` makes one of a trained model.",
         )
-    if runtime == "pytorch" and is_export:
+    if runtime == "pytorch" and exported:
         raise UserError(
             str(folder),
             expected="a trained model with --runtime pytorch",
@@ -104,7 +111,7 @@ def load_runtime(
             remedy="Leave --runtime out, or give the model that it was exported from.",
         )
     # Either only where it is used: the other may not be installed.
-    if not is_export:
+    if not exported:
         from horizon_st.decoding.trained import load_trained_model
         from horizon_st.inference.pytorch_runtime import PyTorchRuntime
 
@@ -118,4 +125,4 @@ def load_runtime(
             found=device,
             remedy="Leave it out, or give the model that it was exported from.",
         )
-    return OnnxRuntime.load(folder)
+    return OnnxRuntime.load(folder, num_threads)

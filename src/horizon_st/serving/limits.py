@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from horizon_st.errors import UserError
@@ -50,11 +51,11 @@ class Limits:
 
     def __post_init__(self) -> None:
         """Refuse values out of range."""
-        for name, low in {"most_mb": 0, "most_minutes": 0, "most_wait_s": 0, "queue": 0}.items():
-            if not getattr(self, name) > low:
+        for name in ("most_mb", "most_minutes", "most_wait_s", "queue"):
+            if not 0 < getattr(self, name) < math.inf:
                 raise UserError(
                     f"limits.{name}",
-                    expected=f"more than {low}",
+                    expected="more than 0, and finite",
                     found=getattr(self, name),
                     remedy=f"The default is {type(self).__dataclass_fields__[name].default}.",
                 )

@@ -19,7 +19,7 @@ from horizon_st.errors import UserError
 from horizon_st.inference.formats import Format, TranslatedRecording, to_text
 from horizon_st.inference.pipeline import TranslatedSegment
 from horizon_st.serving.errors import api_error_of
-from horizon_st.serving.hearing import hear
+from horizon_st.serving.hearing import Hearing, hear
 from horizon_st.serving.keys import Keys
 from horizon_st.serving.service import TranslationService
 
@@ -52,7 +52,7 @@ async def _mount(app: FastAPI, service: TranslationService, model_name: str, key
         make_page(service, model_name),
         path="/",
         auth=partial(_allows, keys) if keys.are_needed else None,
-        auth_message="The password is a key of this server. The user name may be anything.",
+        auth_message="The password is a key of this server. Write any user name, but write one.",
         max_file_size=service.limits.most_bytes,
         css=(_ASSETS / "page.css").read_text(encoding="utf-8"),
         theme=gradio.themes.Base(  # by default, fonts come from another server
@@ -107,7 +107,7 @@ async def translate_upload(
     try:
         path, name = _read(asked)
         async with service.open(path, name=name) as opened:
-            heard = await asyncio.to_thread(hear, path, path.parent)
+            heard = await _hear(path)
             shown |= {
                 "duration_s": opened.duration_s,
                 "bars": heard.bars,
@@ -128,6 +128,21 @@ async def translate_upload(
         yield shown | {"error": str(refusal)}
         if refusal.status == HTTPStatus.INTERNAL_SERVER_ERROR:
             raise  # to the log
+
+
+async def _hear(path: Path) -> Hearing:
+    """What `hear` gives; of a question that is given up meanwhile, no file stays."""
+    hearing = asyncio.ensure_future(asyncio.to_thread(hear, path, path.parent))
+    try:
+        return await asyncio.shield(hearing)
+    except asyncio.CancelledError:
+        hearing.add_done_callback(_discard)
+        raise
+
+
+def _discard(hearing: asyncio.Future[Hearing]) -> None:
+    if not hearing.cancelled() and hearing.exception() is None:
+        hearing.result().path.unlink()
 
 
 def _read(asked: object) -> tuple[Path, str]:

@@ -71,14 +71,17 @@ def build(options: Mapping[str, str]) -> serve.Application:
         name="Front",
         max_ongoing_requests=limits.queue + _SPARE_REQUESTS,
     )
-    return front.bind(translators.bind(model, search))
+    num_threads = max(1, int(chosen["cpus"]))
+    return front.bind(translators.bind(model, search, num_threads))
 
 
 class _Translator:
     """A replica of the model."""
 
-    def __init__(self, model: str, search: DecodingConfig) -> None:
-        self._translator = SpeechTranslator.from_pretrained(model, config=search)
+    def __init__(self, model: str, search: DecodingConfig, num_threads: int) -> None:
+        self._translator = SpeechTranslator.from_pretrained(
+            model, config=search, num_threads=num_threads
+        )
 
     def describe(self) -> tuple[DecodingConfig, SegmenterConfig]:
         return self._translator.config, self._translator.segmenter

@@ -11,8 +11,10 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from horizon_st.decoding.configuration import DecodingConfig
-from horizon_st.hardware import take_share
+from horizon_st.decoding.model_folder import find_folder
+from horizon_st.hardware import take_share, usable_cores
 from horizon_st.inference.pipeline import SpeechTranslator, TranslatedSegment
+from horizon_st.inference.runtime import is_export
 from horizon_st.inference.segmenter import SegmenterConfig, SpeechSegment
 from horizon_st.serving.limits import LostReplicaError
 
@@ -111,7 +113,10 @@ def replica_processes(
 def _load_share(
     index: int, num_replicas: int, model: str, settings: dict[str, Any]
 ) -> SpeechTranslator:
-    take_share(index, num_replicas)
+    if is_export(find_folder(model)):
+        settings = settings | {"num_threads": max(1, usable_cores() // num_replicas)}
+    else:
+        take_share(index, num_replicas)  # of what PyTorch uses, which an export does without
     return SpeechTranslator.from_pretrained(model, **settings)
 
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
@@ -14,6 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from horizon_st.serving.errors import ApiError
 from horizon_st.serving.limits import MEGABYTE
 
+_CHARSETS = (b"utf-8", b"utf8")
 _MOST_FIELDS = 20
 _T = TypeVar("_T")
 
@@ -33,10 +35,14 @@ async def received(
         ApiError: it is no form, too large, or too slow.
         ClientDisconnect: the sender has gone.
     """
-    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
+    kind, settings = parse_options_header(request.headers.get("content-type"))
+    if kind != b"multipart/form-data":
         raise ApiError(400, "Send a form: the content type has to be multipart/form-data.")
+    # Some of Python's decode to what no answer can be made of, or fail in ways of their own.
+    if settings.get(b"charset", b"utf-8").lower() not in _CHARSETS:
+        raise ApiError(400, "The form's charset has to be UTF-8.")
     declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > most_bytes:
+    if declared.isdecimal() and float(declared) > most_bytes:
         raise _too_large(most_bytes)
     parser = MultiPartParser(
         request.headers,

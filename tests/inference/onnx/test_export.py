@@ -46,18 +46,6 @@ def trained(model_folder):
 
 
 @pytest.fixture(scope="module")
-def exported(model_folder, tmp_path_factory, tracing):
-    """The folder of the export, in 32-bit floats."""
-    out = tmp_path_factory.mktemp("export") / "model"
-    arguments = ["export", str(model_folder), str(out), "--format", "onnx"]
-    with tracing():
-        result = CliRunner().invoke(app, arguments)
-    assert result.exit_code == 0, result.output
-    assert result.stdout == f"{out}\n"
-    return out
-
-
-@pytest.fixture(scope="module")
 def model(exported):
     return ExportedModel(exported, num_threads=1)
 

@@ -98,11 +98,15 @@ if (!navigator.mediaDevices) {
 record.addEventListener("click", async () => {
   if (state.recorder) return state.recorder.stop();
   let stream;
+  record.disabled = true; // a second click would open the microphone twice, and close it once
   try {
     stream = await navigator.mediaDevices.getUserMedia({ audio: true });
   } catch (error) {
     return fail(`The microphone cannot be used: ${error.message}`);
+  } finally {
+    record.disabled = false;
   }
+  record.focus(); // what is disabled loses it
   fail("");
   const pieces = [];
   const recorder = (state.recorder = new MediaRecorder(stream));
@@ -205,17 +209,25 @@ function finish({ texts, segments }) {
 
 // Playing
 
+async function play() {
+  try {
+    await audio.play();
+  } catch (error) {
+    if (error.name !== "AbortError") throw error; // which tells that it was paused meanwhile
+  }
+}
+
 function toggle({ start, end }) {
   const isPlaying = !audio.paused && state.playUntil === Number(end);
   if (isPlaying) return audio.pause();
   audio.currentTime = Number(start);
   state.playUntil = Number(end);
-  audio.play();
+  play();
 }
 
 find(".play").addEventListener("click", () => {
   state.playUntil = Infinity;
-  if (audio.paused) audio.play();
+  if (audio.paused) play();
   else audio.pause();
 });
 
