@@ -6,8 +6,12 @@ PyTorch is imported where it is asked: exported models run where it is not insta
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 
-__all__ = ["cpu_has_fast_bf16", "gpu_has_bf16", "take_share", "usable_cores"]
+__all__ = ["cpu_has_fast_bf16", "gpu_has_bf16", "share_of_cores", "take_share", "usable_cores"]
+
+_num_sharing = 1
+"""Processes of ours that compute side by side on this machine, as `take_share` was told."""
 
 
 def gpu_has_bf16() -> bool:
@@ -31,6 +35,11 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
+def share_of_cores() -> int:
+    """The number of cores that this process is to compute on: all usable ones, or its share."""
+    return max(1, usable_cores() // _num_sharing)
+
+
 def take_share(index: int, num_workers: int) -> None:
     """Gives this process its part of the machine: a GPU in turn, or its share of the cores.
 
@@ -38,9 +47,13 @@ def take_share(index: int, num_workers: int) -> None:
         index: of this worker, from 0.
         num_workers: that work on this machine.
     """
+    global _num_sharing
+    _num_sharing = num_workers
+    if find_spec("torch") is None:
+        return
     import torch
 
     num_gpus = torch.cuda.device_count()
     if num_gpus > 0:
         torch.cuda.set_device(index % num_gpus)
-    torch.set_num_threads(max(1, usable_cores() // num_workers))
+    torch.set_num_threads(share_of_cores())

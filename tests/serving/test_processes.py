@@ -130,6 +130,7 @@ def test_mistakes_on_the_command_line(model_folder, tmp_path):
         assert "Choose another port" in refused("--port", port)
     assert "expected an address of this machine" in refused("--host", "192.0.2.77")
     assert "limits.queue: expected more than 0" in refused("--queue", "0")
+    assert "expected an exported model" in refused("--runtime", "onnx")
 
 
 def test_the_model_is_called_as_its_run_folder_or_id(tmp_path):

@@ -61,6 +61,10 @@ def serve(
         Literal["fp32", "bf16"],
         typer.Option(help="bf16 is faster where the hardware has it; some translations change."),
     ] = "fp32",
+    runtime: Annotated[
+        Optional[Literal["pytorch", "onnx"]],  # noqa: UP045 - typer reads it
+        typer.Option(help="What has to run the model; by default what it is made for."),
+    ] = None,
     device: Annotated[
         Optional[str],  # noqa: UP045 - typer reads it
         typer.Option(help="cpu, cuda, cuda:1, ...; a GPU where there is one by default."),
@@ -86,6 +90,7 @@ def serve(
             precision=precision,
         ),
         "segmenter": SegmenterConfig(longest_s=longest, longest_pause_s=longest_pause),
+        "runtime": runtime,
         "device": device,
     }
     with listen(host, port) as listener, _replicas(model, workers, settings) as replicas:

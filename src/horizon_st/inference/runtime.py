@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -85,7 +86,7 @@ def load_runtime(
 
     Raises:
         UserError: there is no such model, it is incomplete or damaged, or made for another runtime,
-            which also is the only one to take a device.
+            which also is the only one to take a device, or which is not installed.
     """
     folder = find_folder(folder_or_hub_id)
     is_export = (folder / EXPORT_FILE).is_file()
@@ -105,6 +106,7 @@ def load_runtime(
         )
     # Either only where it is used: the other may not be installed.
     if not is_export:
+        _check_pytorch(folder)
         from horizon_st.decoding.trained import load_trained_model
         from horizon_st.inference.pytorch_runtime import PyTorchRuntime
 
@@ -119,3 +121,14 @@ def load_runtime(
             remedy="Leave it out, or give the model that it was exported from.",
         )
     return OnnxRuntime.load(folder)
+
+
+def _check_pytorch(folder: Path) -> None:
+    if find_spec("torch") is None:
+        raise UserError(
+            str(folder),
+            expected=f"an exported model ({EXPORT_FILE}, ...), since PyTorch is not installed",
+            found=f"no {EXPORT_FILE}",
+            remedy="Give what `horizon-st export` made of it elsewhere, or install horizon-st with "
+            "all that it requires.",
+        )

@@ -19,7 +19,7 @@ from onnxruntime import InferenceSession, SessionOptions
 from horizon_st.decoding.configuration import DecodingConfig
 from horizon_st.decoding.model_folder import COPY_AGAIN
 from horizon_st.errors import UserError, reason_of
-from horizon_st.hardware import usable_cores
+from horizon_st.hardware import share_of_cores
 from horizon_st.inference.onnx.folder import graph_path, read_settings
 from horizon_st.inference.onnx.frontend import Features
 from horizon_st.inference.onnx.search import Found, Search
@@ -38,7 +38,7 @@ class ExportedModel:
 
     Args:
         folder: of the export.
-        num_threads: of each graph; all cores that this process may use by default.
+        num_threads: of each graph; as many as this process may use cores by default.
 
     Raises:
         UserError: the folder is incomplete or damaged.
@@ -47,7 +47,7 @@ class ExportedModel:
     def __init__(self, folder: Path, num_threads: int | None = None) -> None:
         self.folder = folder
         self.settings, self.arrays = read_settings(folder)
-        self._num_threads = num_threads or usable_cores()
+        self._num_threads = num_threads or share_of_cores()
 
     def encode_speech(self, features: Sequence[Features]) -> EncodedRows:
         """The states of what the front end gave for each utterance."""
