@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -92,7 +93,7 @@ def load_runtime(
 
     Raises:
         UserError: there is no such model, it is incomplete or damaged, or made for another runtime,
-            which also is the only one to take a device.
+            which also is the only one to take a device, or which is not installed.
     """
     folder = find_folder(folder_or_hub_id)
     exported = is_export(folder)
@@ -112,6 +113,7 @@ def load_runtime(
         )
     # Either only where it is used: the other may not be installed.
     if not exported:
+        _check_pytorch(folder)
         from horizon_st.decoding.trained import load_trained_model
         from horizon_st.inference.pytorch_runtime import PyTorchRuntime
 
@@ -126,3 +128,14 @@ def load_runtime(
             remedy="Leave it out, or give the model that it was exported from.",
         )
     return OnnxRuntime.load(folder, num_threads)
+
+
+def _check_pytorch(folder: Path) -> None:
+    if find_spec("torch") is None:
+        raise UserError(
+            str(folder),
+            expected=f"an exported model ({EXPORT_FILE}, ...), since PyTorch is not installed",
+            found=f"no {EXPORT_FILE}",
+            remedy="Give what `horizon-st export` made of it elsewhere, or install horizon-st with "
+            "all that it requires.",
+        )

@@ -24,7 +24,7 @@ from horizon_st.decoding.configuration import DecodingConfig
 from horizon_st.decoding.generate import translate
 from horizon_st.decoding.trained import load_trained_model
 from horizon_st.errors import UserError
-from horizon_st.inference.onnx import export
+from horizon_st.inference.onnx import export, quantization
 from horizon_st.inference.onnx.model import ExportedModel, Past
 from horizon_st.inference.onnx.quantization import quantize
 from horizon_st.inference.onnx.runtime import OnnxRuntime
@@ -33,6 +33,7 @@ from horizon_st.inference.pytorch_runtime import PyTorchRuntime
 from horizon_st.model.outputs import Encoded
 
 ROOT = Path(__file__).parents[3]
+RULES = ("end", "never", "never_first", "first")
 SEARCHES = [
     DecodingConfig(beam_size=1, max_tokens=10),
     DecodingConfig(beam_size=4, max_tokens=14, length_penalty=1.5, no_repeat_ngram_size=3),
@@ -220,14 +221,77 @@ def test_only_what_is_said_to_be_needed_is_imported(exported, model_folder, talk
     assert result.stdout == expected.stdout
 
 
-def test_integers_are_near_and_smaller(exported, tmp_path, recordings):
-    folder = tmp_path / "int8"
+def test_trained_models_and_copies_without_pytorch(exported, model_folder):
+    """A copy of an export has its share of the cores; a trained model says what it needs."""
+    program = f"""
+        import sys
+        sys.modules["torch"] = sys.modules["transformers"] = None
+        from horizon_st.errors import UserError
+        from horizon_st.hardware import usable_cores
+        from horizon_st.inference.runtime import load_runtime
+        from horizon_st.serving.replicas import _load_share
+        translator = _load_share(0, usable_cores(), {str(exported)!r}, {{}})
+        options = translator.runtime.model.decoder.get_session_options()
+        print(options.intra_op_num_threads)
+        try:
+            load_runtime({str(model_folder)!r})
+        except UserError as error:
+            print(error)
+    """
+    result = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
+    num_threads, error = result.stdout.splitlines()
+    assert num_threads == "1"
+    assert error.startswith(f"{model_folder}: expected an exported model (export.json, ...), since")
+
+
+@pytest.fixture(scope="module")
+def integers(exported, tmp_path_factory):
+    """The export in 8-bit integers."""
+    folder = tmp_path_factory.mktemp("int8") / "model"
     shutil.copytree(exported, folder)
     quantize(folder)
-    for name in ("speech_encoder", "text_encoder", "cross_attention", "decoder"):
-        kinds = {node.op_type for node in onnx.load(folder / f"{name}.onnx").graph.node}
+    return folder
+
+
+def test_all_products_with_weights_are_of_integers(integers):
+    num_attentions = {"speech_encoder": 1, "text_encoder": 1, "cross_attention": 0, "decoder": 4}
+    for name, number in num_attentions.items():
+        kinds = [node.op_type for node in onnx.load(integers / f"{name}.onnx").graph.node]
         assert "MatMulInteger" in kinds
-    exact, rounded = (ExportedModel(path, num_threads=1) for path in (exported, folder))
+        # Queries by keys, and by values, which no weights are.
+        assert kinds.count("MatMul") + kinds.count("Gemm") == 2 * number
+
+
+@pytest.mark.parametrize("most_bytes", [0, 10**9])
+def test_weights_in_a_file_of_their_own(
+    exported, integers, tmp_path, recordings, monkeypatch, most_bytes
+):
+    """As PyTorch writes large graphs; in integers they may be large still, or not."""
+    folder = tmp_path / "model"
+    shutil.copytree(exported, folder)
+    path, weights = folder / "decoder.onnx", folder / "decoder.onnx.data"
+    graph = onnx.load(path)
+    path.unlink()
+    onnx.save_model(
+        graph, path, save_as_external_data=True, location=weights.name, size_threshold=0
+    )
+    num_bytes = weights.stat().st_size
+    monkeypatch.setattr(quantization, "_MOST_BYTES", most_bytes)
+    quantize(folder)
+    assert (weights.stat().st_size if weights.exists() else 0) < num_bytes
+    assert weights.exists() == (most_bytes == 0)
+    found, expected = (
+        OnnxRuntime.load(place, num_threads=1).decode(recordings, SEARCHES[0])
+        for place in (folder, integers)
+    )
+    assert found == expected
+
+
+def test_integers_are_near(exported, integers, recordings):
+    exact, rounded = (ExportedModel(path, num_threads=1) for path in (exported, integers))
     features = [OnnxRuntime(exact).frontend(samples) for samples in recordings]
     expected, found = (model.encode_speech(features) for model in (exact, rounded))
     longest = expected.num_states.argmax()
@@ -283,6 +347,31 @@ def test_missing_and_damaged_files_are_named(exported, tmp_path, recordings, nam
         OnnxRuntime.load(folder).decode(recordings[:1], SEARCHES[0])
     (folder / name).unlink()
     with pytest.raises(UserError, match=f"expected an exported model .*found no {name}"):
+        OnnxRuntime.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "settings"),
+    [
+        (b"", {}),
+        ({"filters": np.ones((257, 20), np.float32)}, {}),
+        (None, {"frontend": {"type": "mfcc"}}),
+        (None, {"frontend": []}),
+        (None, {"rules": {"start": 2}}),
+        (None, {"rules": {"start": 2} | {name: [] for name in RULES}}),
+    ],
+    ids=["no bytes", "no window", "front end", "no object", "few rules", "no end"],
+)
+def test_settings_that_make_no_sense_are_named(exported, tmp_path, arrays, settings):
+    folder = tmp_path / "copy"
+    shutil.copytree(exported, folder)
+    if isinstance(arrays, dict):
+        np.savez(folder / "arrays.npz", **arrays)
+    elif arrays is not None:
+        (folder / "arrays.npz").write_bytes(arrays)
+    path = folder / "export.json"
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | settings))
+    with pytest.raises(UserError, match=r"expected the settings of an export .*Copy the whole"):
         OnnxRuntime.load(folder)
 
 

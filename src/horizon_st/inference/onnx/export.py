@@ -63,10 +63,7 @@ def export_onnx(source: str | Path, out: Path, *, quantization: Quantization | N
         )
     trained = load_trained_model(source, device="cpu")
     settings, arrays = describe(trained)
-    rng = np.random.default_rng(0)
-    noise = [
-        rng.normal(0, 0.1, int(length_s * SAMPLING_RATE)).astype("f4") for length_s in _NOISE_S
-    ]
+    noise = _noise()
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as name:
         folder = Path(name)

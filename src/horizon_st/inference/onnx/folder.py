@@ -105,10 +105,15 @@ def read_settings(folder: Path) -> tuple[ExportSettings, dict[str, np.ndarray[An
         settings = ExportSettings(rules=rules, **values)
         with (folder / _ARRAYS_FILE).open("rb") as file, np.load(file) as arrays:
             return settings, dict(arrays)
-    except (TypeError, KeyError, ValueError, OSError, BadZipFile) as error:
-        raise UserError(
-            str(folder),
-            expected=f"the settings of an export in {EXPORT_FILE} and {_ARRAYS_FILE}",
-            found=reason_of(error),
-            remedy=COPY_AGAIN,
-        ) from error
+    except (TypeError, KeyError, ValueError, EOFError, OSError, BadZipFile) as error:
+        raise unusable(folder, error) from error
+
+
+def unusable(folder: Path, error: Exception) -> UserError:
+    """What to raise where the settings or the arrays in a folder make no sense."""
+    return UserError(
+        str(folder),
+        expected=f"the settings of an export in {EXPORT_FILE} and {_ARRAYS_FILE}",
+        found=reason_of(error),
+        remedy=COPY_AGAIN,
+    )

@@ -12,7 +12,7 @@ from horizon_st.data.mono import SAMPLING_RATE, Samples
 from horizon_st.decoding.configuration import DecodingConfig, Hypothesis
 from horizon_st.decoding.model_folder import COPY_AGAIN, fingerprint
 from horizon_st.errors import UserError, reason_of
-from horizon_st.inference.onnx.folder import TOKENIZER_FILE
+from horizon_st.inference.onnx.folder import TOKENIZER_FILE, unusable
 from horizon_st.inference.onnx.frontend import make_frontend
 from horizon_st.inference.onnx.model import ExportedModel
 from horizon_st.inference.runtime import Runtime
@@ -25,15 +25,18 @@ class OnnxRuntime(Runtime):
         model: the export.
 
     Raises:
-        UserError: the tokenizer is damaged.
+        UserError: the settings, the arrays or the tokenizer are damaged.
     """
 
     def __init__(self, model: ExportedModel) -> None:
         self.model = model
         self.folder = model.folder
         self.longest_training_s = model.settings.longest_training_s
-        self.end_id = model.settings.rules.end[0]
-        self.frontend = make_frontend(model.settings.frontend, model.arrays)
+        try:
+            self.end_id = model.settings.rules.end[0]
+            self.frontend = make_frontend(model.settings.frontend, model.arrays)
+        except (TypeError, LookupError) as error:
+            raise unusable(model.folder, error) from error
         self._decoding = Lock()
         path = model.folder / TOKENIZER_FILE
         try:
