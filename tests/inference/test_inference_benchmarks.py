@@ -105,3 +105,13 @@ def test_both_run(run_main, model_folder, manifest):
     )
     assert [row["translation"] for row in rows] == ["at the end", "live, every 1 s"]
     assert rows[1]["first words (s)"] <= rows[0]["first words (s)"]
+
+
+def test_memory_is_measured_over_the_length(run_main, model_folder, manifest):
+    arguments = (str(model_folder), str(manifest), "--minutes", 0.1, 0.3, "--beam-size", 1)
+    rows = run_main("recording_length", *arguments)
+    # With their pauses, the utterances end after 4, 8.5, 13.5, 17.7, and 21.7 s.
+    assert [row["recording (minutes)"] for row in rows] == [0.1, 0.4]
+    for row in rows:
+        assert 100 < row["peak (MB)"] < 4000
+        assert row["audio s per s"] > 0
