@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import math
 import re
 import types
@@ -65,9 +66,9 @@ def build_config(
 ) -> Config:
     """The dataclass that a plain dictionary and dotted overrides describe; see `load_config`."""
     _check_tree(schema, content, place)
-    merged = _merge(OmegaConf.structured(schema), content, place)
     for override in overrides:
-        merged = _merge(merged, _parse_override(schema, override), f"override {override!r}")
+        content = _overlaid(content, _parse_override(schema, override))
+    merged = _merge(_structured(schema), content, place)
     try:
         result = OmegaConf.to_object(merged)
     except MissingMandatoryValue as error:
@@ -201,6 +202,31 @@ def _parse_override(schema: type, override: str) -> dict[str, Any]:
     return typing.cast("dict[str, Any]", tree)
 
 
+def _overlaid(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """A tree with what another says in place of its own."""
+    merged = dict(below)
+    for key, value in above.items():
+        own = below.get(key)
+        both = isinstance(own, dict) and isinstance(value, dict)
+        merged[key] = _overlaid(typing.cast("dict[str, Any]", own), value) if both else value
+    return merged
+
+
+@functools.cache
+def _structured(schema: type) -> Any:
+    """The defaults as OmegaConf has them, never to be changed: building them takes long."""
+    return OmegaConf.structured(schema)
+
+
+@functools.cache
+def _leaf_schema(hint: Any) -> Any:
+    """A section with one key of a type, likewise."""
+    return OmegaConf.structured(dataclasses.make_dataclass("Leaf", [("value", hint)]))
+
+
+_type_hints = functools.cache(typing.get_type_hints)
+
+
 def _merge(base: Any, content: dict[str, Any], place: str) -> Any:
     try:
         return OmegaConf.merge(base, OmegaConf.create(content))
@@ -233,7 +259,7 @@ def _check_tree(hint: Any, content: Any, place: str, path: str = "") -> None:
 
 
 def _check_section(section: Any, content: Any, place: str, path: str) -> None:
-    hints = typing.get_type_hints(section)
+    hints = _type_hints(section)
     known = [field.name for field in dataclasses.fields(section)]
     if not isinstance(content, dict):
         raise UserError(
@@ -264,9 +290,8 @@ def _check_leaf(hint: Any, value: Any, where: str) -> None:
             found=value,
             remedy="Put it in quotes: YAML reads yes, no, on and off as truth values.",
         )
-    alone = OmegaConf.structured(dataclasses.make_dataclass("Leaf", [("value", hint)]))
     try:
-        read = OmegaConf.to_container(OmegaConf.merge(alone, {"value": value}))
+        read = OmegaConf.to_container(OmegaConf.merge(_leaf_schema(hint), {"value": value}))
     except OmegaConfBaseException as error:
         raise UserError(
             where,

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,11 +10,14 @@ from typer.testing import CliRunner
 
 from horizon_st.cli import app
 from horizon_st.config import dump_config, load_config
+from horizon_st.decoding.configuration import DecodingConfig
 from horizon_st.errors import UserError
 from horizon_st.recipes import FOLDER, find_recipe
 from horizon_st.training.dry_run import dry_run
 from horizon_st.training.stages import Recipe
 
+TRIED = {}
+"""What a dry run gave, by all that it depends on: some recipes differ in the language alone."""
 SHIPPED = sorted(path.stem for path in FOLDER.glob("*.yaml"))
 _ENCODER_LAYER = 4 * 512 * 513 + 2 * 512 * 2048 + 512 + 2048 + 2 * 1024
 _DECODER_LAYER = _ENCODER_LAYER + 4 * 512 * 513 + 1024
@@ -30,7 +34,10 @@ def test_every_shipped_recipe_can_be_tried(name, monkeypatch):
     recipe = load_config(Recipe, find_recipe(name))
     if name.startswith("mustc"):  # 150 million parameters: short utterances are enough
         monkeypatch.setattr("horizon_st.training.dry_run._DURATIONS_S", (1.0, 0.6))
-    tried = dry_run(recipe)
+    alike = dump_config(_of_any_language(recipe))
+    if alike not in TRIED:
+        TRIED[alike] = dry_run(recipe)
+    tried = TRIED[alike]
     assert [stage.name for stage in tried.stages] == recipe.stages.trained
     for stage in tried.stages:
         assert math.isfinite(stage.loss)
@@ -41,6 +48,13 @@ def test_every_shipped_recipe_can_be_tried(name, monkeypatch):
         more = MORE_PARAMETERS.get(name, 0)
         assert 150e6 < tried.total - more < 156e6
         assert tried.stages[-1].shapes["input"] == (2, 16_000)
+
+
+def _of_any_language(recipe):
+    """The recipe without names of files, and without decoding, neither of which a dry run reads."""
+    files = ("train", "dev", "text_pairs")
+    data = replace(recipe.data, **{key: getattr(recipe.data, key) and "corpus" for key in files})
+    return replace(recipe, name="any", data=data, decoding=DecodingConfig())
 
 
 def test_parameters_are_those_of_the_trained_model(make_recipe, undisturbed):
