@@ -4,7 +4,8 @@ BIN := $(VENV)/bin
 
 .PHONY: demo setup test bench bench-finder results check format lint types imports clean
 
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# Python compiles what is imported, and only that, when it is.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
 
 demo: $(VENV)/.installed  ## train, compare and translate on recorded speech
 	$(BIN)/horizon-st demo
@@ -37,7 +38,7 @@ imports: setup
 	$(BIN)/lint-imports
 
 test: check  ## lint, types, import contract and all tests
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 bench: setup  ## all benchmarks: tables in docs/performance.md, half an hour
 	$(BIN)/python benchmarks/all.py $(if $(MODEL),--decode $(MODEL) $(MANIFEST))

@@ -30,6 +30,12 @@ jaxtyping.install_import_hook(
     "beartype.beartype",
 )
 
+LONG_FILES = (
+    *("horizon/test_search", "horizon/test_tuning", "horizon/test_cluster"),
+    *("training/test_resume", "training/test_processes", "training/test_dry_run"),
+    *("inference/onnx/test_export", "inference/onnx/test_graphs", "test_benchmarks"),
+    *("serving/test_processes", "serving/test_ray_deployment", "serving/test_page_in_a_browser"),
+)
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 WORDS = {"do": "eins", "re": "zwei", "mi": "drei", "fa": "vier", "so": "acht"}
 PITCHES_HZ = dict(zip(WORDS, (260, 330, 410, 520, 660), strict=True))
@@ -87,6 +93,17 @@ for stage in CONTENT["stages"].values():
         "keep_newest": 2,
         "average": 2,
     }
+
+
+def pytest_collection_modifyitems(items):
+    """Puts what takes longest first, so that no worker waits for another at the end."""
+    tests = Path(__file__).parent
+
+    def place(item):
+        name = item.path.relative_to(tests).with_suffix("").as_posix()
+        return LONG_FILES.index(name) if name in LONG_FILES else len(LONG_FILES)
+
+    items.sort(key=place)
 
 
 @pytest.fixture(autouse=True, scope="module")

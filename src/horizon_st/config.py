@@ -68,7 +68,7 @@ def build_config(
     _check_tree(schema, content, place)
     for override in overrides:
         content = _overlaid(content, _parse_override(schema, override))
-    merged = _merge(_structured(schema), content, place)
+    merged = _merge(_structured(typing.cast("Any", schema)), content, place)
     try:
         result = OmegaConf.to_object(merged)
     except MissingMandatoryValue as error:
