@@ -175,6 +175,7 @@ def test_regions_are_those_of_the_package(speech):
         longest_pause_s=0.03,
         shortest_pause_s=8 * FRAME_S,  # the first with more than 200 ms before its last frame
         shortest_speech_s=0.25,
+        certain=0,  # all of a region
         padding_s=0,
     )
     found = speech_segments(np.array_split(samples, 13), config)

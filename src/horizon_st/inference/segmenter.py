@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -40,6 +40,10 @@ _LIVE_PAUSE_S = 0.3
 _LIVE_LOOKBACK_S = 2.0
 """How far behind what was heard live speech may be cut: before that, text may be final already."""
 
+_LATE_FRAMES = 2
+"""After speech the network stays certain for so long. On announcements it is 4 frames by where they
+fall halfway to their noise, in decibels, and 0 by where they fall by 25 dB without any noise."""
+
 _SMOOTHED_FRAMES = 5
 """Over which loudness is averaged to find the quietest place: 160 ms, about a syllable."""
 
@@ -58,6 +62,10 @@ class SegmenterConfig:
     threshold: float = field(
         default=0.5, metadata={"help": "Probability from which on a sound counts as speech."}
     )
+    certain: float = field(
+        default=0.9,
+        metadata={"help": "Probability of the sounds that a segment's times begin and end with."},
+    )
     shortest_speech_s: float = field(
         default=0.1, metadata={"help": "Shorter sounds are no speech: clicks and knocks."}
     )
@@ -74,6 +82,7 @@ class SegmenterConfig:
             "longest_s": (SHORTEST_CUT_S, LONGEST_CUT_S),
             "longest_pause_s": (0.0, 60.0),
             "threshold": (0.01, 0.99),
+            "certain": (0.0, 0.99),
             "shortest_speech_s": (0.0, 10.0),
             "shortest_pause_s": (0.0, 10.0),
             "padding_s": (0.0, 5.0),
@@ -121,6 +130,9 @@ def speech_segments(
 class Segmenter:
     """Cuts one recording that comes block by block.
 
+    Its times are those of the first and the last sound that is certainly speech: around it the
+    probability rises early with other voices, and falls late. Its samples are more.
+
     A segment ends at a pause of `longest_pause_s`. Where it would become longer than `longest_s`,
     it is cut at the longest pause of its last two thirds, and where there is none, at the quietest
     place of its second half.
@@ -152,6 +164,8 @@ class Segmenter:
         self._padding = round(config.padding_s * SAMPLING_RATE)
         self._held = np.zeros(0, np.float32)
         self._held_from = 0  # the sample that is held first
+        self._probabilities = np.zeros(0, np.float32)  # of the open segment
+        self._probabilities_from = 0  # the frame of the first
         self._frame = 0  # that comes next
         self._regions: list[tuple[int, int]] = []  # of speech, in the open segment
         self._region_start: int | None = None
@@ -185,7 +199,8 @@ class Segmenter:
             if quiet_since - start < self._shortest_speech:
                 return None
         end = self._frame if self._region_start is not None else self._regions[-1][1]
-        return self._segment(start, end, self._end_of_held)
+        segment = self._segment(start, end, self._end_of_held)
+        return replace(segment, start_s=self._certain_span(start, end)[0] * FRAME_S)
 
     @property
     def _open_start(self) -> int | None:
@@ -205,6 +220,7 @@ class Segmenter:
 
     def _advance(self, probabilities: Probabilities) -> list[SpeechSegment]:
         ended = []
+        self._probabilities = np.concatenate([self._probabilities, probabilities])
         for probability in probabilities.tolist():
             self._track_region(probability)
             start = self._open_start
@@ -271,7 +287,10 @@ class Segmenter:
     def _cut(self, num_regions: int, until: int) -> SpeechSegment:
         """The segment of the first regions, with no sample from `until` on."""
         start, end = self._regions[0][0], self._regions[num_regions - 1][1]
-        segment = self._segment(start, end, until)
+        first, after = self._certain_span(start, end)
+        segment = replace(
+            self._segment(start, end, until), start_s=first * FRAME_S, end_s=self._end_s(after)
+        )
         self._regions = self._regions[num_regions:]
         self._not_before = min(until, end * FRAME_SAMPLES + self._padding)
         return segment
@@ -280,13 +299,28 @@ class Segmenter:
         first = max(start * FRAME_SAMPLES - self._padding, self._not_before, self._held_from)
         last = min(end * FRAME_SAMPLES + self._padding, until)
         samples = self._held[first - self._held_from : last - self._held_from].copy()
-        end_s = min(end * FRAME_SAMPLES, self._end_of_held) / SAMPLING_RATE
-        return SpeechSegment(start * FRAME_S, end_s, samples)
+        return SpeechSegment(start * FRAME_S, self._end_s(end), samples)
+
+    def _end_s(self, frame: int) -> float:
+        """Where a frame begins, and no later than the recording ends."""
+        return min(frame * FRAME_SAMPLES, self._end_of_held) / SAMPLING_RATE
+
+    def _certain_span(self, start: int, end: int) -> tuple[int, int]:
+        """Between two frames, the first that is certainly speech, and the one after the last."""
+        found = self._probabilities[start - self._probabilities_from :][: end - start]
+        certain = np.flatnonzero(found >= self._config.certain)
+        if not len(certain):
+            return start, end
+        first, after = start + int(certain[0]), start + int(certain[-1]) + 1
+        # Speech that goes on up to the end has been cut there.
+        return first, after if after == end else max(after - _LATE_FRAMES, first + 1)
 
     def _forget(self) -> None:
-        """Drops the samples that no segment can hold any more."""
-        start = self._open_start
-        keep = (self._frame if start is None else start) * FRAME_SAMPLES - self._padding
+        """Drops the samples and probabilities that no segment can need any more."""
+        start = self._frame if self._open_start is None else self._open_start
+        self._probabilities = self._probabilities[start - self._probabilities_from :].copy()
+        self._probabilities_from = start
+        keep = start * FRAME_SAMPLES - self._padding
         dropped = max(0, keep - self._held_from)
         self._held = self._held[dropped:].copy()
         self._held_from += dropped
