@@ -132,6 +132,7 @@ def test_whatever_comes(stretches, longest_s, longest_pause_s, padding_s, block_
         padding_s=padding_s,
         shortest_speech_s=0,
         shortest_pause_s=0.032,
+        certain=0,
     )
     probabilities, samples = script(*stretches)
     samples = np.arange(len(samples), dtype=np.float32)  # tell where they are from

@@ -15,6 +15,7 @@ import numpy as np
 
 from horizon_st.data.mono import SAMPLING_RATE, Samples
 from horizon_st.errors import UserError
+from horizon_st.inference.speech_span import certain_span
 from horizon_st.inference.voice_activity import (
     FRAME_S,
     FRAME_SAMPLES,
@@ -39,10 +40,6 @@ _LIVE_PAUSE_S = 0.3
 
 _LIVE_LOOKBACK_S = 2.0
 """How far behind what was heard live speech may be cut: before that, text may be final already."""
-
-_LATE_FRAMES = 2
-"""After speech the network stays certain for so long. On announcements it is 4 frames by where they
-fall halfway to their noise, in decibels, and 0 by where they fall by 25 dB without any noise."""
 
 _SMOOTHED_FRAMES = 5
 """Over which loudness is averaged to find the quietest place: 160 ms, about a syllable."""
@@ -130,8 +127,7 @@ def speech_segments(
 class Segmenter:
     """Cuts one recording that comes block by block.
 
-    Its times are those of the first and the last sound that is certainly speech: around it the
-    probability rises early with other voices, and falls late. Its samples are more.
+    A segment's times are those of its first and last certain speech; its samples are more.
 
     A segment ends at a pause of `longest_pause_s`. Where it would become longer than `longest_s`,
     it is cut at the longest pause of its last two thirds, and where there is none, at the quietest
@@ -307,13 +303,11 @@ class Segmenter:
 
     def _certain_span(self, start: int, end: int) -> tuple[int, int]:
         """Between two frames, the first that is certainly speech, and the one after the last."""
-        found = self._probabilities[start - self._probabilities_from :][: end - start]
-        certain = np.flatnonzero(found >= self._config.certain)
-        if not len(certain):
-            return start, end
-        first, after = start + int(certain[0]), start + int(certain[-1]) + 1
-        # Speech that goes on up to the end has been cut there.
-        return first, after if after == end else max(after - _LATE_FRAMES, first + 1)
+        probabilities = self._probabilities[start - self._probabilities_from :][: end - start]
+        samples = self._held[start * FRAME_SAMPLES - self._held_from :]
+        samples = samples[: (end - start) * FRAME_SAMPLES]
+        first, after = certain_span(probabilities, samples, self._config.certain)
+        return start + first, start + after
 
     def _forget(self) -> None:
         """Drops the samples and probabilities that no segment can need any more."""
