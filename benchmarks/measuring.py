@@ -36,13 +36,15 @@ def describe_machine() -> dict[str, Any]:
     }
 
 
-def write_report(path: Path, settings: dict[str, Any], rows: Sequence[dict[str, Any]]) -> None:
-    """The machine, the settings and the rows of a table as JSON.
+def write_report(
+    path: Path, settings: dict[str, Any], rows: Sequence[dict[str, Any]], **more: Any
+) -> None:
+    """The machine, the settings, the rows of a table, and what else is worth keeping, as JSON.
 
     Of absolute paths, the last two parts: where a machine keeps its files tells nobody anything.
     """
     told = {key: _without_folders(value) for key, value in settings.items() if key != "out"}
-    report = {"machine": describe_machine(), "settings": told, "rows": rows}
+    report = {"machine": describe_machine(), "settings": told, "rows": rows} | more
     path.write_text(json.dumps(report, indent=1, default=str) + "\n", encoding="utf-8")
 
 
