@@ -1,5 +1,6 @@
 """Exported graphs compute what PyTorch does, and whole translations are the same without it."""
 
+import errno
 import json
 import shutil
 import subprocess
@@ -390,9 +391,39 @@ def test_a_folder_with_other_files_is_not_written(model_folder, tmp_path):
         export.export_onnx(model_folder, tmp_path)
 
 
+def test_a_place_that_cannot_be_written_is_told_before_the_work(tmp_path):
+    (tmp_path / "file").write_text("mine", encoding="utf-8")
+    out = tmp_path / "file" / "exported"
+    result = CliRunner().invoke(app, ["export", str(tmp_path / "no-model"), str(out)])
+    with pytest.raises(UserError, match=r"file: expected a folder that can be written, found File"):
+        raise result.exception
+
+
+def test_of_what_cannot_be_written_nothing_stays(small_model_folder, tmp_path, monkeypatch):
+    def fail(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(export, "write_graphs", fail)
+    out = tmp_path / "exported"
+    for exists in (False, True):
+        if exists:
+            out.mkdir()
+        with pytest.raises(UserError, match=r"exported: expected a file .*No space left.* Make ro"):
+            export.export_onnx(small_model_folder, out)
+        assert [*tmp_path.rglob("*")] == ([out] if exists else [])
+
+
+def test_an_empty_folder_is_filled(small_model_folder, exported, tmp_path, monkeypatch, tracing):
+    monkeypatch.chdir(tmp_path)
+    with tracing():
+        export.export_onnx(small_model_folder, Path())
+    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in exported.iterdir()}
+    assert tmp_path.stat().st_mode & 0o777 == exported.stat().st_mode & 0o777
+
+
 def test_missing_packages_are_named(model_folder, tmp_path, monkeypatch):
     monkeypatch.setattr(export, "find_spec", lambda name: None if name == "onnxscript" else name)
-    message = r"found no onnxscript\. Run `pip install 'horizon-st\[onnx\]'`"
+    message = r"found no onnxscript\. Run `pip install '\.\[onnx\]'` in a checkout"
     with pytest.raises(UserError, match=message):
         export.export_onnx(model_folder, tmp_path / "out")
 
