@@ -115,7 +115,10 @@ def test_a_record_of_another_model_is_not_taken(model_folder, beside, digest):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"recipe": None}, r"record\.json: recipe: expected what .*train` writes there, found noth"),
+        (
+            {"recipe": None},
+            r"record\.json: recipe: expected what .*train` writes there, found noth",
+        ),
         ({"recipe": {"data": {}, "objective": {}}}, r"recipe\.objective\.mt_weight: .* nothing"),
         ({"seed": "one"}, r"record\.json: seed: expected what .* found one\. Train again"),
         ({"stages": [{"name": "st", "final": None}]}, r"stages\.0\.steps: expected"),

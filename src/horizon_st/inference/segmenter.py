@@ -29,6 +29,9 @@ SHORTEST_CUT_S = 0.5
 LONGEST_CUT_S = 600.0
 """The most that it may be."""
 
+_LONGEST_JOINED_S = 2.0
+"""A longer pause ends a segment however short: more of it would be noise to translate."""
+
 _HYSTERESIS = 0.15
 """How far below the threshold speech ends: Silero VAD's own value."""
 
@@ -56,6 +59,10 @@ class SegmenterConfig:
     longest_pause_s: float = field(
         default=0.8, metadata={"help": "Speech goes on in the same segment after a shorter pause."}
     )
+    target_s: float = field(
+        default=0.0,
+        metadata={"help": "Until it has so much, a segment goes on over pauses of up to 2 s."},
+    )
     threshold: float = field(
         default=0.5, metadata={"help": "Probability from which on a sound counts as speech."}
     )
@@ -78,6 +85,7 @@ class SegmenterConfig:
         limits = {
             "longest_s": (SHORTEST_CUT_S, LONGEST_CUT_S),
             "longest_pause_s": (0.0, 60.0),
+            "target_s": (0.0, LONGEST_CUT_S),
             "threshold": (0.01, 0.99),
             "certain": (0.0, 0.99),
             "shortest_speech_s": (0.0, 10.0),
@@ -129,7 +137,7 @@ class Segmenter:
 
     A segment's times are those of its first and last certain speech; its samples are more.
 
-    A segment ends at a pause of `longest_pause_s`. Where it would become longer than `longest_s`,
+    A segment ends at a pause of `longest_pause_s`, or where it has less than `target_s`, of 2 s. Where it would become longer than `longest_s`,
     it is cut at the longest pause of its last two thirds, and where there is none, at the quietest
     place of its second half.
 
@@ -154,6 +162,8 @@ class Segmenter:
         self._longest = math.floor((config.longest_s - 2 * config.padding_s) / FRAME_S)
         self._longest = max(self._longest, math.floor(0.5 * config.longest_s / FRAME_S))
         self._longest_pause = max(1, round(config.longest_pause_s / FRAME_S))
+        self._target = round(config.target_s / FRAME_S)
+        self._longest_joined = max(self._longest_pause, round(_LONGEST_JOINED_S / FRAME_S))
         self._shortest_pause = max(1, round(config.shortest_pause_s / FRAME_S))
         self._shortest_speech = max(1, round(config.shortest_speech_s / FRAME_S))
         self._is_live = is_live
@@ -209,10 +219,12 @@ class Segmenter:
     @property
     def _ending_pause(self) -> int:
         """The frames of silence that end the open segment."""
-        start, end = self._regions[0][0], self._regions[-1][1]
-        if self._is_live and end - start >= _EARLIEST_CUT * self._longest:
-            return min(self._longest_pause, round(_LIVE_PAUSE_S / FRAME_S))
-        return self._longest_pause
+        length = self._regions[-1][1] - self._regions[0][0]
+        if self._is_live:
+            is_long = length >= _EARLIEST_CUT * self._longest
+            live_pause = round(_LIVE_PAUSE_S / FRAME_S)
+            return min(self._longest_pause, live_pause) if is_long else self._longest_pause
+        return self._longest_pause if length >= self._target else self._longest_joined
 
     def _advance(self, probabilities: Probabilities) -> list[SpeechSegment]:
         ended = []
