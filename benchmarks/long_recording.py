@@ -27,7 +27,7 @@ import numpy as np
 import soundfile
 import srt
 import torch
-from measuring import print_table, write_report
+from measuring import print_bleu_signature, print_table, write_report
 from rapidfuzz.distance import Levenshtein
 
 from horizon_st.data.audio import SAMPLING_RATE, Samples, load_cut
@@ -143,9 +143,10 @@ def main() -> None:
         },
     ]
     print_table(rows)
+    signature = print_bleu_signature(references)
     if options.out is not None:
         far = [*exceptions(off_segments, "segment"), *exceptions(off_cues, "subtitle")]
-        write_report(options.out, vars(options), rows, far_off=far)
+        write_report(options.out, vars(options), rows, signature=signature, far_off=far)
 
 
 def read_utterance(cut: Any) -> Utterance:

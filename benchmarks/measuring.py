@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from horizon_st.decoding.scoring import score
 from horizon_st.hardware import cpu_has_fast_bf16
 from horizon_st.training.record import describe_hardware
 
@@ -167,6 +168,13 @@ def print_table(rows: Sequence[dict[str, Any]]) -> None:
     print("|" + "---|" * len(rows[0]))
     for row in rows:
         print("| " + " | ".join(_cell(value) for value in row.values()) + " |")
+
+
+def print_bleu_signature(references: Sequence[str]) -> str:
+    """Prints below a table, and returns, how its BLEU was computed."""
+    signature = score(references, references).metrics["BLEU"].signature
+    print(f"\nBLEU signature: `{signature}`.")
+    return signature
 
 
 def _cell(value: Any) -> str:

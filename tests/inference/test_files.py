@@ -7,6 +7,7 @@ import os
 import re
 import resource
 from contextlib import closing
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -235,8 +236,8 @@ def test_the_record_of_a_file_that_fails_half_way_is_closed(
     with closing(translate_into(tmp_path, "txt", translator, files)) as outputs_in_turn:
         _, error = next(outputs_in_turn)
         assert isinstance(error, UserError)
-        opened = [os.path.realpath(f"/proc/self/fd/{one}") for one in os.listdir("/proc/self/fd")]
-        assert [path for path in opened if path.endswith("talk.flac.jsonl")] == []
+        opened = {path.resolve().name for path in Path("/proc/self/fd").iterdir()}
+        assert "talk.flac.jsonl" not in opened
 
 
 @pytest.mark.parametrize("name", ["caf\udce9.wav", "長" * 83 + ".wav", "x" * 251 + ".wav"])

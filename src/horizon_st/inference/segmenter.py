@@ -137,9 +137,9 @@ class Segmenter:
 
     A segment's times are those of its first and last certain speech; its samples are more.
 
-    A segment ends at a pause of `longest_pause_s`, or where it has less than `target_s`, of 2 s. Where it would become longer than `longest_s`,
-    it is cut at the longest pause of its last two thirds, and where there is none, at the quietest
-    place of its second half.
+    A segment ends at a pause of `longest_pause_s`; with less than `target_s`, at one of 2 s. Where
+    it would become longer than `longest_s`, it is cut at the longest pause of its last two thirds,
+    and where there is none, at the quietest place of its second half.
 
     Live speech is never cut far behind what was heard: from half of `longest_s` on a segment ends
     at the next pause of 0.3 s, and without one at the quietest place of its last two seconds.

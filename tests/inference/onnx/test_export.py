@@ -7,7 +7,6 @@ import subprocess
 import sys
 import textwrap
 import tomllib
-from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,6 @@ import pytest
 import soundfile
 import torch
 from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
 from typer.testing import CliRunner
 
 from horizon_st.cli import app
@@ -179,44 +177,19 @@ def test_the_same_live_text(model_folder, exported, speech):
     assert len(told[0]) > 3
 
 
-def installed_with(names):
-    """The names of distributions, and of all that they require."""
-    found, waiting = set(), [*names]
-    while waiting:
-        name = canonicalize_name(waiting.pop())
-        if name not in found:
-            found.add(name)
-            needed = [Requirement(line) for line in requires(name) or ()]
-            waiting += [x.name for x in needed if x.marker is None or x.marker.evaluate()]
-    return found
-
-
-def test_only_what_is_said_to_be_needed_is_imported(exported, model_folder, talk):
+def test_only_what_is_said_to_be_needed_is_imported(
+    exported, model_folder, talk, modules_beyond, run_without
+):
     """No PyTorch, no transformers, and nothing else that the requirements do not bring."""
     lines = (ROOT / "requirements-onnx.txt").read_text(encoding="utf-8").splitlines()
     listed = [line for line in lines if not line.startswith("#")]
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert set(listed) < {line.partition("#")[0] for line in project["dependencies"]}
-    there = installed_with(Requirement(line).name for line in listed)
-    there |= {"horizon-st", "silero-vad"}  # without what they require
-    absent = [
-        module
-        for module, names in packages_distributions().items()
-        if not {canonicalize_name(name) for name in names} & there
-    ]
+    # The two without what they require.
+    absent = modules_beyond([Requirement(line).name for line in listed], "horizon-st", "silero-vad")
     assert {"torch", "transformers", "lhotse"} < set(absent)
     command = [str(exported), str(talk), "--runtime", "onnx", "--format", "srt"]
-    program = f"""
-        import sys
-        for name in {absent!r}:
-            sys.modules[name] = None  # whoever imports it gets a ModuleNotFoundError
-        from horizon_st.cli import main
-        sys.argv = ["horizon-st", "translate", *{command!r}]
-        main()
-    """
-    result = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True
-    )
+    result = run_without(absent, "translate", *command)
     assert result.returncode == 0, result.stderr
     expected = CliRunner().invoke(app, ["translate", str(model_folder), str(talk), "-f", "srt"])
     assert result.stdout == expected.stdout
