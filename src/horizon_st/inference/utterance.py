@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from horizon_st.data.audio_file import check_length
+from horizon_st.data.audio_file import LONGEST_S, check_length
 from horizon_st.data.mono import SAMPLING_RATE, Samples
 from horizon_st.errors import UserError
 from horizon_st.inference.runtime import Runtime
@@ -22,7 +22,7 @@ class LongRecordingWarning(UserWarning):
 
 
 def read_utterance(runtime: Runtime, blocks: Iterator[Samples], name: str) -> SpeechSegment:
-    """All of a recording; no more of it is read than the model can take.
+    """All of a recording; no more of it is read than the model can take, or than two hours.
 
     It gives a LongRecordingWarning, where it is far longer than in training.
 
@@ -39,7 +39,7 @@ def read_utterance(runtime: Runtime, blocks: Iterator[Samples], name: str) -> Sp
     for block in blocks:
         held.append(block)
         num_samples += len(block)
-        if not runtime.can_take(num_samples):
+        if num_samples > LONGEST_S * SAMPLING_RATE or not runtime.can_take(num_samples):
             raise too_long(name, num_samples / SAMPLING_RATE, is_all=next(blocks, None) is None)
     check_length(num_samples, SAMPLING_RATE, name)
     _warn_of_long(runtime, name, num_samples / SAMPLING_RATE)
