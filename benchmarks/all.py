@@ -2,11 +2,11 @@
 
     python benchmarks/all.py [--decode MODEL MANIFEST] [--only NAME ...]
 
-NAME is one of small, paper, profile, growth, processes, padding, scale, decoding, runtimes. A
-machine that does nothing else takes about half an hour. Each table replaces what stands between
-`<!-- NAME -->` and `<!-- end -->` in the page, and the JSON goes to benchmarks/results/NAME.json.
-Decoding and runtimes need a trained model and a manifest to decode, and are left as they were
-without them.
+NAME is one of small, paper, profile, growth, processes, padding, scale, decoding, runtimes, live,
+recording_length, long_recording. A machine that does nothing else takes about half an hour for the
+first seven. Each table replaces what stands between `<!-- NAME -->` and `<!-- end -->` in the page,
+with spaces in the name, and the JSON goes to benchmarks/results/NAME.json. The last five need a
+trained model and a manifest to decode, and are left as they were without them.
 """
 
 from __future__ import annotations
@@ -29,8 +29,11 @@ COMMANDS = {
     "scale": ["scale.py", "--largest", "6"],
     "decoding": ["decoding.py"],
     "runtimes": ["runtimes.py"],
+    "live": ["live.py"],
+    "recording_length": ["recording_length.py"],
+    "long_recording": ["long_recording.py"],
 }
-DECODING = ("decoding", "runtimes")
+DECODING = ("decoding", "runtimes", "live", "recording_length", "long_recording")
 
 
 def main() -> None:
@@ -66,6 +69,7 @@ def put_table(page: Path, name: str, table: str) -> None:
 
 def find_place(page: Path, name: str) -> tuple[int, int]:
     """Where in the page the table of that name starts and ends; ends the program if nowhere."""
+    name = name.replace("_", " ")
     text = page.read_text(encoding="utf-8")
     found = re.search(rf"<!-- {name} -->\n((?:(?!<!--).)*)<!-- end -->", text, re.DOTALL)
     if found is None:

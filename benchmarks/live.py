@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from measuring import print_table, write_report
+from measuring import print_bleu_signature, print_table, write_report
 
 from horizon_st.data.audio import Samples, load_cut
 from horizon_st.data.manifest import translation_of
@@ -65,8 +65,9 @@ def main() -> None:
     rows = [whole(translator, utterances)]
     rows += [live(translator, utterances, every_s) for every_s in options.every]
     print_table(rows)
+    signature = print_bleu_signature([one.reference for one in utterances])
     if options.out is not None:
-        write_report(options.out, vars(options), rows)
+        write_report(options.out, vars(options), rows, signature=signature)
 
 
 def whole(translator: SpeechTranslator, utterances: Sequence[Utterance]) -> dict[str, Any]:

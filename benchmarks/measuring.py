@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from horizon_st.decoding.scoring import score
 from horizon_st.hardware import cpu_has_fast_bf16
 from horizon_st.training.record import describe_hardware
 
@@ -36,13 +37,15 @@ def describe_machine() -> dict[str, Any]:
     }
 
 
-def write_report(path: Path, settings: dict[str, Any], rows: Sequence[dict[str, Any]]) -> None:
-    """The machine, the settings and the rows of a table as JSON.
+def write_report(
+    path: Path, settings: dict[str, Any], rows: Sequence[dict[str, Any]], **more: Any
+) -> None:
+    """The machine, the settings, the rows of a table, and what else is worth keeping, as JSON.
 
     Of absolute paths, the last two parts: where a machine keeps its files tells nobody anything.
     """
     told = {key: _without_folders(value) for key, value in settings.items() if key != "out"}
-    report = {"machine": describe_machine(), "settings": told, "rows": rows}
+    report = {"machine": describe_machine(), "settings": told, "rows": rows} | more
     path.write_text(json.dumps(report, indent=1, default=str) + "\n", encoding="utf-8")
 
 
@@ -165,6 +168,13 @@ def print_table(rows: Sequence[dict[str, Any]]) -> None:
     print("|" + "---|" * len(rows[0]))
     for row in rows:
         print("| " + " | ".join(_cell(value) for value in row.values()) + " |")
+
+
+def print_bleu_signature(references: Sequence[str]) -> str:
+    """Prints below a table, and returns, how its BLEU was computed."""
+    signature = score(references, references).metrics["BLEU"].signature
+    print(f"\nBLEU signature: `{signature}`.")
+    return signature
 
 
 def _cell(value: Any) -> str:

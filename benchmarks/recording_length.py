@@ -1,11 +1,12 @@
 """Time and memory of `horizon-st translate` over recordings of several lengths.
 
     python benchmarks/recording_length.py MODEL MANIFEST [--minutes 8 30 120] [--beam-size 5]
-        [--out FILE.json]
+        [--cut-only] [--out FILE.json]
 
 Each recording repeats the manifest's utterances, with a pause of two seconds between them, as FLAC
 at 16 kHz. Each is translated to SRT by a process of its own; memory is the most that it held, with
-its libraries. Prints Markdown.
+its libraries. With `--cut-only` it is read and cut into segments, but these are not translated, so
+that eight hours take minutes. Prints Markdown.
 """
 
 from __future__ import annotations
@@ -27,7 +28,13 @@ from horizon_st.data.shar import open_cuts
 from horizon_st.decoding.configuration import DecodingConfig
 
 PAUSE = np.zeros(2 * SAMPLING_RATE, np.float32)
-COMMAND = "from horizon_st.cli import main; main()"
+TRANSLATE = "from horizon_st.cli import main; main()"
+CUT = """
+import sys
+from horizon_st.inference.pipeline import SpeechTranslator
+translator = SpeechTranslator.from_pretrained(sys.argv[1])
+print(sum(1 for _ in translator.cut(sys.argv[2])))
+"""
 
 
 def main() -> None:
@@ -37,6 +44,7 @@ def main() -> None:
     parser.add_argument("manifest", type=Path)
     parser.add_argument("--minutes", type=float, nargs="+", default=[8, 30, 120])
     parser.add_argument("--beam-size", type=int, default=DecodingConfig().beam_size)
+    parser.add_argument("--cut-only", action="store_true", help="translate nothing")
     parser.add_argument("--out", type=Path, help="JSON file")
     options = parser.parse_args()
     utterances = [load_cut(cut) for cut in open_cuts(options.manifest)]
@@ -45,10 +53,13 @@ def main() -> None:
         for minutes in options.minutes:
             path = Path(folder) / f"{minutes:g}.flac"
             length_s = write_recording(path, utterances, 60 * minutes)
-            arguments = ["translate", options.model, str(path), "--format", "srt", "--output"]
-            arguments += [str(Path(folder) / f"{minutes:g}"), "--beam-size", str(options.beam_size)]
+            arguments = [CUT, options.model, str(path)]
+            if not options.cut_only:
+                arguments = [TRANSLATE, "translate", *arguments[1:], "--format", "srt"]
+                arguments += ["--output", str(Path(folder) / f"{minutes:g}")]
+                arguments += ["--beam-size", str(options.beam_size)]
             started = time.perf_counter()
-            _, memory_mb = run_and_watch([sys.executable, "-c", COMMAND, *arguments])
+            _, memory_mb = run_and_watch([sys.executable, "-c", *arguments])
             seconds = time.perf_counter() - started
             rows.append(
                 {

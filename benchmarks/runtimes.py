@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measuring import print_table, run_and_watch, write_report
+from measuring import print_bleu_signature, print_table, run_and_watch, write_report
 
 from horizon_st.data.audio import SAMPLING_RATE, Samples, load_cut
 from horizon_st.data.manifest import translation_of
@@ -84,8 +84,9 @@ def main() -> None:
                 runs[contender].append(run(contender, samples, options.cores))
     rows = [row_of(contender, runs, length_s, references) for contender in contenders]
     print_table(rows)
+    signature = print_bleu_signature(references)
     if options.out is not None:
-        write_report(options.out, vars(options), rows)
+        write_report(options.out, vars(options), rows, signature=signature)
 
 
 def write_samples(path: Path, utterances: Sequence[Samples]) -> float:

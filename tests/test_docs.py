@@ -53,6 +53,21 @@ def test_commands_exist(page):
     assert named <= commands
 
 
+PLACEHOLDERS = ("MEASURED", "NOTES", "MODELDESC", "VADSPEED", "TODO", "TBD", "FIXME", "XXX")
+EMPTY_TABLE = re.compile(r"<!-- ([^>]+) -->\s*<!-- end -->")
+
+
+def test_nothing_is_left_to_fill_in(page):
+    text = page.read_text(encoding="utf-8")
+    assert EMPTY_TABLE.findall(text) == []
+    assert re.findall(rf"\b(?:{'|'.join(PLACEHOLDERS)})\b", text) == []
+
+
+def test_what_is_left_to_fill_in_is_found():
+    assert EMPTY_TABLE.findall("<!-- live -->\n\n<!-- end -->\n") == ["live"]
+    assert EMPTY_TABLE.findall("<!-- live -->\n| a |\n<!-- end -->\n") == []
+
+
 def test_the_patterns_find_something():
     text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
     for sample in ("](docs/", "`objective.", "horizon-st train", "`stages.st"):

@@ -1,15 +1,17 @@
 """Model cards: what is known, in the hub's own form; what is another model's is refused."""
 
 import json
+import socket
 
 import pytest
 import torch
-from huggingface_hub import ModelCard
+from huggingface_hub import HfApi, ModelCard
 from safetensors.torch import load_file, save_file
 
 from horizon_st.decoding.configuration import DecodingConfig
 from horizon_st.decoding.evaluate import evaluate
 from horizon_st.decoding.model_card import write_card
+from horizon_st.decoding.trained import weights_fingerprint
 from horizon_st.errors import UserError
 from horizon_st.inference import publishing
 from horizon_st.inference.publishing import push_to_hub
@@ -88,14 +90,93 @@ def test_what_is_not_known_is_said_to_be(model_folder):
     assert card.data.license is None
 
 
-def test_the_record_beside_the_model_is_read(model_folder):
-    (model_folder.parent / "record.json").write_text(json.dumps(RECORD), encoding="utf-8")
+@pytest.fixture
+def beside(model_folder):
+    """A function: writes a record, or any text, beside the model."""
+
+    def write(record):
+        text = record if isinstance(record, str) else json.dumps(record)
+        (model_folder.parent / "record.json").write_text(text, encoding="utf-8")
+
+    return write
+
+
+def test_the_record_beside_the_model_is_read(model_folder, beside):
+    beside(RECORD | {"model_sha256": weights_fingerprint(model_folder)})
     assert "# mine" in ModelCard.load(write_card(model_folder)).text
+
+
+@pytest.mark.parametrize("digest", [{}, {"model_sha256": "0" * 64}, {"model_sha256": None}])
+def test_a_record_of_another_model_is_not_taken(model_folder, beside, digest):
+    beside(RECORD | digest)
+    assert "Nothing is known about its training." in ModelCard.load(write_card(model_folder)).text
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"recipe": None},
+            r"record\.json: recipe: expected what .*train` writes there, found noth",
+        ),
+        ({"recipe": {"data": {}, "objective": {}}}, r"recipe\.objective\.mt_weight: .* nothing"),
+        ({"seed": "one"}, r"record\.json: seed: expected what .* found one\. Train again"),
+        ({"stages": [{"name": "st", "final": None}]}, r"stages\.0\.steps: expected"),
+        ({"stages": ["st"]}, r"stages\.0: expected what .* found st"),
+        (
+            {"stages": [{"name": "st", "steps": 1, "final": {"bleu": None}}]},
+            r"stages\.0\.final\.bleu: expected",
+        ),
+        ({"data_fingerprint": {"train": 1}}, r"data_fingerprint\.train: expected"),
+    ],
+)
+def test_a_record_that_is_incomplete_is_refused(model_folder, beside, change, message):
+    record = RECORD | {"model_sha256": weights_fingerprint(model_folder)} | change
+    beside({key: value for key, value in record.items() if value is not None})
+    with pytest.raises(UserError, match=message):
+        write_card(model_folder)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"), [('{"name": "mi', "JSONDecodeError"), ("[1]", r"found \[1\]")]
+)
+def test_a_record_that_is_damaged_is_refused(model_folder, beside, text, found):
+    beside(text)
+    with pytest.raises(UserError, match=rf"record\.json: expected a JSON object.*{found}.* Train"):
+        write_card(model_folder)
 
 
 def test_a_card_that_its_owner_wrote_is_kept(model_folder):
     (model_folder / "README.md").write_text("my own words", encoding="utf-8")
     assert write_card(model_folder, record=RECORD).read_text(encoding="utf-8") == "my own words"
+
+
+def test_a_card_that_its_owner_wrote_takes_nothing_that_is_given(
+    model_folder, scores, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(publishing, "HfApi", Hub)
+    monkeypatch.setattr(Hub, "calls", [])
+    (model_folder / "README.md").write_text("my own words", encoding="utf-8")
+    (tmp_path / "contour.png").write_bytes(b"png")
+    for given in (
+        {"scores": [tmp_path / "scores"]},
+        {"licence": "mit"},
+        {"picture": tmp_path / "contour.png"},
+    ):
+        with pytest.raises(UserError, match=r"README\.md: expected the line .* a card of your own"):
+            push_to_hub(model_folder, "me/mine", **given)
+    assert Hub.calls == []
+    assert not (model_folder / "horizon.png").exists()
+    push_to_hub(model_folder, "me/mine")
+    assert (model_folder / "README.md").read_text(encoding="utf-8") == "my own words"
+
+
+@pytest.mark.parametrize(("key", "part"), [("model", "sha256"), ("manifest", "path")])
+def test_scores_of_nothing_known_are_refused(model_folder, scores, tmp_path, key, part):
+    path = tmp_path / "scores" / "scores.json"
+    path.write_text(json.dumps(scores.summary | {key: {}}), encoding="utf-8")
+    with pytest.raises(UserError, match=rf"scores: expected the key {key}\.{part} .*, found none"):
+        write_card(model_folder, scores=[tmp_path / "scores"])
 
 
 def test_scores_of_other_weights_are_refused(model_folder, scores, tmp_path):
@@ -104,6 +185,15 @@ def test_scores_of_other_weights_are_refused(model_folder, scores, tmp_path):
     save_file(weights | {name: torch.zeros_like(weights[name])}, model_folder / "model.safetensors")
     with pytest.raises(UserError, match=r"scores of the model in .*found those of other weights"):
         write_card(model_folder, scores=[tmp_path / "scores"])
+
+
+def test_without_a_connection_that_is_what_is_told(model_folder, monkeypatch):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # nobody listens there
+        address = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        monkeypatch.setattr(publishing, "HfApi", lambda: HfApi(endpoint=address, token="none"))
+        with pytest.raises(UserError, match=r"me/mine: expected a repository .*refused.* Log in"):
+            push_to_hub(model_folder, "me/mine")
 
 
 class Hub:

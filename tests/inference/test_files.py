@@ -1,18 +1,23 @@
 """Files to outputs: formats, what is printed, continuing after a kill, broken files."""
 
 import csv
+import io
 import json
 import os
+import re
 import resource
+from contextlib import closing
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 import srt
 import webvtt
+from rich.console import Console
 from typer.testing import CliRunner
 
-from horizon_st.cli import app
+from horizon_st.cli import app, translation
 from horizon_st.decoding.configuration import DecodingConfig
 from horizon_st.errors import UserError
 from horizon_st.inference.files import examine, translate_into
@@ -216,6 +221,25 @@ def test_what_vanishes_meanwhile_does_not_stop_the_others(translator, recordings
         raise error
 
 
+def test_the_record_of_a_file_that_fails_half_way_is_closed(
+    translator, recordings, tmp_path, monkeypatch
+):
+    cut = translator.cut
+
+    def cut_half(path):
+        yield next(cut(path))
+        if path == recordings[0]:
+            raise UserError(str(path), expected="whole audio", found="half", remedy="Mend it.")
+
+    monkeypatch.setattr(translator, "cut", cut_half)
+    files = examine(recordings[:2])
+    with closing(translate_into(tmp_path, "txt", translator, files)) as outputs_in_turn:
+        _, error = next(outputs_in_turn)
+        assert isinstance(error, UserError)
+        opened = {path.resolve().name for path in Path("/proc/self/fd").iterdir()}
+        assert "talk.flac.jsonl" not in opened
+
+
 @pytest.mark.parametrize("name", ["caf\udce9.wav", "長" * 83 + ".wav", "x" * 251 + ".wav"])
 def test_names_of_any_bytes_and_length(translator, run, recordings, tmp_path, name):
     path = tmp_path / name
@@ -403,3 +427,38 @@ def test_subtitles_that_are_too_fast_are_counted(run, recordings, monkeypatch):
     result = run(recordings[0], "--format", "srt", *QUICK)
     number = len([*srt.parse(result.stdout)])
     assert f"{number} of {number} subtitles have to be read faster than 17" in result.stderr
+
+
+MODES = {
+    "text": (1, ()),
+    "text of several files": (2, ()),
+    "subtitles": (1, ("--format", "srt")),
+    "a folder": (2, ("--output", "out")),
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_terminal_shows_how_far_it_is(run, recordings, tmp_path, monkeypatch, mode):
+    number, options = MODES[mode]
+    monkeypatch.chdir(tmp_path)
+    elsewhere = run(*recordings[:number], *options, *QUICK)
+    page = io.StringIO()
+    terminal = Console(file=page, force_terminal=True, width=200)
+    monkeypatch.setattr(translation, "stderr", terminal)
+    result = run(*recordings[:number], *options, *QUICK)
+    assert result.exit_code == 0, result.output
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", page.getvalue())
+    first, *_, last = re.findall(r"translating \(s\)\D*(\d+/\d+).*?(\d:\d\d:\d\d|-:--:--)", shown)
+    total = 12 if number == 1 else 18
+    assert first[0] == f"0/{total}"
+    assert last[0] == f"{total}/{total}"
+    # What is printed meanwhile goes past the bar, not into it; subtitles come after it.
+    is_later = "--format" in options
+    assert result.stdout == (elsewhere.stdout if is_later else "")
+    for line in [] if is_later else elsewhere.stdout.splitlines():
+        assert " ".join(line.split()) in " ".join(shown.split())
+
+
+def test_elsewhere_no_bar_is_shown(run, recordings, tmp_path):
+    for options in ((), ("--format", "srt"), ("--output", tmp_path / "out")):
+        assert "translating" not in run(recordings[0], *options, *QUICK).output

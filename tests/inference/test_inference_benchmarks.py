@@ -2,7 +2,6 @@
 
 import json
 from itertools import combinations_with_replacement
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -64,12 +63,32 @@ def test_the_text_is_cut_with_the_fewest_word_errors(benchmark, text, references
 
 def test_times_are_told_from_the_truth(benchmark):
     module = benchmark("long_recording")
-    placed = [SimpleNamespace(start_s=s, end_s=e) for s, e in ((1, 3), (5, 8), (10, 11))]
-    segments = [SimpleNamespace(start_s=s, end_s=e) for s, e in ((1.1, 2.9), (5, 6), (7, 8.5))]
-    found = module.times(placed, segments)
-    assert found["times within 0.3 s (%)"] == pytest.approx(100 * 3 / 6)
-    assert found["starts off by (s)"] == pytest.approx(0.1)
-    assert found["ends off by (s)"] == pytest.approx(0.5)
+    utterances = [module.Utterance(name, np.zeros(0), name, "babble") for name in "abcd"]
+    truth = ((1, 3), (5, 8), (10, 11), (13, 14))
+    placed = [module.Placed(u, *t) for u, t in zip(utterances, truth, strict=True)]
+    # The first stays until just after the next one begins; nothing was found of the third.
+    found = ((1.1, 5.2), (5.1, 6), (6, 7.5), (13.1, 14.2))
+    offs = module.times_off(placed, [module.Span(*one) for one in found])
+    assert [off.start_s for off in offs] == pytest.approx([0.1, 0.1, -np.inf, 0.1])
+    assert [off.end_s for off in offs] == pytest.approx([2.2, -0.5, np.inf, 0.2])
+    row = module.summary(offs)
+    assert row["starts within 0.3 s (%)"] == pytest.approx(100 * 3 / 4)
+    assert row["ends within 0.3 s (%)"] == pytest.approx(100 * 1 / 4)
+    assert row["starts off by (s)"] == pytest.approx(0.1)
+    assert row["largest of those found (s)"] == pytest.approx(2.2)
+    assert [*module.exceptions(offs, "subtitle")] == [
+        {"utterance": name, "of": "subtitle", "edge": edge, "off_s": off_s, "why": why}
+        for name, edge, off_s, why in (
+            ("a", "end", 2.2, "stays until it has been read"),
+            ("b", "end", -0.5, "voice activity, with a background of babble"),
+            ("c", "start", None, "nothing was found"),
+            ("c", "end", None, "nothing was found"),
+        )
+    ]
+    joined = module.times_off(placed[:2], [module.Span(1, 8)])
+    assert {one["why"] for one in module.exceptions(joined, "segment")} == {
+        "joined with another utterance"
+    }
 
 
 def test_the_edges_of_speech_are_found(benchmark):
@@ -98,8 +117,11 @@ def test_a_word_is_delayed_until_it_is_stable(benchmark):
 
 def test_both_run(run_main, model_folder, manifest):
     rows = run_main("long_recording", model_folder, manifest, "--minutes", "0.5")
-    assert rows[0]["segments"] == 4
-    assert 50 < rows[1]["times within 0.3 s (%)"] <= 100
+    own_file, subtitles, segments = rows
+    assert own_file["pieces"] == 4
+    assert subtitles["pieces"] >= segments["pieces"] >= 4
+    assert 50 < subtitles["starts within 0.3 s (%)"] <= 100
+    assert 50 < segments["starts within 0.3 s (%)"] <= 100
     rows = run_main(
         "live", model_folder, manifest, "--every", "1", "--beam", "1", "--utterances", "2"
     )

@@ -12,8 +12,9 @@ import soxr
 import horizon_st
 from horizon_st.decoding.configuration import DecodingConfig
 from horizon_st.errors import UserError
-from horizon_st.inference.pipeline import LongRecordingWarning, SpeechTranslator
+from horizon_st.inference.pipeline import SpeechTranslator
 from horizon_st.inference.segmenter import SegmenterConfig, SpeechSegment
+from horizon_st.inference.utterance import LongRecordingWarning
 
 SEARCH = DecodingConfig(beam_size=2, max_tokens=12, batch_size=2)
 
@@ -110,6 +111,20 @@ def test_utterances_beyond_the_model_are_refused(translator):
         translator.translate(
             np.zeros(16_000 * 10, "float32"), sampling_rate=16_000, one_utterance=True
         )
+
+
+def test_of_utterances_beyond_the_model_no_more_is_read_than_it_can_take(translator):
+    given_s = 0
+
+    def endless():
+        nonlocal given_s
+        while True:
+            given_s += 1
+            yield np.zeros(16_000, "float32")
+
+    with pytest.raises(UserError, match=r"audio stream: .* found more than \d+\.\d s\. Let it be"):
+        translator.translate(endless(), sampling_rate=16_000, one_utterance=True)
+    assert given_s < 10  # the model can take 5.1 s
 
 
 def test_unreadable_files_are_refused(translator, tmp_path):

@@ -61,6 +61,18 @@ def test_short_pauses_stay_inside_and_long_ones_separate():
     )
 
 
+def test_short_segments_are_joined_up_to_the_target_but_not_over_long_pauses():
+    stretches = [(1, 2), (0, 1), (1, 2), (0, 1), (1, 2), (0, 1.5), (1, 1), (0, 2.5), (1, 1)]
+    alone = [(0, 2), (3, 5), (6, 8), (9.5, 10.5), (13, 14)]
+    joined = [(0, 5), (6, 10.5), (13, 14)]
+    for target_s, expected in ((0, alone), (4.5, joined)):
+        config = SegmenterConfig(target_s=target_s, padding_s=0)
+        assert spans(cut(config, stretches)) == pytest.approx(np.array(expected), abs=0.1)
+        assert spans(cut(config, stretches, is_live=True)) == pytest.approx(
+            np.array(alone), abs=0.1
+        )
+
+
 def test_where_it_grows_too_long_it_is_cut_at_the_longest_late_pause():
     config = SegmenterConfig(longest_s=10, longest_pause_s=1.0, padding_s=0)
     stretches = [(1, 2), (0, 0.9), (1, 2), (0, 0.6), (1, 2), (0, 0.3), (1, 4), (0, 2)]
@@ -121,17 +133,22 @@ def test_silence_has_no_segments():
     stretches=st.lists(st.tuples(st.booleans(), st.floats(0.05, 6)), min_size=1, max_size=12),
     longest_s=st.floats(0.8, 8),
     longest_pause_s=st.floats(0, 2),
+    target_s=st.floats(0, 8),
     padding_s=st.floats(0, 0.5),
     block_samples=st.integers(300, 30_000),
     is_live=st.booleans(),
 )
-def test_whatever_comes(stretches, longest_s, longest_pause_s, padding_s, block_samples, is_live):
+def test_whatever_comes(
+    stretches, longest_s, longest_pause_s, target_s, padding_s, block_samples, is_live
+):
     config = SegmenterConfig(
         longest_s=longest_s,
         longest_pause_s=longest_pause_s,
+        target_s=target_s,
         padding_s=padding_s,
         shortest_speech_s=0,
         shortest_pause_s=0.032,
+        certain=0,
     )
     probabilities, samples = script(*stretches)
     samples = np.arange(len(samples), dtype=np.float32)  # tell where they are from
@@ -175,6 +192,7 @@ def test_regions_are_those_of_the_package(speech):
         longest_pause_s=0.03,
         shortest_pause_s=8 * FRAME_S,  # the first with more than 200 ms before its last frame
         shortest_speech_s=0.25,
+        certain=0,  # all of a region
         padding_s=0,
     )
     found = speech_segments(np.array_split(samples, 13), config)
@@ -204,6 +222,8 @@ def test_memory_does_not_grow_with_the_recording(speech):
     ("setting", "message"),
     [
         ({"longest_s": 0}, r"segmenter\.longest_s: expected 0\.5 to 600, found 0"),
+        ({"target_s": -1}, r"segmenter\.target_s: expected 0 to 600, found -1"),
+        ({"certain": 1}, r"segmenter\.certain: expected 0 to 0\.99, found 1"),
         ({"threshold": 1.5}, r"segmenter\.threshold: expected 0\.01 to 0\.99"),
         ({"padding_s": -1}, r"segmenter\.padding_s: expected 0 to 5"),
         ({"longest_pause_s": float("nan")}, r"longest_pause_s: .* found nan"),

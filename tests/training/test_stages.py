@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 
 import pytest
 import torch
@@ -12,7 +13,8 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from horizon_st.data.manifest import read_manifest
-from horizon_st.decoding.trained import load_trained_model
+from horizon_st.decoding.model_card import write_card
+from horizon_st.decoding.trained import load_trained_model, weights_fingerprint
 from horizon_st.errors import UserError
 from horizon_st.training import devices
 from horizon_st.training.parts import build_parts, read_corpus
@@ -335,3 +337,13 @@ def test_without_cuda_training_runs_on_the_processor(make_recipe, tmp_path, monk
     with pytest.raises(AskedError), devices.accelerated(make_recipe(), tmp_path):
         pass
     assert given["cpu"] is not has_cuda
+
+
+def test_the_record_names_the_weights_of_the_model(undisturbed, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(undisturbed, folder)
+    assert record_of(folder)["model_sha256"] == weights_fingerprint(folder / "model")
+    card = folder / "model" / "README.md"
+    written = card.read_text(encoding="utf-8")
+    card.unlink()
+    assert write_card(folder / "model").read_text(encoding="utf-8") == written

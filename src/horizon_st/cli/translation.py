@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Optional
 
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from horizon_st.inference.pipeline import SpeechTranslator
 
 SUBTITLES = ("srt", "vtt")
-_BAR_AFTER_S = 2.0
 stderr = Console(stderr=True)
 
 
@@ -51,6 +49,12 @@ def translate(
     longest_pause: Annotated[
         float, typer.Option(help="Seconds of silence that always separate.")
     ] = 0.8,
+    target_length: Annotated[
+        float,
+        typer.Option(
+            help="Join short segments, over pauses of up to 2 s, until they have so much."
+        ),
+    ] = 0.0,
     unsure_below: Annotated[
         float, typer.Option(min=0, max=1, help="Confidence below which a segment gets a [?].")
     ] = 0.6,
@@ -73,8 +77,9 @@ def translate(
     """Translate recordings into text or subtitles, whatever their length."""
     from horizon_st.decoding.configuration import DecodingConfig
     from horizon_st.inference.files import examine
-    from horizon_st.inference.pipeline import LongRecordingWarning, SpeechTranslator
+    from horizon_st.inference.pipeline import SpeechTranslator
     from horizon_st.inference.segmenter import SegmenterConfig
+    from horizon_st.inference.utterance import LongRecordingWarning
 
     search = DecodingConfig(
         beam_size=beam_size,
@@ -82,7 +87,9 @@ def translate(
         batch_size=batch_size,
         precision=precision,
     )
-    segmenter = SegmenterConfig(longest_s=longest, longest_pause_s=longest_pause)
+    segmenter = SegmenterConfig(
+        longest_s=longest, longest_pause_s=longest_pause, target_s=target_length
+    )
     if output is None and form != "txt" and len(files) > 1:
         raise UserError(
             f"--format {form}",
@@ -184,13 +191,12 @@ class _Job:
                 self._files,
                 unsure_below=self._unsure_below,
                 one_utterance=self._one_utterance,
-                on_progress=lambda done_s, total_s: show(int(done_s), int(total_s)),
+                on_progress=show,
             ):
                 if isinstance(found, UserError):
                     self._show_failure(found)
                     continue
-                # Not by `typer.echo`, which would write into the bar.
-                print(typer.format_filename(path), flush=True)
+                _print(typer.format_filename(path))
                 if form in SUBTITLES:
                     self._say_what_is_fast(found)
 
@@ -201,19 +207,18 @@ class _Job:
         from horizon_st.inference.line_breaks import join_texts
 
         lines: list[str] = []
-        # On a terminal the text itself shows how far it is.
-        for event in self._events(is_shown=not sys.stdout.isatty()):
+        for event in self._events():
             if isinstance(event, FileSegment):
                 line = marked_line(event.segment, self._unsure_below)
                 if len(self._files) == 1:
-                    typer.echo(line)
+                    _print(line)
                 lines.append(line)
             elif event.error is not None:
                 self._show_failure(event.error)
             else:
                 if len(self._files) > 1:
                     name = typer.format_filename(event.file.path)
-                    typer.echo(f"{name}\t{join_texts(lines)}")
+                    _print(f"{name}\t{join_texts(lines)}")
                 lines = []
 
     def print_whole(self, form: Format) -> None:
@@ -223,7 +228,7 @@ class _Job:
 
         segments = []
         found = None
-        for event in self._events(is_shown=True):
+        for event in self._events():
             if isinstance(event, FileSegment):
                 segments.append(event.segment)
             elif event.error is not None:
@@ -240,21 +245,27 @@ class _Job:
             if form in SUBTITLES:
                 self._say_what_is_fast(found)
 
-    def _events(self, *, is_shown: bool) -> Iterator[FileSegment | FileEnd]:
-        """What becomes known, perhaps with a bar that shows how far it is."""
+    def _events(self) -> Iterator[FileSegment | FileEnd]:
+        """What becomes known, under a bar."""
         from horizon_st.inference.files import translate_files
 
-        with self._bar() if is_shown else nullcontext(None) as show:
+        with self._bar() as show:
             yield from translate_files(
                 self._translator,
                 self._files,
                 one_utterance=self._one_utterance,
-                on_progress=show and (lambda done_s, total_s: show(int(done_s), int(total_s))),
+                on_progress=show,
             )
 
-    @staticmethod
-    def _bar() -> AbstractContextManager[Callable[[int, int], None]]:
-        return progress_bar("translating (s)", after_s=_BAR_AFTER_S, console=stderr)
+    @contextmanager
+    def _bar(self) -> Iterator[Callable[[float, float], None] | None]:
+        """Shows how far it is, and the time left, where somebody sees it: on a terminal."""
+        if not stderr.is_terminal:
+            yield None
+            return
+        with progress_bar("translating (s)", console=stderr) as show:
+            show(0, int(sum(file.duration_s for file in self._files)))
+            yield lambda done_s, total_s: show(int(done_s), int(total_s))
 
     def _show_failure(self, error: UserError) -> None:
         self.num_failed += 1
@@ -270,3 +281,8 @@ class _Job:
                 soft_wrap=True,
                 highlight=False,
             )
+
+
+def _print(line: str) -> None:
+    """Prints a line now; `typer.echo` would write into the bar."""
+    print(line, flush=True)

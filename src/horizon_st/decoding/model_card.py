@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,20 +9,14 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from horizon_st.data.files import whole_file
+from horizon_st.data.files import whole_file, write_errors
 from horizon_st.decoding.evaluation import Evaluation, read_evaluation
 from horizon_st.decoding.trained import weights_fingerprint
+from horizon_st.decoding.training_record import WEIGHTS, record_beside
 from horizon_st.errors import UserError
 from horizon_st.objective.configuration import ObjectiveConfig
 
 CARD_FILE = "README.md"
-_RECORD_FILE = "record.json"
-_WEIGHTS = {
-    "mt_weight": "α_t",
-    "consistency_weight": "α_cr",
-    "rdrop_weight": "α_rd",
-    "ctc_weight": "α_ctc",
-}
 _PRECISIONS = {"no": "fp32"}
 """As recipes call them; accelerate calls single precision no mixed one."""
 
@@ -55,23 +48,32 @@ def write_card(
     """The card, written into the model's folder as README.md, whole or not at all.
 
     Nothing stands in it that is not known: what is missing is said to be. A card whose owner has
-    removed the line that says who wrote it is left as it is.
+    removed the line that says who wrote it is left as it is, and takes nothing that is given.
 
     Args:
         folder: of the model.
-        record: of the run that trained it; by default ``record.json`` beside the folder, if any.
+        record: of the run that trained it; by default ``record.json`` beside the folder, if that
+            names these weights.
         scores: folders that `evaluate` wrote for this model.
         licence: as the hub names it, for example cc-by-4.0.
         picture: file name inside the folder, of the regularization horizon.
         name: its id on the hub; without one the title is the recipe's name.
 
     Raises:
-        UserError: scores are missing, damaged, or another model's.
+        UserError: scores are missing, damaged, or another model's; or scores, a licence or a
+            picture are given for a card that its owner wrote; or the record is damaged.
     """
     path = folder / CARD_FILE
-    if path.is_file() and _MARK not in path.read_text(encoding="utf-8"):
+    if _is_owners(path):
+        if scores or licence is not None or picture is not None:
+            raise UserError(
+                str(path),
+                expected=f"the line {_MARK} in the card that is to take scores, licence or picture",
+                found="a card of your own",
+                remedy="Write them into it and leave the options out, or put the line back.",
+            )
         return path
-    record = _record_beside(folder) if record is None else record
+    record = record_beside(folder) if record is None else record
     evaluations = [_evaluation_of(folder, path) for path in scores]
     title = name or (str(record["name"]) if record else folder.name)
     data = ModelCardData(
@@ -83,21 +85,28 @@ def write_card(
         eval_results=[result for one in evaluations for result in _results(one)] or None,
     )
     body = "\n".join(_body(title, name, record, evaluations, licence, picture))
-    with whole_file(path) as file:
+    with write_errors(path), whole_file(path) as file:
         file.write(str(ModelCard(f"---\n{data.to_yaml()}\n---\n\n{body}")))
     return path
 
 
-def _record_beside(folder: Path) -> dict[str, Any] | None:
-    path = folder.resolve().parent / _RECORD_FILE
+def _is_owners(path: Path) -> bool:
     if not path.is_file():
-        return None
-    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return record
+        return False
+    return _MARK not in path.read_text(encoding="utf-8", errors="replace")
 
 
 def _evaluation_of(folder: Path, path: Path) -> Evaluation:
     evaluation = read_evaluation(path)
+    for key, part in (("model", "sha256"), ("manifest", "path")):
+        section = evaluation.summary.get(key)
+        if not isinstance(section, dict) or part not in section:
+            raise UserError(
+                str(path),
+                expected=f"the key {key}.{part} in its summary",
+                found="none",
+                remedy="Run `horizon-st evaluate` into this folder again.",
+            )
     if evaluation.summary["model"]["sha256"] != weights_fingerprint(folder):
         raise UserError(
             str(path),
@@ -183,7 +192,7 @@ def _training(record: Mapping[str, Any]) -> Iterator[str]:
 
 def _objective(settings: Mapping[str, Any]) -> Iterator[str]:
     """Its weights, and what else is not as usual."""
-    for key, symbol in _WEIGHTS.items():
+    for key, symbol in WEIGHTS.items():
         yield f"{symbol} = {settings[key]:g}"
     yield from _unusual(settings, asdict(ObjectiveConfig()))
 
@@ -193,7 +202,7 @@ def _unusual(settings: Mapping[str, Any], usual: Mapping[str, Any]) -> Iterator[
         value = settings.get(key, default)
         if isinstance(value, Mapping):
             yield from (f"{key}.{line}" for line in _unusual(value, default))
-        elif key not in _WEIGHTS and value != default:
+        elif key not in WEIGHTS and value != default:
             yield f"{key} = {value}"
 
 

@@ -7,14 +7,16 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from horizon_st.data.audio_file import audio_info, load_audio
+from horizon_st.data.audio_file import audio_info
 from horizon_st.data.files import fitting_name, make_folder, refuse_originals
 from horizon_st.data.mono import SAMPLING_RATE
 from horizon_st.errors import UserError
 from horizon_st.inference.formats import UNSURE_BELOW, Format, TranslatedRecording, write_file
 from horizon_st.inference.pipeline import SpeechTranslator, TranslatedSegment
 from horizon_st.inference.record import Record, record_folder, settings_of
+from horizon_st.inference.recordings import blocks_of
 from horizon_st.inference.segmenter import SpeechSegment
+from horizon_st.inference.utterance import read_utterance, too_long
 
 OnProgress = Callable[[float, float], None]
 """Called with the seconds of sound that are done, and all of them."""
@@ -131,6 +133,7 @@ def translate_into(
                 continue
             file, target = event.file, targets[event.file.path]
             if event.error is not None:
+                records.close(file)
                 yield target, event.error
             else:
                 whole = TranslatedRecording(
@@ -169,7 +172,12 @@ class _Records:
     def finish(self, file: MediaFile) -> None:
         """Closes the record of a file of which nothing is missing."""
         self.of(file).finish()
-        self._open.pop(file.path)[0].close()
+        self.close(file)
+
+    def close(self, file: MediaFile) -> None:
+        """Closes the record of a file, if it is open."""
+        if file.path in self._open:
+            self._open.pop(file.path)[0].close()
 
 
 @dataclass(frozen=True)
@@ -257,9 +265,10 @@ class _Translation:
         if not self._one_utterance:
             yield from self._translator.cut(file.path)
             return
-        samples = load_audio(file.path)
-        self._translator.check_utterance(str(file.path), len(samples))
-        yield SpeechSegment(0.0, len(samples) / SAMPLING_RATE, samples)
+        runtime, name = self._translator.runtime, str(file.path)
+        if not runtime.can_take(round(file.duration_s * SAMPLING_RATE)):
+            raise too_long(name, file.duration_s)
+        yield read_utterance(runtime, blocks_of(file.path), name)
 
 
 def _targets(files: Sequence[MediaFile], folder: Path, form: Format) -> dict[Path, Path]:

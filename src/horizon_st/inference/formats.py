@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from horizon_st.data.files import whole_file, write_errors
 from horizon_st.inference.line_breaks import join_texts
@@ -16,7 +16,6 @@ from horizon_st.inference.pipeline import TranslatedSegment
 from horizon_st.inference.subtitles import Cue, Spoken, make_cues, to_srt, to_vtt
 
 Format = Literal["txt", "srt", "vtt", "json", "tsv"]
-FORMATS: tuple[Format, ...] = get_args(Format)
 
 UNSURE_BELOW = 0.6
 """Confidence below which a segment is marked."""

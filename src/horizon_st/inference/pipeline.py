@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -11,12 +10,8 @@ from itertools import chain, groupby, islice, repeat
 from pathlib import Path
 from typing import TypeVar, cast, overload
 
-import numpy as np
-
-from horizon_st.data.audio_file import check_length
 from horizon_st.data.mono import SAMPLING_RATE, Samples, to_mono
 from horizon_st.decoding.configuration import DecodingConfig, Hypothesis
-from horizon_st.errors import UserError
 from horizon_st.inference.line_breaks import join_texts
 from horizon_st.inference.live import LiveText, live_translation
 from horizon_st.inference.recordings import Array, Audio, blocks_of, name_of
@@ -27,9 +22,7 @@ from horizon_st.inference.segmenter import (
     SpeechSegment,
     speech_segments,
 )
-
-_FAR_LONGER = 2.0
-"""So many times the longest training utterance, nobody knows what a model does."""
+from horizon_st.inference.utterance import read_utterance
 
 _WINDOW_BATCHES = 4
 """Held at once, so that segments of similar length share a batch ..."""
@@ -39,10 +32,6 @@ _FIRST_WINDOWS_BATCHES = (1, 2)
 
 _GRAIN_SAMPLES = SAMPLING_RATE // 100
 _Key = TypeVar("_Key")
-
-
-class LongRecordingWarning(UserWarning):
-    """A recording that is not to be cut is far longer than what the model was trained on."""
 
 
 @dataclass(frozen=True)
@@ -305,35 +294,6 @@ class SpeechTranslator:
                     ),
                 )
 
-    def check_utterance(self, name: str, num_samples: int) -> None:
-        """A LongRecordingWarning, where what is not to be cut is far longer than in training.
-
-        Args:
-            name: of the recording.
-            num_samples: of it, at 16 kHz.
-
-        Raises:
-            UserError: it has less than one frame, or is longer than the model can take.
-        """
-        check_length(num_samples, SAMPLING_RATE, name)
-        duration_s = num_samples / SAMPLING_RATE
-        if not self.runtime.can_take(num_samples):
-            raise UserError(
-                name,
-                expected="an utterance that is no longer than the model can take",
-                found=f"{duration_s:.1f} s",
-                remedy="Let it be cut.",
-            )
-        longest_s = self.runtime.longest_training_s
-        if longest_s is not None and duration_s > _FAR_LONGER * longest_s:
-            warnings.warn(
-                f"{name}: {duration_s:.1f} s long, but the model was trained on utterances of at "
-                f"most {longest_s:.1f} s; the translation may be wrong or leave most of it out. "
-                "Let long recordings be cut.",
-                LongRecordingWarning,
-                stacklevel=7,  # whoever called `translate`
-            )
-
     def decode(
         self, samples: Sequence[Samples], prefixes: Sequence[Sequence[int]] | None = None
     ) -> list[Hypothesis]:
@@ -372,19 +332,19 @@ class SpeechTranslator:
         self, blocks: Iterator[Samples], name: str, one_utterance: bool
     ) -> Iterator[SpeechSegment]:
         """All of a recording where it is short or not to be cut, and its segments elsewhere."""
-        longest = math.inf if one_utterance else self.segmenter.longest_s * SAMPLING_RATE
-        head = [np.zeros(0, np.float32)]
-        while sum(map(len, head)) <= longest:
-            block = next(blocks, None)
-            if block is None:
-                break
-            head.append(block)
-        else:
-            yield from speech_segments(chain(head, blocks), self.segmenter)
-            return
-        samples = np.concatenate(head)
-        self.check_utterance(name, len(samples))
-        yield SpeechSegment(0.0, len(samples) / SAMPLING_RATE, samples)
+        if not one_utterance:
+            longest = self.segmenter.longest_s * SAMPLING_RATE
+            head: list[Samples] = []
+            while sum(map(len, head)) <= longest:
+                block = next(blocks, None)
+                if block is None:
+                    break
+                head.append(block)
+            else:
+                yield from speech_segments(chain(head, blocks), self.segmenter)
+                return
+            blocks = iter(head)
+        yield read_utterance(self.runtime, blocks, name)
 
 
 def _counted(blocks: Iterable[Samples], number: int, num_samples: list[int]) -> Iterator[Samples]:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from huggingface_hub import HfApi
-from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]  # of its HTTP client
 
+from horizon_st.data.files import write_errors
 from horizon_st.decoding.model_card import CARD_FILE, write_card
 from horizon_st.decoding.model_folder import HUB_PATTERNS
 from horizon_st.decoding.trained import load_trained_model
@@ -40,14 +41,17 @@ def push_to_hub(
         private: whether a new repository is.
 
     Raises:
-        UserError: the model is incomplete, scores are another model's, or the hub refuses it.
+        UserError: the model is incomplete, scores are another model's, the card is the owner's and
+            would not take what is given, or the hub refuses it or cannot be reached.
     """
     load_trained_model(folder, device="cpu")
     name = None
     if picture is not None:
+        _check_picture(picture)
         name = f"{_PICTURE_NAME}{picture.suffix}"
-        _copy(picture, folder / name)
     write_card(folder, scores=scores, licence=licence, picture=name, name=repository)
+    if picture is not None and name is not None:
+        _copy(picture, folder / name)
     api = HfApi()
     try:
         api.create_repo(repository, private=private, exist_ok=True)
@@ -57,7 +61,7 @@ def push_to_hub(
             allow_patterns=[*HUB_PATTERNS, CARD_FILE, *([name] if name else [])],
             commit_message="model and card",
         )
-    except (OSError, ValueError, HfHubHTTPError) as error:
+    except (OSError, ValueError, RuntimeError, HTTPError) as error:
         raise UserError(
             repository,
             expected="a repository on the hub that can be written",
@@ -67,7 +71,7 @@ def push_to_hub(
     return f"{api.endpoint}/{repository}"
 
 
-def _copy(picture: Path, target: Path) -> None:
+def _check_picture(picture: Path) -> None:
     if not picture.is_file():
         raise UserError(
             str(picture),
@@ -75,5 +79,9 @@ def _copy(picture: Path, target: Path) -> None:
             found="no such file",
             remedy="`horizon-st report` draws one; or leave it out.",
         )
+
+
+def _copy(picture: Path, target: Path) -> None:
     if picture.resolve() != target.resolve():
-        shutil.copyfile(picture, target)
+        with write_errors(target):
+            shutil.copyfile(picture, target)

@@ -16,7 +16,7 @@ from horizon_st.errors import UserError
 from horizon_st.inference.pipeline import SpeechTranslator, TranslatedSegment
 from horizon_st.inference.segmenter import SpeechSegment
 
-_VERSION = 1
+_VERSION = 2
 """Of what a record holds and of how recordings are cut: raised with every change of either."""
 
 _END = {"is_finished": True}

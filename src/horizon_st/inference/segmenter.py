@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from horizon_st.data.mono import SAMPLING_RATE, Samples
 from horizon_st.errors import UserError
+from horizon_st.inference.speech_span import certain_span
 from horizon_st.inference.voice_activity import (
     FRAME_S,
     FRAME_SAMPLES,
@@ -27,6 +28,9 @@ SHORTEST_CUT_S = 0.5
 
 LONGEST_CUT_S = 600.0
 """The most that it may be."""
+
+_LONGEST_JOINED_S = 2.0
+"""A longer pause ends a segment however short: more of it would be noise to translate."""
 
 _HYSTERESIS = 0.15
 """How far below the threshold speech ends: Silero VAD's own value."""
@@ -55,8 +59,16 @@ class SegmenterConfig:
     longest_pause_s: float = field(
         default=0.8, metadata={"help": "Speech goes on in the same segment after a shorter pause."}
     )
+    target_s: float = field(
+        default=0.0,
+        metadata={"help": "Until it has so much, a segment goes on over pauses of up to 2 s."},
+    )
     threshold: float = field(
         default=0.5, metadata={"help": "Probability from which on a sound counts as speech."}
+    )
+    certain: float = field(
+        default=0.9,
+        metadata={"help": "Probability of the sounds that a segment's times begin and end with."},
     )
     shortest_speech_s: float = field(
         default=0.1, metadata={"help": "Shorter sounds are no speech: clicks and knocks."}
@@ -73,7 +85,9 @@ class SegmenterConfig:
         limits = {
             "longest_s": (SHORTEST_CUT_S, LONGEST_CUT_S),
             "longest_pause_s": (0.0, 60.0),
+            "target_s": (0.0, LONGEST_CUT_S),
             "threshold": (0.01, 0.99),
+            "certain": (0.0, 0.99),
             "shortest_speech_s": (0.0, 10.0),
             "shortest_pause_s": (0.0, 10.0),
             "padding_s": (0.0, 5.0),
@@ -121,9 +135,11 @@ def speech_segments(
 class Segmenter:
     """Cuts one recording that comes block by block.
 
-    A segment ends at a pause of `longest_pause_s`. Where it would become longer than `longest_s`,
-    it is cut at the longest pause of its last two thirds, and where there is none, at the quietest
-    place of its second half.
+    A segment's times are those of its first and last certain speech; its samples are more.
+
+    A segment ends at a pause of `longest_pause_s`; with less than `target_s`, at one of 2 s. Where
+    it would become longer than `longest_s`, it is cut at the longest pause of its last two thirds,
+    and where there is none, at the quietest place of its second half.
 
     Live speech is never cut far behind what was heard: from half of `longest_s` on a segment ends
     at the next pause of 0.3 s, and without one at the quietest place of its last two seconds.
@@ -146,12 +162,16 @@ class Segmenter:
         self._longest = math.floor((config.longest_s - 2 * config.padding_s) / FRAME_S)
         self._longest = max(self._longest, math.floor(0.5 * config.longest_s / FRAME_S))
         self._longest_pause = max(1, round(config.longest_pause_s / FRAME_S))
+        self._target = round(config.target_s / FRAME_S)
+        self._longest_joined = max(self._longest_pause, round(_LONGEST_JOINED_S / FRAME_S))
         self._shortest_pause = max(1, round(config.shortest_pause_s / FRAME_S))
         self._shortest_speech = max(1, round(config.shortest_speech_s / FRAME_S))
         self._is_live = is_live
         self._padding = round(config.padding_s * SAMPLING_RATE)
         self._held = np.zeros(0, np.float32)
         self._held_from = 0  # the sample that is held first
+        self._probabilities = np.zeros(0, np.float32)  # of the open segment
+        self._probabilities_from = 0  # the frame of the first
         self._frame = 0  # that comes next
         self._regions: list[tuple[int, int]] = []  # of speech, in the open segment
         self._region_start: int | None = None
@@ -185,7 +205,8 @@ class Segmenter:
             if quiet_since - start < self._shortest_speech:
                 return None
         end = self._frame if self._region_start is not None else self._regions[-1][1]
-        return self._segment(start, end, self._end_of_held)
+        segment = self._segment(start, end, self._end_of_held)
+        return replace(segment, start_s=self._certain_span(start, end)[0] * FRAME_S)
 
     @property
     def _open_start(self) -> int | None:
@@ -198,13 +219,16 @@ class Segmenter:
     @property
     def _ending_pause(self) -> int:
         """The frames of silence that end the open segment."""
-        start, end = self._regions[0][0], self._regions[-1][1]
-        if self._is_live and end - start >= _EARLIEST_CUT * self._longest:
-            return min(self._longest_pause, round(_LIVE_PAUSE_S / FRAME_S))
-        return self._longest_pause
+        length = self._regions[-1][1] - self._regions[0][0]
+        if self._is_live:
+            is_long = length >= _EARLIEST_CUT * self._longest
+            live_pause = round(_LIVE_PAUSE_S / FRAME_S)
+            return min(self._longest_pause, live_pause) if is_long else self._longest_pause
+        return self._longest_pause if length >= self._target else self._longest_joined
 
     def _advance(self, probabilities: Probabilities) -> list[SpeechSegment]:
         ended = []
+        self._probabilities = np.concatenate([self._probabilities, probabilities])
         for probability in probabilities.tolist():
             self._track_region(probability)
             start = self._open_start
@@ -271,7 +295,10 @@ class Segmenter:
     def _cut(self, num_regions: int, until: int) -> SpeechSegment:
         """The segment of the first regions, with no sample from `until` on."""
         start, end = self._regions[0][0], self._regions[num_regions - 1][1]
-        segment = self._segment(start, end, until)
+        first, after = self._certain_span(start, end)
+        segment = replace(
+            self._segment(start, end, until), start_s=first * FRAME_S, end_s=self._end_s(after)
+        )
         self._regions = self._regions[num_regions:]
         self._not_before = min(until, end * FRAME_SAMPLES + self._padding)
         return segment
@@ -280,13 +307,26 @@ class Segmenter:
         first = max(start * FRAME_SAMPLES - self._padding, self._not_before, self._held_from)
         last = min(end * FRAME_SAMPLES + self._padding, until)
         samples = self._held[first - self._held_from : last - self._held_from].copy()
-        end_s = min(end * FRAME_SAMPLES, self._end_of_held) / SAMPLING_RATE
-        return SpeechSegment(start * FRAME_S, end_s, samples)
+        return SpeechSegment(start * FRAME_S, self._end_s(end), samples)
+
+    def _end_s(self, frame: int) -> float:
+        """Where a frame begins, and no later than the recording ends."""
+        return min(frame * FRAME_SAMPLES, self._end_of_held) / SAMPLING_RATE
+
+    def _certain_span(self, start: int, end: int) -> tuple[int, int]:
+        """Between two frames, the first that is certainly speech, and the one after the last."""
+        probabilities = self._probabilities[start - self._probabilities_from :][: end - start]
+        samples = self._held[start * FRAME_SAMPLES - self._held_from :]
+        samples = samples[: (end - start) * FRAME_SAMPLES]
+        first, after = certain_span(probabilities, samples, self._config.certain)
+        return start + first, start + after
 
     def _forget(self) -> None:
-        """Drops the samples that no segment can hold any more."""
-        start = self._open_start
-        keep = (self._frame if start is None else start) * FRAME_SAMPLES - self._padding
+        """Drops the samples and probabilities that no segment can need any more."""
+        start = self._frame if self._open_start is None else self._open_start
+        self._probabilities = self._probabilities[start - self._probabilities_from :].copy()
+        self._probabilities_from = start
+        keep = start * FRAME_SAMPLES - self._padding
         dropped = max(0, keep - self._held_from)
         self._held = self._held[dropped:].copy()
         self._held_from += dropped

@@ -68,6 +68,7 @@ class RunRecord:
         versions: of the packages that a result depends on.
         hardware: processor, cores, threads, accelerator.
         stages: what each stage did.
+        model_sha256: of the weights of the final model; None until it is there.
         wall_s: sum over the stages.
         peak_memory_mb: the most that one process has held, over all interruptions: on the
             accelerator if there is one, else resident.
@@ -85,6 +86,7 @@ class RunRecord:
     versions: dict[str, str] = field(default_factory=package_versions)
     hardware: dict[str, Any] = field(default_factory=lambda: describe_hardware())
     stages: list[StageRecord] = field(default_factory=list)
+    model_sha256: str | None = None
     wall_s: float = 0.0
     peak_memory_mb: float = 0.0
 

@@ -24,6 +24,7 @@ from horizon_st.data.files import partial_of
 from horizon_st.data.sampling import speech_stream, text_stream
 from horizon_st.decoding.generate import Modality, check_precision
 from horizon_st.decoding.model_card import write_card
+from horizon_st.decoding.trained import weights_fingerprint
 from horizon_st.errors import UserError
 from horizon_st.model.attention import use_cpu_attention
 from horizon_st.model.translator import SpeechTranslatorModel
@@ -119,11 +120,14 @@ class Run:
             else:
                 self._run_stage(name)
         final = self.folder / "model"
-        if self.accelerator.is_main_process and not final.exists():
-            partial = partial_of(final)
-            shutil.copytree(averaged, partial)
-            write_card(partial, record=asdict(self.record))
-            rename_whole(partial, final)
+        if self.accelerator.is_main_process:
+            self.record.model_sha256 = weights_fingerprint(averaged)
+            if not final.exists():
+                partial = partial_of(final)
+                shutil.copytree(averaged, partial)
+                write_card(partial, record=asdict(self.record))
+                rename_whole(partial, final)
+        self._write_record()
         self.accelerator.wait_for_everyone()
         return final
 

@@ -1,12 +1,12 @@
 """Exported graphs compute what PyTorch does, and whole translations are the same without it."""
 
+import errno
 import json
 import shutil
 import subprocess
 import sys
 import textwrap
 import tomllib
-from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,6 @@ import pytest
 import soundfile
 import torch
 from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
 from typer.testing import CliRunner
 
 from horizon_st.cli import app
@@ -178,44 +177,19 @@ def test_the_same_live_text(model_folder, exported, speech):
     assert len(told[0]) > 3
 
 
-def installed_with(names):
-    """The names of distributions, and of all that they require."""
-    found, waiting = set(), [*names]
-    while waiting:
-        name = canonicalize_name(waiting.pop())
-        if name not in found:
-            found.add(name)
-            needed = [Requirement(line) for line in requires(name) or ()]
-            waiting += [x.name for x in needed if x.marker is None or x.marker.evaluate()]
-    return found
-
-
-def test_only_what_is_said_to_be_needed_is_imported(exported, model_folder, talk):
+def test_only_what_is_said_to_be_needed_is_imported(
+    exported, model_folder, talk, modules_beyond, run_without
+):
     """No PyTorch, no transformers, and nothing else that the requirements do not bring."""
     lines = (ROOT / "requirements-onnx.txt").read_text(encoding="utf-8").splitlines()
     listed = [line for line in lines if not line.startswith("#")]
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert set(listed) < {line.partition("#")[0] for line in project["dependencies"]}
-    there = installed_with(Requirement(line).name for line in listed)
-    there |= {"horizon-st", "silero-vad"}  # without what they require
-    absent = [
-        module
-        for module, names in packages_distributions().items()
-        if not {canonicalize_name(name) for name in names} & there
-    ]
+    # The two without what they require.
+    absent = modules_beyond([Requirement(line).name for line in listed], "horizon-st", "silero-vad")
     assert {"torch", "transformers", "lhotse"} < set(absent)
     command = [str(exported), str(talk), "--runtime", "onnx", "--format", "srt"]
-    program = f"""
-        import sys
-        for name in {absent!r}:
-            sys.modules[name] = None  # whoever imports it gets a ModuleNotFoundError
-        from horizon_st.cli import main
-        sys.argv = ["horizon-st", "translate", *{command!r}]
-        main()
-    """
-    result = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True
-    )
+    result = run_without(absent, "translate", *command)
     assert result.returncode == 0, result.stderr
     expected = CliRunner().invoke(app, ["translate", str(model_folder), str(talk), "-f", "srt"])
     assert result.stdout == expected.stdout
@@ -390,9 +364,39 @@ def test_a_folder_with_other_files_is_not_written(model_folder, tmp_path):
         export.export_onnx(model_folder, tmp_path)
 
 
+def test_a_place_that_cannot_be_written_is_told_before_the_work(tmp_path):
+    (tmp_path / "file").write_text("mine", encoding="utf-8")
+    out = tmp_path / "file" / "exported"
+    result = CliRunner().invoke(app, ["export", str(tmp_path / "no-model"), str(out)])
+    with pytest.raises(UserError, match=r"file: expected a folder that can be written, found File"):
+        raise result.exception
+
+
+def test_of_what_cannot_be_written_nothing_stays(small_model_folder, tmp_path, monkeypatch):
+    def fail(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(export, "write_graphs", fail)
+    out = tmp_path / "exported"
+    for exists in (False, True):
+        if exists:
+            out.mkdir()
+        with pytest.raises(UserError, match=r"exported: expected a file .*No space left.* Make ro"):
+            export.export_onnx(small_model_folder, out)
+        assert [*tmp_path.rglob("*")] == ([out] if exists else [])
+
+
+def test_an_empty_folder_is_filled(small_model_folder, exported, tmp_path, monkeypatch, tracing):
+    monkeypatch.chdir(tmp_path)
+    with tracing():
+        export.export_onnx(small_model_folder, Path())
+    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in exported.iterdir()}
+    assert tmp_path.stat().st_mode & 0o777 == exported.stat().st_mode & 0o777
+
+
 def test_missing_packages_are_named(model_folder, tmp_path, monkeypatch):
     monkeypatch.setattr(export, "find_spec", lambda name: None if name == "onnxscript" else name)
-    message = r"found no onnxscript\. Run `pip install 'horizon-st\[onnx\]'`"
+    message = r"found no onnxscript\. Run `pip install '\.\[onnx\]'` in a checkout"
     with pytest.raises(UserError, match=message):
         export.export_onnx(model_folder, tmp_path / "out")
 

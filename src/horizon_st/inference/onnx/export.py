@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from horizon_st.data.files import PARTIAL_PREFIX, make_folder, write_errors
 from horizon_st.data.mono import SAMPLING_RATE, Samples
 from horizon_st.decoding.trained import TrainedModel, load_trained_model
 from horizon_st.errors import UserError
@@ -51,7 +51,7 @@ def export_onnx(source: str | Path, out: Path, *, quantization: Quantization | N
 
     Raises:
         UserError: packages are missing, there is no such model, a part of it cannot be exported,
-            or the folder is not empty.
+            or the folder is not empty or cannot be written.
     """
     _check_packages()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -61,12 +61,11 @@ def export_onnx(source: str | Path, out: Path, *, quantization: Quantization | N
             found="one with other files" if out.is_dir() else "a file",
             remedy="Give another one, or remove it.",
         )
+    make_folder(out.parent)
     trained = load_trained_model(source, device="cpu")
     settings, arrays = describe(trained)
     noise = _noise()
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as name:
-        folder = Path(name)
+    with _whole_folder(out) as folder:
         write_tokenizer(trained.tokenizer, folder)
         write_settings(folder, settings, arrays)
         with torch.no_grad(), _exportable_encoder(trained):
@@ -78,9 +77,20 @@ def export_onnx(source: str | Path, out: Path, *, quantization: Quantization | N
             with quiet():
                 quantize(folder)
             write_settings(folder, replace(settings, quantized=quantization), arrays)
-        out.mkdir(exist_ok=True)
-        for path in folder.iterdir():
-            shutil.move(path, out / path.name)
+
+
+@contextmanager
+def _whole_folder(out: Path) -> Iterator[Path]:
+    """A folder to write into that takes its name when the block succeeds; else nothing stays."""
+    out = out.resolve()
+    with (
+        write_errors(out),
+        tempfile.TemporaryDirectory(dir=out.parent, prefix=PARTIAL_PREFIX) as name,
+    ):
+        folder = Path(name) / out.name  # with the rights of a new folder, not of a temporary one
+        folder.mkdir()
+        yield folder
+        folder.rename(out)  # an empty folder is replaced
 
 
 def _check_packages() -> None:
@@ -90,7 +100,7 @@ def _check_packages() -> None:
             "export",
             expected="the packages of the extra onnx",
             found=f"no {' and no '.join(missing)}",
-            remedy="Run `pip install 'horizon-st[onnx]'`.",
+            remedy="Run `pip install '.[onnx]'` in a checkout of Horizon-ST.",
         )
 
 
