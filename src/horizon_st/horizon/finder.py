@@ -37,6 +37,10 @@ _OWN_SHARE = 0.25
 smooth surface shows, rather than for noise."""
 _CAUTION = 0.75
 """Standard deviations that a setting's mean is lowered by when the best is chosen."""
+_LEAST_SCORED = 3
+"""Settings with a score, below which nothing tells how much more can be gained."""
+_LEAST_FALL = 0.05
+"""By what share of the worst score a run without one counts as worse, at least."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ class Proposal:
     Attributes:
         setting: to run.
         expected_gain: by how much its true score is expected to exceed the best so far, counting
-            what falls short of it as 0; infinite while there is no surface to go by.
+            what falls short of it as 0; infinite while too few settings have a score to tell.
     """
 
     setting: dict[str, float]
@@ -178,7 +182,9 @@ def next_run(
         scores = np.concatenate([scores, surface.predict(believed)[0]])
         surface = HorizonProcess(points, scores)
     point, gain = _most_promising(surface, points, np.random.default_rng((seed, number)))
-    return Proposal(space.from_unit(point), gain)
+    with_score = points[: len(trials)][np.isfinite([trial.score for trial in trials])]
+    can_tell = len(np.unique(with_score, axis=0)) >= _LEAST_SCORED
+    return Proposal(space.from_unit(point), gain if can_tell else math.inf)
 
 
 def conclude(
@@ -252,12 +258,15 @@ def _most_promising(
 
 
 def _as_arrays(trials: Sequence[ScoredSetting], space: SearchSpace) -> tuple[Array, Array]:
-    """Points and scores; a run without a score is as much below the worst as scores differ."""
+    """Points and scores; a run without a score is clearly below the worst.
+
+    As much as scores differ, or where they hardly do, by a share of the worst, or by 1 if that is 0.
+    """
     points = np.array([space.to_unit(trial.setting) for trial in trials])
     scores = np.array([trial.score for trial in trials], dtype=float)
     finite = scores[np.isfinite(scores)]
-    worst = float(finite.min() - np.std(finite)) if len(finite) else 0.0
-    return points, np.where(np.isfinite(scores), scores, worst)
+    fall = max(np.std(finite), _LEAST_FALL * abs(finite.min())) or 1.0
+    return points, np.where(np.isfinite(scores), scores, finite.min() - fall)
 
 
 def _own_means(points: Array, scores: Array) -> Array:
