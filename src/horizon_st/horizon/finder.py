@@ -38,8 +38,8 @@ _NUM_ASKED, _RUNS_ASKED = 64, 3
 alone may seem worth nothing under noise where several are worth a lot (Frazier and Powell 2010)."""
 _STRETCH = 50.0
 """Of the candidates that are tried near 0: half of them lie below an eighth of their dimension."""
-_NUM_DRAWS = 26
-"""Of the surface's parameters, of all of them, that expected improvement is averaged over."""
+_NUM_DRAWS = 32
+"""Of the surface's parameters, that expected improvement is averaged over: every fourth of all."""
 _OWN_SHARE = 0.25
 """Of what a setting's own scores differ from the surface: what is taken for its own merit, which no
 smooth surface shows, rather than for noise."""
