@@ -1,28 +1,32 @@
 """`find_horizon` against Optuna's samplers, random search and the full grid -> docs/horizon.md.
 
     python benchmarks/finder.py [--surfaces 42] [--held-out 24] [--noise 0 0.25 0.5] [--seeds 3]
-        [--runs 28] [--draw 0] [--processes 2] [--out FILE.json] [--page FILE.md]
+        [--runs 28] [--draw 0] [--real RESULTS ...] [--processes 2] [--out FILE.json]
+        [--page FILE.md]
 
-Made-up surfaces (surfaces.py) whose best is known. After each run a search is asked for its answer,
-and runs are counted until the answer is within 1 % of the best true score of a grid of four values
-per weight: until the first such answer, and until all later answers are such, too. A search that
-does not get there counts as one run more than it had. `find_horizon` answers with `conclude`; the
-others with the run of the highest score, as Optuna's `best_trial` does, and by a second count with
-`conclude` over their own runs, which is fairer to them where scores are noisy. Beside FILE.json,
-FILE.jsonl keeps a line for each case that has ended, so that a benchmark that was stopped goes on.
+Made-up surfaces (surfaces.py) whose best is known, and on demand surfaces through real runs
+(real_runs.py): of each results.json that is given, and of those below a folder that serve. After
+each run a search is asked for its answer, and runs are counted until the answer is within 1 % of
+the best true score of a grid of four values per weight: until the first such answer, and until all
+later answers are such, too. A search that does not get there counts as one run more than it had:
+the grid, which runs whole, as one more than it has settings. `find_horizon` answers with
+`conclude`; the others with the run of the highest score, as Optuna's `best_trial` does, and by a
+second count with `conclude` over their own runs, which is fairer to them where scores are noisy.
+Beside FILE.json, FILE.jsonl keeps a line for each case that has ended, so that a benchmark that was
+stopped goes on; lines of other code, or of another Optuna, do not count.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import hashlib
 import io
 import itertools
 import json
 import multiprocessing
 import sys
 import time
-import warnings
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -36,26 +40,43 @@ import optuna
 import torch
 from all import put_table
 from measuring import print_table, write_report
-from surfaces import FAMILIES, HELD_OUT, Surface, draw_held_out, draw_surfaces, grid_points
+from real_runs import find_tables, real_surface
+from searches import RULES, SEARCHES
+from surfaces import FAMILIES, HELD_OUT, Surface, draw_held_out, draw_surfaces
 
-from horizon_st.horizon import SearchSpace
-from horizon_st.horizon.finder import ScoredSetting, conclude, propose
+from horizon_st.horizon import SearchSpace, annealing, finder, gaussian_process, space
+from horizon_st.horizon.finder import ScoredSetting
 
-Evaluate = Callable[[dict[str, float]], float]
-Search = Callable[[Evaluate, SearchSpace, int, int], list[ScoredSetting]]
 Row = dict[str, Any]
 
-BUILT_WITH, HELD = "built with", "held out"
-BEST_RUN, BEST_MEAN = "best run", "best mean"
+BUILT_WITH, HELD, REAL = "built with", "held out", "real runs"
+_SOURCES = [
+    Path(__file__).with_name(f"{name}.py") for name in ("surfaces", "searches", "real_runs")
+]
+_SOURCES += [Path(str(module.__file__)) for module in (annealing, gaussian_process, finder, space)]
 
 
 @dataclass(frozen=True)
 class Case:
-    """One search on one surface, of those that the search was built with or of those held out."""
+    """One search on one surface.
+
+    Attributes:
+        part: the surfaces that the search was built with, those held out, or those of real runs.
+        number: of the surface in its part.
+        noise: standard deviation of a score; of real runs, what theirs is.
+        code: what surfaces, searches and answers are computed by (`code_version`).
+        table: the file of the real runs, or nothing.
+        seed: of the noise and of the search.
+        search: its name.
+        runs: that it may make.
+        draw: of the surfaces.
+    """
 
     part: str
     number: int
     noise: float
+    code: str
+    table: str
     seed: int
     search: str
     runs: int
@@ -86,13 +107,9 @@ class Outcome:
 def main() -> None:
     """Runs what is missing, prints the tables, and on demand writes them as JSON and to a page."""
     options = _options()
-    cases = [
-        Case(part, number, noise, seed, search, options.runs, options.draw)
-        for seed in range(options.seeds)
-        for part, count in ((BUILT_WITH, options.surfaces), (HELD, options.held_out))
-        for number, noise in itertools.product(range(count), options.noise)
-        for search in SEARCHES
-    ]
+    cases = [*_cases(options)]
+    if not cases:
+        sys.exit("no surface to search on")
     lines = options.out.with_suffix(".jsonl") if options.out else None
     outcomes = _read(lines) if lines and lines.is_file() else {}
     missing = [case for case in cases if case not in outcomes]
@@ -104,24 +121,31 @@ def main() -> None:
         if number % 100 == 0:
             print(f"{number} of {len(missing)}", file=sys.stderr)
     found = [outcomes[case] for case in cases]
-    rows = [row for part in (BUILT_WITH, HELD) for row in _summary(found, part)]
+    rows = [row for part in (BUILT_WITH, HELD, REAL) for row in _summary(found, part)]
     print_table(rows)
     if options.out is not None:
-        write_report(options.out, {**vars(options), "page": None}, rows)
+        real = ["/".join(path.parts[-2:]) for path in options.real]
+        write_report(options.out, {**vars(options), "page": None, "real": real}, rows)
     if options.page is not None:
         put_table(options.page, "finder", _as_text(rows))
         put_table(options.page, "finder by kind", _as_text([*_by_kind(found)]))
 
 
+def code_version(*tables: Path) -> str:
+    """What an outcome rests on, in short: the sources, Optuna, and the table of real runs."""
+    content = b"".join(path.read_bytes() for path in (*_SOURCES, *tables))
+    return hashlib.sha256(content + optuna.__version__.encode()).hexdigest()[:12]
+
+
 def run_case(case: Case) -> Outcome:
     """One search on one surface; the noise is the same for all searches of equal seed."""
     torch.set_num_threads(1)
-    surface = _surfaces(case.part, case.draw, case.number + 1)[case.number]
+    surface = _surface(case)
     rng = np.random.default_rng((case.draw, case.number, case.seed, zlib.crc32(case.part.encode())))
 
     def evaluate(setting: dict[str, float]) -> float:
         score = float(surface.score(surface.space.to_unit(setting)))
-        return score + case.noise * float(rng.normal())
+        return score + surface.draw_noise(case.noise, rng)
 
     search, rules = SEARCHES[case.search]
     seed = 1000 * case.number + case.seed
@@ -145,6 +169,24 @@ def runs_until_lasting(are_good: Sequence[bool]) -> int:
     return len(are_good) - [*are_good[::-1], False].index(False) + 1
 
 
+def _cases(options: argparse.Namespace) -> Iterator[Case]:
+    """Each search on each surface, one seed of all after the other."""
+    parts = ((BUILT_WITH, options.surfaces), (HELD, options.held_out))
+    made_up = [
+        (part, number, noise, code_version(), "")
+        for part, count in parts
+        for number, noise in itertools.product(range(count), options.noise)
+    ]
+    real = [
+        (REAL, number, real_surface(path).noise, code_version(path), str(path))
+        for number, path in enumerate(find_tables(options.real))
+    ]
+    for seed, surface, search in itertools.product(
+        range(options.seeds), [*made_up, *real], SEARCHES
+    ):
+        yield Case(*surface, seed, search, options.runs, options.draw)
+
+
 def _run(cases: Sequence[Case], num_processes: int) -> Iterator[Outcome]:
     """The outcomes, in the order of the cases."""
     if num_processes == 1:
@@ -153,68 +195,6 @@ def _run(cases: Sequence[Case], num_processes: int) -> Iterator[Outcome]:
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(num_processes, mp_context=context) as pool:
         yield from pool.map(run_case, cases)
-
-
-def ours(evaluate: Evaluate, space: SearchSpace, num_runs: int, seed: int) -> list[ScoredSetting]:
-    """What `find_horizon` runs."""
-    trials: list[ScoredSetting] = []
-    for _ in range(num_runs):
-        setting = propose(trials, space, seed)
-        trials.append(ScoredSetting(setting, evaluate(setting)))
-    return trials
-
-
-def by_optuna(make_sampler: Callable[..., optuna.samplers.BaseSampler]) -> Search:
-    """What one of Optuna's samplers runs."""
-
-    def search(
-        evaluate: Evaluate, space: SearchSpace, num_runs: int, seed: int
-    ) -> list[ScoredSetting]:
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            sampler = make_sampler(seed=seed)
-        study = optuna.create_study(direction="maximize", sampler=sampler)
-        trials = []
-        for _ in range(num_runs):
-            trial = study.ask()
-            setting = {name: trial.suggest_float(name, *at) for name, at in space.bounds.items()}
-            score = evaluate(setting)
-            has_score = bool(np.isfinite(score))
-            state = optuna.trial.TrialState.COMPLETE if has_score else optuna.trial.TrialState.FAIL
-            study.tell(trial, score if has_score else None, state=state)
-            trials.append(ScoredSetting(setting, score))
-        return trials
-
-    return search
-
-
-def grid(evaluate: Evaluate, space: SearchSpace, num_runs: int, seed: int) -> list[ScoredSetting]:
-    """All of the grid in random order, whatever `num_runs` is."""
-    order = np.random.default_rng(seed).permutation(grid_points(len(space.names)))
-    settings = map(space.from_unit, order)
-    return [ScoredSetting(setting, evaluate(setting)) for setting in settings]
-
-
-def _highest(trials: Sequence[ScoredSetting], _: SearchSpace) -> dict[str, float]:
-    scores = np.array([trial.score for trial in trials])
-    return trials[int(np.argmax(np.where(np.isfinite(scores), scores, -np.inf)))].setting
-
-
-def _concluded(trials: Sequence[ScoredSetting], space: SearchSpace) -> dict[str, float]:
-    if not any(np.isfinite(trial.score) for trial in trials):
-        return trials[0].setting
-    return conclude(trials, space).best
-
-
-RULES = {BEST_RUN: _highest, BEST_MEAN: _concluded}
-SEARCHES: dict[str, tuple[Search, tuple[str, ...]]] = {
-    "find_horizon": (ours, (BEST_MEAN,)),
-    "Optuna, GP": (by_optuna(optuna.samplers.GPSampler), (BEST_RUN, BEST_MEAN)),
-    "Optuna, TPE": (by_optuna(optuna.samplers.TPESampler), (BEST_RUN, BEST_MEAN)),
-    "random": (by_optuna(optuna.samplers.RandomSampler), (BEST_RUN,)),
-    "grid of 4 per weight": (grid, (BEST_RUN,)),
-}
 
 
 def _are_good(
@@ -261,8 +241,10 @@ def _summary(outcomes: Sequence[Outcome], part: str) -> list[Row]:
 def _by_kind(outcomes: Sequence[Outcome]) -> Iterator[Row]:
     """Of each kind of surface and noise, median and 90th percentile of the lasting answer."""
     noises = sorted({outcome.case.noise for outcome in outcomes})
-    for kind, noise in itertools.product((*FAMILIES, *HELD_OUT), noises):
-        row: Row = {"surface": kind, "noise": f"{noise:g}"}
+    real = [outcome.kind for outcome in outcomes if outcome.case.part == REAL]
+    kinds = dict.fromkeys((*FAMILIES, *HELD_OUT, *real))
+    for kind, noise in itertools.product(kinds, noises):
+        row: Row = {"surface": kind, "noise": f"{noise:.3g}"}
         for search, (_, rules) in SEARCHES.items():
             numbers = [
                 outcome.lasting[rules[0]]
@@ -276,13 +258,18 @@ def _by_kind(outcomes: Sequence[Outcome]) -> Iterator[Row]:
 
 
 @cache
-def _surfaces(part: str, draw: int, number: int) -> list[Surface]:
-    return (draw_surfaces if part == BUILT_WITH else draw_held_out)(number, draw)
+def _surface(case: Case) -> Surface:
+    if case.part == REAL:
+        return real_surface(Path(case.table))
+    draw_some = draw_surfaces if case.part == BUILT_WITH else draw_held_out
+    return draw_some(case.number + 1, case.draw)[case.number]
 
 
 def _read(path: Path) -> dict[Case, Outcome]:
+    """The outcomes in a file; lines from before cases named their code are passed over."""
     found = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
-    outcomes = (Outcome(**{**line, "case": Case(**line["case"])}) for line in found)
+    known = (line for line in found if "code" in line["case"])
+    outcomes = (Outcome(**{**line, "case": Case(**line["case"])}) for line in known)
     return {outcome.case: outcome for outcome in outcomes}
 
 
@@ -300,6 +287,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--runs", type=int, default=28)
     parser.add_argument("--draw", type=int, default=0, help="of the surfaces")
+    parser.add_argument(
+        "--real", type=Path, nargs="*", default=[], help="results.json of real runs, or folders"
+    )
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--out", type=Path, help="JSON file")
     parser.add_argument("--page", type=Path, help="whose tables are replaced")

@@ -35,17 +35,33 @@ class Surface:
         kind: the name of its family.
         space: that it lies over.
         score: of points of the unit cube, [..., D] -> [...]; NaN where training diverges.
+        residuals: what real runs differed from it, where it is made of such; its noise is normal
+            otherwise.
     """
 
     kind: str
     space: SearchSpace
     score: Score
+    residuals: Array | None = None
 
     @property
     def wanted(self) -> float:
         """The least score that is good enough."""
         best = float(np.nanmax(self.score(grid_points(len(self.space.names)))))
         return best - TOLERANCE * abs(best)
+
+    @property
+    def noise(self) -> float:
+        """Standard deviation of its residuals; 0 without any."""
+        if self.residuals is None:
+            return 0.0
+        return float(np.sqrt((self.residuals**2).mean()))
+
+    def draw_noise(self, deviation: float, rng: np.random.Generator) -> float:
+        """What one run differs from the true score: one of the residuals, or normal."""
+        if self.residuals is None:
+            return deviation * float(rng.normal())
+        return float(rng.choice(self.residuals))
 
 
 def grid_points(num_dimensions: int) -> Array:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from contextlib import nullcontext
 from itertools import chain, count
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,6 +19,8 @@ from horizon_st.data.frontend import FilterbankFrontend
 from horizon_st.data.sampling import speech_stream
 from horizon_st.data.shar import open_cuts
 from horizon_st.data.text import train_tokenizer
+from horizon_st.errors import UserError
+from horizon_st.horizon import gaussian_process
 from horizon_st.model.build import build_translator
 from horizon_st.model.configuration import ModelConfig, TextModelConfig
 from horizon_st.model.speech_encoder import SpeechEncoderConfig
@@ -180,6 +183,30 @@ def test_searches_are_counted_until_they_are_good_enough(run_main, tmp_path):
     assert (tmp_path / "finder.jsonl").read_text() == lines
 
 
+@pytest.mark.parametrize("change", ["source", "Optuna"])
+def test_outcomes_of_other_code_are_not_taken_over(benchmark, run_main, tmp_path, change):
+    optuna = benchmark("finder").optuna
+    options = ("--surfaces", 1, "--held-out", 0, "--noise", 0, "--seeds", 1, "--runs", 3)
+    before_codes = {"case": {"part": "built with"}, "kind": "ridge"}
+    (tmp_path / "finder.jsonl").write_text(json.dumps(before_codes) + "\n")
+    codes = []
+    with pytest.MonkeyPatch.context() as patch:
+        for _ in range(2):
+            run_main("finder", *options, "--processes", 1)
+            lines = (tmp_path / "finder.jsonl").read_text().splitlines()[1:]
+            codes.append([json.loads(line)["case"]["code"] for line in lines])
+            if change == "source":
+                changed = tmp_path / "gaussian_process.py"
+                changed.write_text(Path(gaussian_process.__file__).read_text() + "# more\n")
+                patch.setattr(gaussian_process, "__file__", str(changed))
+            else:
+                patch.setattr(optuna, "__version__", "0.0")
+    first, both = codes
+    assert len(first) == 5 == len(both) / 2
+    assert len({*first}) == 1
+    assert len({*both}) == 2
+
+
 @pytest.mark.parametrize(
     ("are_good", "first", "lasting"),
     [("0010110", 3, 8), ("0010111", 3, 5), ("000", 4, 4), ("111", 1, 1), ("1", 1, 1), ("01", 2, 2)],
@@ -205,6 +232,89 @@ def test_surfaces_are_what_their_names_say(benchmark):
     for one, other in zip(surfaces[:12], again, strict=True):
         assert (one.score(points) == other.score(points)).all()
     assert {len(surface.space.names) for surface in surfaces[12:]} == {2, 3, 4}
+
+
+def real_runs(settings, seeds, others=None):
+    """A made-up results.json: BLEU is highest where both weights are half of their largest."""
+    trials = [
+        {"arm": str(i), "seed": seed, "scores": {"BLEU": 30 - (x - 2) ** 2 - (y - 1) ** 2 + noise}}
+        for i, (x, y) in enumerate(settings)
+        for seed, noise in zip(range(seeds), (0.3, -0.3, 0.0), strict=False)
+    ]
+    arms = [{"name": str(i), "set": []} for i in range(len(settings))]
+    return {
+        "study": {
+            "name": "weights",
+            "claim": "One is best.",
+            "recipe": "telephone",
+            "metric": "BLEU",
+            "arms": arms,
+        },
+        "settings": {
+            str(i): {
+                "objective.consistency_weight": x,
+                "objective.rdrop_weight": y,
+                "objective.rdrop_passes": (others or {}).get(i, 2),
+            }
+            for i, (x, y) in enumerate(settings)
+        },
+        "trials": trials,
+    }
+
+
+FULL = [(x, y) for x in (0.0, 2.0, 4.0) for y in (0.0, 1.0, 2.0)]
+
+
+def test_real_runs_give_a_surface_through_their_means(benchmark, tmp_path):
+    module = benchmark("real_runs")
+    path = tmp_path / "results.json"
+    # An arm that differs in something else, too, is no setting of the weights.
+    path.write_text(json.dumps(real_runs([*FULL, (4.0, 2.0)], 2, others={9: 3})))
+    surface = module.real_surface(path)
+    assert surface.space.bounds == {"consistency_weight": (0.0, 4.0), "rdrop_weight": (0.0, 2.0)}
+    for x, y in FULL:
+        at = surface.space.to_unit({"consistency_weight": x, "rdrop_weight": y})
+        assert surface.score(at) == pytest.approx(30 - (x - 2) ** 2 - (y - 1) ** 2)
+    # Two runs, 0.3 above and below their mean, are of a spread of 0.3 times the root of 2.
+    assert surface.noise == pytest.approx(0.3 * 2**0.5)
+    drawn = [surface.draw_noise(0.0, np.random.default_rng(seed)) for seed in range(20)]
+    assert np.abs(drawn) == pytest.approx(np.full(20, 0.3 * 2**0.5))
+    assert len({noise > 0 for noise in drawn}) == 2
+    assert surface.score(np.full((2, 3, 2), 0.5)).shape == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("settings", "seeds", "message"),
+    [
+        (FULL[:4], 2, r"results\.json: expected 5 distinct settings .*found 4 of consistency_w"),
+        ([(x, 1.0) for x in (0.0, 2.0)], 2, "expected 3 distinct settings .*found 2 of consiste"),
+        ([(x, x) for x in range(6)], 2, "not in a plane, found 6 of consistency_weight, rdrop_w"),
+        ([(1.0, 1.0)], 2, "runs that differ in mt_weight, consistency_weight, rdrop_weight, fo"),
+        (FULL, 1, "a setting with several seeds, which shows the noise of a run, found one run"),
+    ],
+)
+def test_real_runs_that_make_no_surface_say_what_is_needed(
+    benchmark, tmp_path, capsys, settings, seeds, message
+):
+    module = benchmark("real_runs")
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps(real_runs(settings, seeds)))
+    with pytest.raises(UserError, match=message):
+        module.find_tables([path])
+    assert module.find_tables([tmp_path]) == []  # one of several below a folder is left out
+    assert "left out:" in capsys.readouterr().err
+
+
+def test_searches_are_counted_on_real_runs(run_main, tmp_path):
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study" / "results.json").write_text(json.dumps(real_runs(FULL, 2)))
+    page = tmp_path / "page.md"
+    page.write_text("".join(f"<!-- finder{of} -->\n<!-- end -->\n" for of in ("", " by kind")))
+    options = ("--surfaces", 0, "--held-out", 0, "--seeds", 1, "--runs", 6, "--processes", 1)
+    rows = run_main("finder", *options, "--real", tmp_path / "study", "--page", page)
+    assert {row["surfaces"] for row in rows} == {"real runs"}
+    assert len({row["search"] for row in rows}) == 5
+    assert page.read_text().count("| spline through weights | 0.424 |") == 1
 
 
 SHARING = """

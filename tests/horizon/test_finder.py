@@ -116,6 +116,40 @@ def test_runs_that_diverge_are_avoided():
     assert json.loads(text)["trials"][0]["setting"] == found.trials[0].setting
 
 
+@pytest.mark.parametrize("top", [30.0, 0.0, -3.0])
+def test_few_scores_among_runs_that_diverge_end_no_search(top):
+    """The first settings hold the centre, so that exactly one of them has a score."""
+
+    def mostly_diverges(setting):
+        off = np.abs(SPACE.to_unit(setting) - 0.5).max()
+        return top - off if off < 0.1 else math.nan
+
+    found = find_horizon(mostly_diverges, SPACE, 12, 3, tolerance=0.05)
+    scores = [trial.score for trial in found.trials]
+    assert np.isfinite(scores[:NUM_FIRST]).sum() == 1
+    assert len(scores) == 12
+    assert mostly_diverges(found.best) > top - 0.1
+
+
+@pytest.mark.parametrize("scores", [[20.0], [20.0, 20.0, 20.0], [0.0, 0.0], [20.0, 20.001]])
+def test_a_run_that_diverged_counts_as_worse_than_all_others(scores):
+    settings = [{"a": a} for a in np.linspace(0.0, 1.0, len(scores) + 2)]
+    trials = [*map(ScoredSetting, settings, [*scores, math.nan, -math.inf])]
+    surface = conclude(trials, SearchSpace(a=(0.0, 1.0))).surrogate
+    mean, _ = surface.predict(np.array([[0.0], [1.0]]))
+    assert mean[1] < min(scores) - 0.3 * max(0.05 * min(scores), 1e-3)
+
+
+def test_what_can_be_gained_is_told_from_three_settings_on():
+    """However many runs of them there are."""
+    space = SearchSpace(a=(0.0, 1.0))
+    trials = [ScoredSetting({"a": a}, a) for a in (0.0, 0.5, 0.0, 0.5, 0.0)]
+    trials += [ScoredSetting({"a": a}, math.nan) for a in (0.8, 0.9)]
+    assert next_run(trials, space, 0).expected_gain == math.inf
+    trials.append(ScoredSetting({"a": 0.3}, 0.3))
+    assert next_run(trials, space, 0).expected_gain < 1
+
+
 def test_a_search_in_which_all_runs_diverge_says_so():
     with pytest.raises(UserError, match="expected a finite score of at least one setting"):
         find_horizon(lambda _: math.nan, SPACE, 7, 0)
@@ -156,6 +190,35 @@ def test_it_stops_no_sooner_with_a_smaller_tolerance():
     numbers = [len(find_horizon(ridge, SPACE, 16, 2, tolerance=t).trials) for t in (2.0, 0.5, 0.01)]
     assert numbers == sorted(numbers)
     assert numbers[0] < numbers[-1]
+
+
+def test_a_search_stops_under_noise_that_hides_what_is_left_to_gain():
+    """Half a point per run, ten times the tolerance; by expected improvement alone, 17 runs."""
+
+    def score(setting):
+        return 30 - 24 * (0.5 * setting["a"] + 0.5 * setting["b"] - 0.4) ** 2
+
+    space, numbers = SearchSpace(a=(0.0, 1.0), b=(0.0, 1.0)), []
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+
+        def evaluate(setting, rng=rng):
+            return score(setting) + 0.5 * rng.normal()
+
+        found = find_horizon(evaluate, space, 24, seed, tolerance=0.05)
+        numbers.append(len(found.trials))
+        assert score(found.best) > 29
+    assert np.median(numbers) < 15
+
+
+def test_a_noisy_setting_within_the_space_may_be_run_again():
+    rng = np.random.default_rng(0)
+    space = SearchSpace(a=(0.0, 1.0))
+    found = find_horizon(lambda s: -4 * (s["a"] - 0.4) ** 2 + 0.4 * rng.normal(), space, 14, 0)
+    settings = [trial.setting["a"] for trial in found.trials]
+    again = {a for a in settings if settings.count(a) > 1}
+    assert again
+    assert all(0.1 < a < 0.9 for a in again)
 
 
 @pytest.mark.parametrize("tolerance", [0.0, -1.0, math.nan, math.inf])

@@ -105,6 +105,26 @@ def test_only_runs_that_can_hardly_win_are_stopped(score, is_stopped):
     assert trial.should_prune() == is_stopped
 
 
+@pytest.mark.parametrize(
+    "left", [{}, {"a": 0.5}], ids=["without parameters", "with one of two parameters"]
+)
+def test_what_a_worker_left_that_died_while_it_asked_is_no_run(left):
+    """Neither the next setting nor whether a run is stopped depends on it."""
+    boxes = {n: optuna.distributions.FloatDistribution(*SPACE.bounds[n]) for n in left}
+    dead = create_trial(state=TrialState.FAIL, params=left, distributions=boxes)
+    assert scored([dead, *ended()], SPACE) == scored(ended(), SPACE)
+    asked, stopped = [], []
+    for trials in (ended(), [dead, *ended()]):
+        study = new_study(pruner=CannotWinPruner(SPACE))
+        study.add_trials(trials)
+        trial = study.ask()
+        asked.append(objective_of(trial))
+        trial.report(12.0, 100)
+        stopped.append(trial.should_prune())
+    assert asked[0] == asked[1]
+    assert stopped == [True, True]
+
+
 def test_nothing_is_stopped_before_others_have_ended():
     study = new_study(pruner=CannotWinPruner(SPACE))
     study.add_trials(ended(4))

@@ -3,8 +3,11 @@
 The first settings are spread over the space; then each is the one of largest expected improvement
 (Jones et al. 1998) over the best mean so far, under a Gaussian process that expects a horizon, and
 on average over all its parameters that the scores allow (Snoek et al. 2012, section 3.2). Scores
-are noisy, so that the answer is the setting that is surely good, not the luckiest run; a setting
-may be run again where that teaches more than a new one.
+are noisy, so that the answer is the setting that is surely good, not the luckiest run. A setting is
+run again where its expected improvement, by what is still not known of its true score, is larger
+than that of every new one that is tried. That counts a run as if it told the true score; what there
+is still to gain (`Proposal.expected_gain`), by which a search stops, counts its noise.
+Source of the stop: Frazier, Powell and Dayanik 2009; Frazier and Powell 2010.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm, qmc
 
 from horizon_st.errors import UserError
-from horizon_st.horizon.gaussian_process import HorizonProcess
+from horizon_st.horizon.gaussian_process import HorizonProcess, stretched, unstretched
 from horizon_st.horizon.space import SearchSpace
 
 Array = NDArray[np.float64]
@@ -30,13 +33,20 @@ NUM_FIRST = 5
 _LOG2_SPREAD, _LATTICE, _LONGEST_SIDE = 8, 128, 9
 _NEAR, _NUM_CENTERS, _PER_CENTER = 0.1, 3, 20
 _NEARER, _NUM_BETTER, _PER_BETTER = 0.08, 6, 12
-_NUM_DRAWS = 24
-"""Of the surface's parameters, that expected improvement is averaged over."""
+_NUM_ASKED, _RUNS_ASKED = 64, 3
+"""Of the best candidates, how much so many runs of one can gain: as many as a study has seeds. One
+alone may seem worth nothing under noise where several are worth a lot (Frazier and Powell 2010)."""
+_STRETCH = 50.0
+"""Of the candidates that are tried near 0: half of them lie below an eighth of their dimension."""
+_NUM_DRAWS = 32
+"""Of the surface's parameters, that expected improvement is averaged over: every fourth of all."""
 _OWN_SHARE = 0.25
 """Of what a setting's own scores differ from the surface: what is taken for its own merit, which no
 smooth surface shows, rather than for noise."""
 _CAUTION = 0.75
 """Standard deviations that a setting's mean is lowered by when the best is chosen."""
+_LEAST_FALL = 0.05
+"""By what share of the worst score a run without one counts as worse, at least."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +63,10 @@ class Proposal:
 
     Attributes:
         setting: to run.
-        expected_gain: by how much its true score is expected to exceed the best so far, counting
-            what falls short of it as 0; infinite while there is no surface to go by.
+        expected_gain: by how much the true score of the best setting is expected to rise by three
+            more runs, with their noise, of whichever other setting promises most; infinite while
+            fewer than 2D + 1 settings have a score, the least that can show slope and curvature
+            along each of D dimensions.
     """
 
     setting: dict[str, float]
@@ -119,7 +131,7 @@ def find_horizon(
         num_trials: runs, at least 1.
         seed: of the settings that are tried.
         tolerance: gain, in units of the score, that is not worth a run: the search ends as soon as
-            no run is expected to gain more. None makes all runs.
+            `Proposal.expected_gain` is less. None makes all runs.
 
     Raises:
         UserError: there are no runs to make, the tolerance is not a positive number, or no run had
@@ -178,7 +190,9 @@ def next_run(
         scores = np.concatenate([scores, surface.predict(believed)[0]])
         surface = HorizonProcess(points, scores)
     point, gain = _most_promising(surface, points, np.random.default_rng((seed, number)))
-    return Proposal(space.from_unit(point), gain)
+    with_score = points[: len(trials)][np.isfinite([trial.score for trial in trials])]
+    can_tell = len(np.unique(with_score, axis=0)) > 2 * points.shape[1]
+    return Proposal(space.from_unit(point), gain if can_tell else math.inf)
 
 
 def conclude(
@@ -232,32 +246,42 @@ def expected_improvement(mean: Array, deviation: Array, best: float | Array) -> 
 def _most_promising(
     surface: HorizonProcess, points: Array, rng: np.random.Generator
 ) -> tuple[Array, float]:
-    """The point of largest expected improvement over the best of those that were run, and it."""
+    """The point of largest expected improvement over the best, and what there is to gain.
+
+    Expected improvement takes a run for the truth, and the best for known: under noise it hardly
+    falls. What there is to gain is therefore by how much noisy runs of a point may change the
+    answer (the knowledge gradient of Frazier et al. 2009, of that point and the best so far).
+    """
     d = points.shape[1]
     best = surface.predict_each(points, number=_NUM_DRAWS)[0].max(axis=1, keepdims=True)
+    by_mean = np.argsort(-surface.predict(points)[0])
 
     def gains(candidates: Array) -> Array:
         mean, deviation = surface.predict_each(candidates, number=_NUM_DRAWS)
         gain: Array = expected_improvement(mean, deviation, best).mean(axis=0)
         return gain
 
-    by_mean = np.argsort(-surface.predict(points)[0])[:_NUM_CENTERS]
-    near = _around(points[by_mean], _PER_CENTER, _NEAR, rng)
+    near = _around(points[by_mean[:_NUM_CENTERS]], _PER_CENTER, _NEAR, rng)
     candidates = np.concatenate([_spread(d), near, np.unique(points, axis=0)])
     gain = gains(candidates)
     better = candidates[np.argsort(-gain)[:_NUM_BETTER]]
     nearer = _around(better, _PER_BETTER, _NEARER, rng)
     candidates, gain = np.concatenate([candidates, nearer]), np.append(gain, gains(nearer))
-    return candidates[np.argmax(gain)], float(gain.max())
+    asked = candidates[np.argsort(-gain)[:_NUM_ASKED]]
+    told = surface.told_by_runs(points[by_mean[0]], asked, _RUNS_ASKED)
+    return candidates[np.argmax(gain)], float(expected_improvement(*told, 0.0).mean(axis=0).max())
 
 
 def _as_arrays(trials: Sequence[ScoredSetting], space: SearchSpace) -> tuple[Array, Array]:
-    """Points and scores; a run without a score is as much below the worst as scores differ."""
+    """Points and scores; a run without a score is clearly below the worst.
+
+    By as much as scores differ; where they hardly do, by a share of the worst, or by 1 if it is 0.
+    """
     points = np.array([space.to_unit(trial.setting) for trial in trials])
     scores = np.array([trial.score for trial in trials], dtype=float)
     finite = scores[np.isfinite(scores)]
-    worst = float(finite.min() - np.std(finite)) if len(finite) else 0.0
-    return points, np.where(np.isfinite(scores), scores, worst)
+    fall = max(np.std(finite), _LEAST_FALL * abs(finite.min())) or 1.0
+    return points, np.where(np.isfinite(scores), scores, finite.min() - fall)
 
 
 def _own_means(points: Array, scores: Array) -> Array:
@@ -278,19 +302,22 @@ def _first_points(space: SearchSpace, seed: int, at_least: int) -> Array:
 
 @functools.cache
 def _spread(num_dimensions: int) -> Array:
-    """Points all over the cube: a low-discrepancy sequence, and a lattice with the corners."""
+    """Points all over the cube, some also drawn towards 0, and a lattice with the corners."""
     d = num_dimensions
     sequence: Array = qmc.Sobol(d, rng=np.random.default_rng(0)).random_base2(_LOG2_SPREAD)
+    spread = [sequence, unstretched(sequence[: len(sequence) // 2], _STRETCH)]
     sides = [side for side in range(2, _LONGEST_SIDE + 1) if side**d <= _LATTICE]
-    if not sides:
-        return sequence
-    axes = [np.linspace(0, 1, sides[-1])] * d
-    lattice = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, d)
-    return np.concatenate([sequence, lattice])
+    if sides:
+        axes = [np.linspace(0, 1, sides[-1])] * d
+        spread.append(np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, d))
+    return np.concatenate(spread)
 
 
 def _around(centers: Array, per_center: int, deviation: float, rng: np.random.Generator) -> Array:
-    """Points around some, within the cube."""
+    """Points around some, within the cube; every second one nearer in what is near 0."""
     repeated = centers.repeat(per_center, axis=0)
-    points: Array = np.clip(repeated + rng.normal(0, deviation, repeated.shape), 0, 1)
+    steps = rng.normal(0, deviation, repeated.shape)
+    points: Array = np.clip(repeated + steps, 0, 1)
+    small = np.clip(stretched(repeated[1::2], _STRETCH) + steps[1::2], 0, 1)
+    points[1::2] = unstretched(small, _STRETCH)
     return points

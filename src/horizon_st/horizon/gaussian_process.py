@@ -2,9 +2,12 @@
 
 The kernel is a sum of three: a constant, one of the total regularisation R = w·x alone (the paper's
 picture, in which settings of equal R score equally), and one of all dimensions (what that picture
-misses). Weights, lengths and noise are not fitted but averaged over: a dozen runs seldom tell them
-apart, and the best guess of them would be too sure of itself.
-Source: Rasmussen and Williams 2006, chapters 2 and 5.
+misses). Both see the dimensions stretched near 0, by as much as the scores ask for: where weights
+act by their order of magnitude, most happens there. Weights, lengths, stretch and noise are not
+fitted but averaged over: a dozen runs seldom tell them apart, and the best guess of them would be
+too sure of itself.
+Source: Rasmussen and Williams 2006, chapters 2 and 5; Snoek et al. 2014 (the stretch, which is a
+Beta distribution there).
 
 Legend: N settings with a score, M others, D dimensions, S draws of the parameters.
 """
@@ -29,11 +32,13 @@ _PRIORS = {
     "log_lengths": (math.log(0.7), 0.5),
     "log_index_variance": (0.0, 1.0),
     "log_variance": (math.log(0.3), 1.0),
+    "log_stretch": (-1.0, 2.0),
     "log_noise_variance": (-2.5, 2.0),
 }
 """Centre and deviation of each, for points in the unit cube and scores of variance 1.
 
-The direction is w over the length along R.
+The direction is w over the length along R. The stretch is one for all dimensions: its centre moves
+the middle of each to 0.54, which is hardly any, and two deviations more to 0.79.
 """
 _CORNER = 1e12
 
@@ -70,7 +75,7 @@ class HorizonProcess:
 
     @property
     def direction(self) -> Array:
-        """[D], of length 1: how much each dimension adds to the total regularisation."""
+        """[D], of length 1: how much each dimension, stretched, adds to total regularisation."""
         direction = self._draws[self._most_likely, : self._points.shape[1]]
         found: Array = direction / np.linalg.norm(direction)
         return found
@@ -88,8 +93,7 @@ class HorizonProcess:
         across = _kernel(draws, points, self._points)
         mean = (across @ self._alpha[every, :, None])[..., 0]
         explained = ((across @ self._inverse[every]) * across).sum(axis=-1)
-        _, _, index_variance, variance = _unpack(draws, self._points.shape[1])
-        before = index_variance + variance + _CONSTANT_VARIANCE
+        before = _variance(draws, self._points.shape[1])
         deviation = np.sqrt(np.maximum(before - explained, 1e-12))
         return self._shift + self._scale * mean, self._scale * deviation
 
@@ -103,17 +107,41 @@ class HorizonProcess:
         across = across - _kernel(self._draws, at, self._points)
         means = self._scale * (across @ self._alpha[:, :, None])[..., 0]
         explained = ((across @ self._inverse) * across).sum(axis=-1)
-        _, _, index_variance, variance = _unpack(self._draws, len(reference))
-        alone = index_variance + variance + _CONSTANT_VARIANCE
+        alone = _variance(self._draws, len(reference))
         before = 2 * (alone - _kernel(self._draws, points, at)[..., 0])
         variances = self._scale**2 * np.maximum(before - explained, 0.0)
         return means.mean(axis=0), np.sqrt(variances.mean(axis=0) + means.var(axis=0))
 
+    def told_by_runs(self, reference: Array, points: Array, num_runs: int) -> tuple[Array, Array]:
+        """What some runs of a point, with their noise, tell of by how much it exceeds another.
+
+        Args:
+            reference: [D], the other.
+            points: [M, D], of which one is run.
+            num_runs: of it, n.
+
+        Returns:
+            The mean [S, M] of the difference before the runs, and the standard deviation [S, M] of
+            what that mean becomes by them: cov(f(x), f(x) − f(r)) / sqrt(var f(x) + noise² / n).
+        """
+        at = reference[None]
+        across = _kernel(self._draws, points, self._points)
+        of_difference = across - _kernel(self._draws, at, self._points)
+        mean = (of_difference @ self._alpha[:, :, None])[..., 0]
+        explaining = across @ self._inverse
+        alone = _variance(self._draws, len(reference))
+        variance = np.maximum(alone - (explaining * across).sum(axis=-1), 1e-12)
+        covariance = alone - _kernel(self._draws, points, at)[..., 0]
+        covariance -= (explaining * of_difference).sum(axis=-1)
+        noise = self._noise_variance(self._draws)[:, None] / num_runs
+        told = np.abs(covariance) / np.sqrt(variance + noise)
+        return self._scale * mean, self._scale * np.maximum(told, 1e-12)
+
     def _noise_variance(self, draws: Array) -> Array:
         if self._known_noise is not None:
             return np.full(len(draws), self._known_noise**2)
-        variance: Array = np.exp(draws[:, -1])
-        return variance
+        noise: Array = np.exp(draws[:, -1])
+        return noise
 
     def _covariance(self, draws: Array) -> Array:
         """[S, N, N], of the scores."""
@@ -139,29 +167,44 @@ class HorizonProcess:
         return likelihood
 
 
+def stretched(points: Array, stretch: float | Array) -> Array:
+    """log(1 + c·u) / log(1 + c) of each coordinate: small ones further apart, [0, 1] -> [0, 1]."""
+    found: Array = np.log1p(stretch * points) / np.log1p(stretch)
+    return found
+
+
+def unstretched(points: Array, stretch: float) -> Array:
+    """The inverse."""
+    found: Array = np.expm1(points * np.log1p(stretch)) / stretch
+    return found
+
+
 def _prior(num_dimensions: int, *, with_noise: bool) -> NormalPrior:
-    counts = [num_dimensions, num_dimensions, 1, 1, 1]
+    counts = [num_dimensions, num_dimensions, 1, 1, 1, 1]
     centers, spreads = zip(*_PRIORS.values(), strict=True)
     last = None if with_noise else -1
     center, spread = (np.repeat(values, counts)[:last] for values in (centers, spreads))
     return NormalPrior(center, spread, num_signed=num_dimensions)
 
 
-def _unpack(draws: Array, num_dimensions: int) -> tuple[Array, Array, Array, Array]:
-    """Direction and lengths [S, D]; variances along R and of all dimensions [S, 1]."""
+def _unpack(draws: Array, num_dimensions: int) -> tuple[Array, Array, Array, Array, Array]:
+    """Direction and lengths [S, D]; variances along R and of all dimensions, and stretch [S, 1]."""
     d = num_dimensions
-    return (
-        draws[:, :d],
-        np.exp(draws[:, d : 2 * d]),
-        np.exp(draws[:, 2 * d : 2 * d + 1]),
-        np.exp(draws[:, 2 * d + 1 : 2 * d + 2]),
-    )
+    index_variance, variance, stretch = np.exp(draws[:, 2 * d : 2 * d + 3]).T[..., None]
+    return draws[:, :d], np.exp(draws[:, d : 2 * d]), index_variance, variance, stretch
+
+
+def _variance(draws: Array, num_dimensions: int) -> Array:
+    """[S, 1], of the surface anywhere before there are scores."""
+    _, _, index_variance, variance, _ = _unpack(draws, num_dimensions)
+    return index_variance + variance + _CONSTANT_VARIANCE
 
 
 def _kernel(draws: Array, left: Array, right: Array) -> Array:
     """[S, M, N]: squared exponential along R, Matérn 5/2 in all dimensions, and a constant."""
-    direction, lengths, index_variance, variance = _unpack(draws, left.shape[1])
-    steps = (direction @ left.T)[:, :, None] - (direction @ right.T)[:, None, :]
+    direction, lengths, index_variance, variance, stretch = _unpack(draws, left.shape[1])
+    left, right = (stretched(points, stretch[..., None]) for points in (left, right))
+    steps = left @ direction[..., None] - (right @ direction[..., None]).transpose(0, 2, 1)
     by_index = index_variance[..., None] * np.exp(-0.5 * steps**2)
     a, b = left / lengths[:, None, :], right / lengths[:, None, :]
     squared = (a**2).sum(-1)[:, :, None] + (b**2).sum(-1)[:, None, :] - 2 * a @ b.transpose(0, 2, 1)

@@ -62,9 +62,9 @@ class HorizonSampler(BaseSampler):
 
     def next_run(self, trials: Sequence[FrozenTrial]) -> Proposal:
         """The setting to run next, with the digits that matter, and what it is expected to gain."""
-        whole = [trial for trial in trials if self.space.bounds.keys() <= trial.params.keys()]
-        pending = [_setting_of(t, self.space) for t in whole if not t.state.is_finished()]
-        found = next_run(scored(whole, self.space), self.space, self.seed, pending=pending)
+        running = [t for t in _whole(trials, self.space) if not t.state.is_finished()]
+        pending = [_setting_of(trial, self.space) for trial in running]
+        found = next_run(scored(trials, self.space), self.space, self.seed, pending=pending)
         return replace(found, setting=rounded(found.setting, self.space))
 
     def sample_independent(
@@ -117,11 +117,14 @@ def _check_direction(study: optuna.Study) -> None:
 
 
 def scored(trials: Sequence[FrozenTrial], space: SearchSpace) -> list[ScoredSetting]:
-    """Those that have ended, with their scores, or with the forecast of those that were stopped."""
+    """Those that have ended, with their scores, or with the forecast of those that were stopped.
+
+    A trial without its setting, whose worker died while it asked, is no run.
+    """
     curves = [curve_of(trial) for trial in trials]
     return [
         ScoredSetting(_setting_of(trial, space), _score_of(trial, curves))
-        for trial in trials
+        for trial in _whole(trials, space)
         if trial.state.is_finished()
     ]
 
@@ -139,6 +142,11 @@ def curve_of(trial: FrozenTrial) -> Curve:
     """The dev scores of a trial by update."""
     is_whole = trial.state == TrialState.COMPLETE
     return Curve(trial.intermediate_values, trial.value if is_whole else None)
+
+
+def _whole(trials: Sequence[FrozenTrial], space: SearchSpace) -> list[FrozenTrial]:
+    """Those that have a value of every name of the space."""
+    return [trial for trial in trials if space.bounds.keys() <= trial.params.keys()]
 
 
 def _setting_of(trial: FrozenTrial, space: SearchSpace) -> dict[str, float]:
