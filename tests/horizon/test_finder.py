@@ -193,7 +193,7 @@ def test_it_stops_no_sooner_with_a_smaller_tolerance():
 
 
 def test_a_search_stops_under_noise_that_hides_what_is_left_to_gain():
-    """Half a point per run, ten times the tolerance; by expected improvement alone, 17 runs."""
+    """Half a point per run, ten times the tolerance; by expected improvement alone, 16 runs."""
 
     def score(setting):
         return 30 - 24 * (0.5 * setting["a"] + 0.5 * setting["b"] - 0.4) ** 2
@@ -212,9 +212,9 @@ def test_a_search_stops_under_noise_that_hides_what_is_left_to_gain():
 
 
 def test_a_noisy_setting_within_the_space_may_be_run_again():
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(2)
     space = SearchSpace(a=(0.0, 1.0))
-    found = find_horizon(lambda s: -4 * (s["a"] - 0.4) ** 2 + 0.4 * rng.normal(), space, 14, 0)
+    found = find_horizon(lambda s: -4 * (s["a"] - 0.4) ** 2 + 0.8 * rng.normal(), space, 12, 2)
     settings = [trial.setting["a"] for trial in found.trials]
     again = {a for a in settings if settings.count(a) > 1}
     assert again

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm, qmc
 
 from horizon_st.errors import UserError
-from horizon_st.horizon.gaussian_process import HorizonProcess, stretched, unstretched
+from horizon_st.horizon.gaussian_process import HorizonProcess
 from horizon_st.horizon.space import SearchSpace
 
 Array = NDArray[np.float64]
@@ -36,10 +36,8 @@ _NEARER, _NUM_BETTER, _PER_BETTER = 0.08, 6, 12
 _NUM_ASKED, _RUNS_ASKED = 64, 3
 """Of the best candidates, how much so many runs of one can gain: as many as a study has seeds. One
 alone may seem worth nothing under noise where several are worth a lot (Frazier and Powell 2010)."""
-_STRETCH = 50.0
-"""Of the candidates that are tried near 0: half of them lie below an eighth of their dimension."""
-_NUM_DRAWS = 32
-"""Of the surface's parameters, that expected improvement is averaged over: every fourth of all."""
+_EVERY = 5
+"""Of the 128 draws of the surface's parameters: expected improvement is averaged over 26."""
 _OWN_SHARE = 0.25
 """Of what a setting's own scores differ from the surface: what is taken for its own merit, which no
 smooth surface shows, rather than for noise."""
@@ -253,11 +251,11 @@ def _most_promising(
     answer (the knowledge gradient of Frazier et al. 2009, of that point and the best so far).
     """
     d = points.shape[1]
-    best = surface.predict_each(points, number=_NUM_DRAWS)[0].max(axis=1, keepdims=True)
+    best = surface.predict_each(points, every=_EVERY)[0].max(axis=1, keepdims=True)
     by_mean = np.argsort(-surface.predict(points)[0])
 
     def gains(candidates: Array) -> Array:
-        mean, deviation = surface.predict_each(candidates, number=_NUM_DRAWS)
+        mean, deviation = surface.predict_each(candidates, every=_EVERY)
         gain: Array = expected_improvement(mean, deviation, best).mean(axis=0)
         return gain
 
@@ -302,22 +300,19 @@ def _first_points(space: SearchSpace, seed: int, at_least: int) -> Array:
 
 @functools.cache
 def _spread(num_dimensions: int) -> Array:
-    """Points all over the cube, some also drawn towards 0, and a lattice with the corners."""
+    """Points all over the cube: a low-discrepancy sequence, and a lattice with the corners."""
     d = num_dimensions
     sequence: Array = qmc.Sobol(d, rng=np.random.default_rng(0)).random_base2(_LOG2_SPREAD)
-    spread = [sequence, unstretched(sequence[: len(sequence) // 2], _STRETCH)]
     sides = [side for side in range(2, _LONGEST_SIDE + 1) if side**d <= _LATTICE]
-    if sides:
-        axes = [np.linspace(0, 1, sides[-1])] * d
-        spread.append(np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, d))
-    return np.concatenate(spread)
+    if not sides:
+        return sequence
+    axes = [np.linspace(0, 1, sides[-1])] * d
+    lattice = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, d)
+    return np.concatenate([sequence, lattice])
 
 
 def _around(centers: Array, per_center: int, deviation: float, rng: np.random.Generator) -> Array:
-    """Points around some, within the cube; every second one nearer in what is near 0."""
+    """Points around some, within the cube."""
     repeated = centers.repeat(per_center, axis=0)
-    steps = rng.normal(0, deviation, repeated.shape)
-    points: Array = np.clip(repeated + steps, 0, 1)
-    small = np.clip(stretched(repeated[1::2], _STRETCH) + steps[1::2], 0, 1)
-    points[1::2] = unstretched(small, _STRETCH)
+    points: Array = np.clip(repeated + rng.normal(0, deviation, repeated.shape), 0, 1)
     return points

@@ -2,12 +2,9 @@
 
 The kernel is a sum of three: a constant, one of the total regularisation R = w·x alone (the paper's
 picture, in which settings of equal R score equally), and one of all dimensions (what that picture
-misses). Both see the dimensions stretched near 0, by as much as the scores ask for: where weights
-act by their order of magnitude, most happens there. Weights, lengths, stretch and noise are not
-fitted but averaged over: a dozen runs seldom tell them apart, and the best guess of them would be
-too sure of itself.
-Source: Rasmussen and Williams 2006, chapters 2 and 5; Snoek et al. 2014 (the stretch, which is a
-Beta distribution there).
+misses). Weights, lengths and noise are not fitted but averaged over: a dozen runs seldom tell them
+apart, and the best guess of them would be too sure of itself.
+Source: Rasmussen and Williams 2006, chapters 2 and 5.
 
 Legend: N settings with a score, M others, D dimensions, S draws of the parameters.
 """
@@ -32,13 +29,11 @@ _PRIORS = {
     "log_lengths": (math.log(0.7), 0.5),
     "log_index_variance": (0.0, 1.0),
     "log_variance": (math.log(0.3), 1.0),
-    "log_stretch": (-1.0, 2.0),
     "log_noise_variance": (-2.5, 2.0),
 }
 """Centre and deviation of each, for points in the unit cube and scores of variance 1.
 
-The direction is w over the length along R. The stretch is one for all dimensions: its centre moves
-the middle of each to 0.54, which is hardly any, and two deviations more to 0.79.
+The direction is w over the length along R.
 """
 _CORNER = 1e12
 
@@ -75,7 +70,7 @@ class HorizonProcess:
 
     @property
     def direction(self) -> Array:
-        """[D], of length 1: how much each dimension, stretched, adds to total regularisation."""
+        """[D], of length 1: how much each dimension adds to the total regularisation."""
         direction = self._draws[self._most_likely, : self._points.shape[1]]
         found: Array = direction / np.linalg.norm(direction)
         return found
@@ -86,13 +81,12 @@ class HorizonProcess:
         variance = (deviations**2).mean(axis=0) + means.var(axis=0)
         return means.mean(axis=0), np.sqrt(variance)
 
-    def predict_each(self, points: Array, *, number: int = NUM_DRAWS) -> tuple[Array, Array]:
-        """Like `predict`, [S, M] under each of so many draws of the parameters."""
-        every = slice(None, None, max(NUM_DRAWS // number, 1))
-        draws = self._draws[every]
+    def predict_each(self, points: Array, *, every: int = 1) -> tuple[Array, Array]:
+        """Like `predict`, [S, M] under each draw of the parameters, or every so-manyth."""
+        draws = self._draws[::every]
         across = _kernel(draws, points, self._points)
-        mean = (across @ self._alpha[every, :, None])[..., 0]
-        explained = ((across @ self._inverse[every]) * across).sum(axis=-1)
+        mean = (across @ self._alpha[::every, :, None])[..., 0]
+        explained = ((across @ self._inverse[::every]) * across).sum(axis=-1)
         before = _variance(draws, self._points.shape[1])
         deviation = np.sqrt(np.maximum(before - explained, 1e-12))
         return self._shift + self._scale * mean, self._scale * deviation
@@ -167,44 +161,35 @@ class HorizonProcess:
         return likelihood
 
 
-def stretched(points: Array, stretch: float | Array) -> Array:
-    """log(1 + c·u) / log(1 + c) of each coordinate: small ones further apart, [0, 1] -> [0, 1]."""
-    found: Array = np.log1p(stretch * points) / np.log1p(stretch)
-    return found
-
-
-def unstretched(points: Array, stretch: float) -> Array:
-    """The inverse."""
-    found: Array = np.expm1(points * np.log1p(stretch)) / stretch
-    return found
-
-
 def _prior(num_dimensions: int, *, with_noise: bool) -> NormalPrior:
-    counts = [num_dimensions, num_dimensions, 1, 1, 1, 1]
+    counts = [num_dimensions, num_dimensions, 1, 1, 1]
     centers, spreads = zip(*_PRIORS.values(), strict=True)
     last = None if with_noise else -1
     center, spread = (np.repeat(values, counts)[:last] for values in (centers, spreads))
     return NormalPrior(center, spread, num_signed=num_dimensions)
 
 
-def _unpack(draws: Array, num_dimensions: int) -> tuple[Array, Array, Array, Array, Array]:
-    """Direction and lengths [S, D]; variances along R and of all dimensions, and stretch [S, 1]."""
+def _unpack(draws: Array, num_dimensions: int) -> tuple[Array, Array, Array, Array]:
+    """Direction and lengths [S, D]; variances along R and of all dimensions [S, 1]."""
     d = num_dimensions
-    index_variance, variance, stretch = np.exp(draws[:, 2 * d : 2 * d + 3]).T[..., None]
-    return draws[:, :d], np.exp(draws[:, d : 2 * d]), index_variance, variance, stretch
+    return (
+        draws[:, :d],
+        np.exp(draws[:, d : 2 * d]),
+        np.exp(draws[:, 2 * d : 2 * d + 1]),
+        np.exp(draws[:, 2 * d + 1 : 2 * d + 2]),
+    )
 
 
 def _variance(draws: Array, num_dimensions: int) -> Array:
     """[S, 1], of the surface anywhere before there are scores."""
-    _, _, index_variance, variance, _ = _unpack(draws, num_dimensions)
+    _, _, index_variance, variance = _unpack(draws, num_dimensions)
     return index_variance + variance + _CONSTANT_VARIANCE
 
 
 def _kernel(draws: Array, left: Array, right: Array) -> Array:
     """[S, M, N]: squared exponential along R, Matérn 5/2 in all dimensions, and a constant."""
-    direction, lengths, index_variance, variance, stretch = _unpack(draws, left.shape[1])
-    left, right = (stretched(points, stretch[..., None]) for points in (left, right))
-    steps = left @ direction[..., None] - (right @ direction[..., None]).transpose(0, 2, 1)
+    direction, lengths, index_variance, variance = _unpack(draws, left.shape[1])
+    steps = (direction @ left.T)[:, :, None] - (direction @ right.T)[:, None, :]
     by_index = index_variance[..., None] * np.exp(-0.5 * steps**2)
     a, b = left / lengths[:, None, :], right / lengths[:, None, :]
     squared = (a**2).sum(-1)[:, :, None] + (b**2).sum(-1)[:, None, :] - 2 * a @ b.transpose(0, 2, 1)
