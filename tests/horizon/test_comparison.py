@@ -9,9 +9,9 @@ import statsmodels.api as sm
 
 from horizon_st.errors import UserError
 from horizon_st.horizon import SearchSpace
-from horizon_st.horizon.comparison import compare_forms
+from horizon_st.horizon.comparison import compare_forms, least_settings
 from horizon_st.horizon.contour import PassCosts, horizon_set, lattice
-from horizon_st.horizon.forms import IndexForm, QuadraticForm
+from horizon_st.horizon.forms import IndexForm, MeanForm, QuadraticForm
 
 SETTINGS = [
     {"mt_weight": a, "consistency_weight": b, "rdrop_weight": c}
@@ -139,10 +139,39 @@ def test_repeats_tell_the_noise():
 
 def test_repeats_are_left_out_together():
     """Else the others would give each away: at a setting far from the rest nobody can know."""
-    settings = [{"a": a} for a in (0.0, 0.1, 0.2, 0.3, 0.4, 1.0, 1.0, 1.0)]
-    scores = [0.0, 0.1, 0.2, 0.3, 0.4, -50.0, -50.0, -50.0]
+    settings = [{"a": a} for a in (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 1.0, 1.0, 1.0)]
+    scores = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, -50.0, -50.0, -50.0]
     for form in compare_forms(settings, scores, noise=0.1, num_resamples=2):
         assert form.error > 10
+
+
+@pytest.mark.parametrize("num_runs", [7, 9, 10])
+def test_pure_noise_is_explained_by_no_form(num_runs):
+    """As few runs as a form has parameters fit it exactly; what was left out they must not know."""
+    rng = np.random.default_rng(3)
+    settings = [dict(zip("abc", point, strict=True)) for point in rng.random((num_runs, 3))]
+    scores = rng.normal(size=num_runs)
+    found = compare_forms(settings, scores, num_resamples=2)
+    errors = {form.name: form.error for form in found}
+    assert {name for name, error in errors.items() if error is not None} >= {"process", "mean"}
+    assert (errors["linear"] is None) == (num_runs < least_settings(6) == 10)
+    assert errors["interacting"] is errors["quadratic"] is None
+    assert all(error > 0.8 * np.std(scores) for error in errors.values() if error is not None)
+    assert not any(form.weights for form in found if form.error is None)
+
+
+def test_the_mean_is_what_a_form_has_to_beat():
+    settings = [{"a": a} for a in np.linspace(0, 1, 8)]
+    scores = np.arange(8.0)
+    [mean] = compare_forms(settings, scores, forms=[MeanForm()])
+    left_out = [scores[i] - np.delete(scores, i).mean() for i in range(8)]
+    assert mean.error == pytest.approx(np.sqrt(np.mean(np.square(left_out))))
+
+
+@pytest.mark.parametrize(("number", "least"), [(1, 5), (6, 10), (13, 18)])
+def test_a_form_needs_a_fold_that_leaves_more_than_it_fits(number, least):
+    """Up to 16 settings a fold is one of them; of 17 and 18, two."""
+    assert least_settings(number) == least
 
 
 def test_too_few_runs_for_a_form_show():

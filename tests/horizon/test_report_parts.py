@@ -286,9 +286,24 @@ def test_the_forms_are_ranked_and_the_true_one_explains_the_runs(runs):
     errors = [form.error for form in runs.forms]
     assert errors == sorted(errors)
     assert runs.linear.error < 0.3
+    assert part.sentence.startswith("On these runs the regularisers simply add up")
     for form in runs.forms:
         assert f"{form.error:.2f}" in part.html
     assert part.html.index(runs.forms[0].name + ":") < part.html.index(runs.forms[-1].name + ":")
+
+
+@pytest.mark.parametrize("num_runs", [10, 11])
+def test_no_form_wins_on_pure_noise(searched, num_runs):
+    """As many runs as the larger forms have parameters: they fit all of it, and know nothing."""
+    rng = np.random.default_rng(7)
+    trials = [
+        replace(trial, scores={"BLEU": 30 + rng.normal()})
+        for trial in searched.trials
+        if trial.scores
+    ][:num_runs]
+    part = forms_table(Runs(Analysis(replace(searched, trials=trials))))
+    assert part.sentence.startswith("On these runs no form says clearly more")
+    assert part.html.count("too few runs") == 4  # error and AIC of two forms
 
 
 def test_settings_far_from_the_true_curve_lie_on_its_sides(searched):

@@ -22,6 +22,8 @@ Array = NDArray[np.float64]
 Setting = Mapping[str, float]
 
 _MOST_FOLDS = 16
+_NUM_STARTS = 4
+"""Of a fit to a fold, of which there are many."""
 
 
 @dataclass(frozen=True)
@@ -38,20 +40,21 @@ class FittedForm:
     """A form of the score, fitted to runs.
 
     Attributes:
-        name: linear, interacting, quadratic or process; see `forms.py`.
+        name: linear, interacting, quadratic, process or mean; see `forms.py`.
         num_parameters: that were fitted; None for the process, which averages over them.
         error: root mean square of what it predicts wrongly of runs of settings that it was not
-            fitted to; the noise of a run is part of it.
+            fitted to; the noise of a run is part of it. None with too few runs for the form.
         aic: lower is better; infinite with too few runs, None for the process.
         noise: standard deviation of a run around it, or the one that was given or that repeats
             show.
         weights: of each regulariser in R, per unit of its setting, R being 1 on the horizon; with
-            intervals from a parametric bootstrap. Empty for a form without R.
+            intervals from a parametric bootstrap. Empty for a form without R, and with too few
+            runs for it.
     """
 
     name: str
     num_parameters: int | None
-    error: float
+    error: float | None
     aic: float | None
     noise: float
     weights: dict[str, Interval]
@@ -89,7 +92,7 @@ def compare_forms(
     num_resamples: int = 200,
     seed: int = 0,
 ) -> list[FittedForm]:
-    """All forms, fitted to the same runs, the smallest error first.
+    """All forms, fitted to the same runs, the smallest error first; without one last.
 
     Args:
         settings: one for each run, with the same names; equal settings are repeats.
@@ -130,9 +133,19 @@ def compare_forms(
     for form in forms:
         fit = form.fit(x, y)
         found = _judged(form, fit, x, y, fold_of_run, known, scale)
-        made = fit.predict(x) + found.noise * rng.normal(size=(num_resamples, len(x)))
-        fitted.append(replace(found, weights=_weights(form, fit, x, made, scale)))
-    return sorted(fitted, key=lambda form: form.error)
+        if found.error is not None:
+            made = fit.predict(x) + found.noise * rng.normal(size=(num_resamples, len(x)))
+            found = replace(found, weights=_weights(form, fit, x, made, scale))
+        fitted.append(found)
+    return sorted(fitted, key=lambda form: math.inf if form.error is None else form.error)
+
+
+def least_settings(num_parameters: int) -> int:
+    """How many different settings a form with so many parameters needs, to have an error."""
+    number = 4
+    while _are_too_few(number - math.ceil(number / _MOST_FOLDS), num_parameters):
+        number += 1
+    return number
 
 
 @dataclass(frozen=True)
@@ -182,7 +195,7 @@ def _judged(
     return FittedForm(
         name=form.name,
         num_parameters=number,
-        error=_cross_validated(form, fit, x, y, fold_of_run),
+        error=_cross_validated(form, number, x, y, fold_of_run),
         aic=None if number is None else _aic(squares, len(y), number, known_noise, y),
         noise=noise,
         weights={},
@@ -192,18 +205,29 @@ def _judged(
 
 
 def _cross_validated(
-    form: Form, fit: Fit, x: Array, y: Array, fold_of_run: NDArray[np.intp]
-) -> float:
-    """Every run is predicted from those of other folds; a setting lies in one fold."""
+    form: Form, number: int | None, x: Array, y: Array, fold_of_run: NDArray[np.intp]
+) -> float | None:
+    """Every run is predicted from those of other folds; a setting lies in one fold.
+
+    Each fit begins anew: one that began at the fit to all runs would know those that are left out.
+    """
+    least = len(y) - int(np.bincount(fold_of_run).max())
+    if number is not None and _are_too_few(least, number):
+        return None
     off = np.empty_like(y)
     for fold in np.unique(fold_of_run):
         out = fold_of_run == fold
-        off[out] = form.fit(x[~out], y[~out], near=fit).predict(x[out]) - y[out]
+        off[out] = form.fit(x[~out], y[~out], num_starts=_NUM_STARTS).predict(x[out]) - y[out]
     return math.sqrt(float((off**2).mean()))
 
 
+def _are_too_few(num_runs: int, num_parameters: int) -> bool:
+    """As for Akaike's criterion: beside the parameters there is the noise, and one must be left."""
+    return num_parameters + 2 >= num_runs
+
+
 def _aic(squares: float, num_runs: int, number: int, noise: float | None, y: Array) -> float:
-    if number + 2 >= num_runs:
+    if _are_too_few(num_runs, number):
         return math.inf
     if noise is not None and noise > 0:
         return squares / noise**2 + 2 * number

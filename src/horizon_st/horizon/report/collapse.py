@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from horizon_st.horizon.comparison import FittedForm
+from horizon_st.horizon.comparison import FittedForm, least_settings
 from horizon_st.horizon.drawing import (
     BEST,
     COLORS,
@@ -37,8 +37,7 @@ _NOT_REACHED = (
 def collapse(runs: Runs) -> Part:
     """The picture, and the weights of the total with their intervals."""
     name = "collapse"
-    least = len(runs.weights) + 4
-    needed = needs(runs, least)
+    needed = needs(runs, least_for_total(runs))
     if needed:
         return Part(name, _TITLE, needed=needed)
     form = runs.linear
@@ -60,6 +59,11 @@ def collapse(runs: Runs) -> Part:
         f"<p>Total regularisation R, which is 1 on the horizon: {equation(runs)}.</p>"
         + table(headings, rows, "Weights of the total regularisation"),
     )
+
+
+def least_for_total(runs: Runs) -> int:
+    """Different settings that the curve over R needs: beside the weights it has three parameters."""
+    return least_settings(len(runs.weights) + 3)
 
 
 def needs(runs: Runs, least: int) -> str:
