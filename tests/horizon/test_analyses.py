@@ -1,6 +1,7 @@
 """Verdicts on made-up studies whose truth is known."""
 
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -178,6 +179,23 @@ def test_a_curve_that_only_rises_is_not_decided(make_results):
         analysis={"kind": "horizon"},
     )
     assert verdict(results).answer != "holds"
+
+
+@pytest.mark.parametrize(
+    ("sign", "said", "not_said"),
+    [
+        (1, "is itself the most regularised: no fall was reached", "and the most regularised by"),
+        (-1, "is itself the least regularised: no rise was seen", "leads the least regularised"),
+    ],
+)
+def test_the_best_at_an_end_of_the_curve_is_said_to_be_there(make_results, sign, said, not_said):
+    truth, settings = grid(lambda mt, cr, rd: 20 + sign * (0.4 * mt + 0.2 * cr + 0.1 * rd))
+    found = verdict(make_results(truth, settings, noise=0.01, analysis={"kind": "horizon"}))
+    best = max(truth, key=truth.get)
+    assert f"The best, “{best}”, " in found.evidence
+    assert said in found.evidence
+    assert not_said not in found.evidence
+    assert not re.search(r"by -\d", found.evidence)
 
 
 def test_flat_scores_are_seldom_a_horizon(make_results, monkeypatch):

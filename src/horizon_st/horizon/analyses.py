@@ -288,13 +288,15 @@ class Analysis:
         most = max(arms, key=lambda arm: totals[arm])
         least = min(arms, key=lambda arm: totals[arm])
         # The best is the largest of all means, so that its lead must outdo what luck gives that.
-        rise, fall = (self.means.best_against(best, end) for end in (least, most))
+        rise, fall = (
+            None if totals[best] == totals[end] else self.means.best_against(best, end)
+            for end in (least, most)
+        )
         evidence = (
             f"One curve explains {explained:.0%} of the differences between arms (misfit beyond "
-            f"noise: p {_p(p_misfit)}). The best, “{best}”, leads the least regularised by "
-            f"{_said(rise)} and the most regularised by {_said(fall)}."
+            f"noise: p {_p(p_misfit)}). {_ends_said(best, rise, fall)}"
         )
-        falls = fall.is_significant and totals[most] > totals[best]
+        falls = fall is not None and fall.is_significant
         fits = p_misfit > 1 - CONFIDENCE
         if falls and fits:
             return Verdict("holds", evidence)
@@ -331,6 +333,29 @@ def _said(estimate: Estimate) -> str:
         return f"{estimate.value:+.2f}"
     interval = f"{estimate.low:+.2f} to {estimate.high:+.2f}"
     return f"{estimate.value:+.2f} ({interval}, p {_p(estimate.p_value)})"
+
+
+def _ends_said(best: str, rise: Estimate | None, fall: Estimate | None) -> str:
+    """What the best arm leads both ends of the curve by; None of an end where it stands itself."""
+    if rise is None and fall is None:
+        return (
+            f"The curve does not tell “{best}”, the best, from arms that are regularised otherwise."
+        )
+    if fall is None:
+        assert rise is not None
+        return (
+            f"The best, “{best}”, leads the least regularised by {_said(rise)} and is itself the "
+            "most regularised: no fall was reached."
+        )
+    if rise is None:
+        return (
+            f"The best, “{best}”, is itself the least regularised: no rise was seen. It leads the "
+            f"most regularised by {_said(fall)}."
+        )
+    return (
+        f"The best, “{best}”, leads the least regularised by {_said(rise)} and the most "
+        f"regularised by {_said(fall)}."
+    )
 
 
 def _p(value: float) -> str:
