@@ -237,7 +237,7 @@ def test_an_arm_of_which_all_runs_diverged_stands_in_the_table(make_results):
         if trial.arm == "bold":
             trial.scores.clear()
     *_, bold = Analysis(results).rows()
-    assert (bold.name, bold.num_runs, bold.num_failed) == ("bold", 0, 3)
+    assert (bold.name, bold.num_runs, bold.num_diverged) == ("bold", 0, 3)
     found = verdict(results)
     assert (found.answer, found.evidence) == ("not decided", "No scores for bold.")
 
@@ -252,11 +252,14 @@ def test_the_table_has_every_arm(make_results):
     results = make_results({"none": 20.0, "new": 25.0}, noise=0.1, baseline="none")
     results.trials[0].scores.clear()
     results.trials[0].failure = "diverged"
+    results.trials[-1].scores.clear()
+    results.trials[-1].failure, results.trials[-1].is_out_of_memory = "too large", True
     none, new = Analysis(results).rows()
-    assert (none.num_runs, none.num_failed, none.difference) == (2, 1, None)
+    assert (none.num_runs, none.num_diverged, none.difference) == (2, 1, None)
+    assert (new.num_runs, new.num_diverged, new.num_out_of_memory) == (2, 0, 1)
     assert new.difference is not None
     assert new.difference.value == pytest.approx(5.0, abs=0.5)
-    scores = [trial.scores["BLEU"] for trial in results.trials if trial.arm == "new"]
+    scores = [t.scores["BLEU"] for t in results.trials if t.arm == "new" and t.scores]
     assert (new.lowest, new.highest) == (min(scores), max(scores))
     assert new.text_score == pytest.approx(np.mean(scores) + 30)
     assert new.minutes == pytest.approx(1.0)

@@ -55,7 +55,7 @@ def test_the_best_setting_its_test_score_and_what_a_cheaper_one_loses(make_searc
     # An R-drop of 4 is best, by so little that a run without it is about as good.
     results = make_searched(lambda mt, rd: 30 - 8 * (mt - 0.5) ** 2 - 0.01 * (rd - 4) ** 2)
     evidence = Analysis(results).verdict().evidence
-    run = "Best of 12 runs is “mt_weight 0.5, rdrop_weight 4”, with seed 1: BLEU 30.00 on the dev set."
+    run = "Best of 12 runs is “mt_weight 0.5, rdrop_weight 4”, with seed 1: BLEU 30.00 on the dev "
     assert run in evidence
     found = outcome(results)
     mean, deviation = found.surrogate.predict(found.space.to_unit(found.best)[None])
@@ -110,7 +110,7 @@ def test_stopped_runs_count_as_their_forecast(make_searched):
     by_setting = {tuple(t.setting.values()): t.score for t in outcome(results).trials}
     assert by_setting[0.0, 0.0, 1.0] == pytest.approx(score(0.0, 0.0), abs=0.01)
     row = next(r for r in Analysis(results).rows() if r.name == "mt_weight 0, rdrop_weight 0")
-    assert (row.num_runs, row.num_stopped, row.num_failed) == (0, 1, 0)
+    assert (row.num_runs, row.num_stopped, row.num_diverged) == (0, 1, 0)
 
 
 def test_the_picture_has_a_slice_for_each_pair_and_all_runs(make_searched):

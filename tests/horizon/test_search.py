@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -23,7 +24,7 @@ from horizon_st.decoding.evaluation import read_evaluation
 from horizon_st.errors import UserError
 from horizon_st.horizon.questions import AnalysisConfig
 from horizon_st.horizon.results import read_results
-from horizon_st.horizon.search import run_study
+from horizon_st.horizon.search import Worker, run_study
 from horizon_st.horizon.study import ArmConfig, StudyConfig
 from horizon_st.horizon.trials import TRIAL_FILE, arm_recipe, plan_trials, pretraining_of
 from horizon_st.training.stages import run_recipe
@@ -236,8 +237,31 @@ def test_a_run_that_diverges_has_a_failure_and_the_others_go_on(make_study, tmp_
     results = run(make_study({"bold": bold, "plain": ARMS["plain"]}, seeds=[1]), tmp_path)
     failures = {trial.arm: trial.failure for trial in results.trials}
     assert "expected a finite loss" in failures["bold"]
+    assert next(trial for trial in results.trials if trial.arm == "bold").wall_s > 0
     assert failures["plain"] is None
     assert [*results.scores] == [("plain", 1)]
+
+
+def test_a_run_that_exceeds_the_memory_is_a_result_and_the_others_go_on(
+    make_study, tmp_path, monkeypatch
+):
+    class Heard:
+        def say(self, line):
+            pass
+
+    def run_out(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr("horizon_st.horizon.trials.run_recipe", run_out)
+    study = make_study(ARMS, seeds=[1])
+    trials = plan_trials(study, tmp_path)
+    (tmp_path / study.name).mkdir()
+    Worker(0, study, trials, trials)(Heard())
+    saved = read_results(tmp_path / study.name / "results.json")  # written as they end
+    assert [trial.arm for trial in saved.trials] == ["plain", "RD"]
+    assert all(trial.is_out_of_memory and not trial.scores for trial in saved.trials)
+    expected = r"plain, seed 1: expected a run that fits the memory .*Tried to allocate 2\.00 GiB"
+    assert re.match(expected, saved.trials[0].failure)
 
 
 def test_a_mistake_ends_the_search(make_study, tmp_path):

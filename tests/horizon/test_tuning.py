@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import signal
 import threading
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import optuna
 import pytest
+import torch
 from optuna.trial import TrialState
 from rich.console import Console
 from typer.testing import CliRunner
@@ -23,9 +25,10 @@ from horizon_st.horizon.finder import Proposal
 from horizon_st.horizon.outcome import outcome
 from horizon_st.horizon.questions import AnalysisConfig
 from horizon_st.horizon.report import write_page
+from horizon_st.horizon.report.text import cost
 from horizon_st.horizon.results import read_results
 from horizon_st.horizon.search import run_study
-from horizon_st.horizon.trials import TRIAL_FILE
+from horizon_st.horizon.trials import TRIAL_FILE, run_trial
 from horizon_st.horizon.tuning import Search, Searcher, result_of
 from horizon_st.training.recipe import Recipe
 
@@ -182,12 +185,17 @@ def test_a_run_that_can_hardly_win_is_stopped_and_removed(make_search, tmp_path,
     )
     search, heard = search_of(make_search(2), tmp_path), Heard()
     Searcher(0, search)(heard)
-    (kept, _), (stopped, trial) = search.trials()
+    (kept, kept_trial), (stopped, trial) = search.trials()
     assert [kept.state, stopped.state] == [TrialState.COMPLETE, TrialState.PRUNED]
     assert [*stopped.intermediate_values] == [2]
     assert not trial.folder.exists()
     result = result_of(stopped, trial)
     assert (result.stopped_at, result.scores) == (2, {})
+    saved = read_results(tmp_path / "small" / "results.json")  # written by the worker, as it goes
+    assert saved.trials == [kept_trial.result, result]
+    assert result.wall_s > 0
+    seconds = kept_trial.result.wall_s + result.wall_s
+    assert f"2 runs, {seconds / 60:.0f} minutes" in cost(saved)
     assert "stopped at update 2" in heard.lines[1]
 
 
@@ -268,6 +276,49 @@ def test_a_run_that_diverges_counts_and_the_search_goes_on(make_search, tmp_path
     Searcher(0, search)(heard)
     assert [frozen.state for frozen, _ in search.trials()] == [TrialState.FAIL] * 2
     assert all("expected a finite loss" in line for line in heard.lines)
+    assert all(result_of(*each).wall_s > 0 for each in search.trials())
+
+
+def test_a_run_that_exceeds_the_memory_counts_and_the_search_goes_on(
+    make_search, tmp_path, monkeypatch
+):
+    def run_out(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr("horizon_st.horizon.trials.run_recipe", run_out)
+    search, heard = search_of(make_search(2), tmp_path), Heard()
+    Searcher(0, search)(heard)
+    assert [frozen.state for frozen, _ in search.trials()] == [TrialState.FAIL] * 2
+    assert all(result_of(*each).is_out_of_memory for each in search.trials())
+    expected = (
+        r"expected a run that fits the memory of the accelerator, found OutOfMemoryError: CUDA"
+    )
+    assert all(re.search(expected, line) for line in heard.lines)
+
+
+def test_a_worker_stays_while_another_has_just_taken_the_last_trial(
+    make_search, tmp_path, monkeypatch
+):
+    looks = iter([[], [0], [], []])  # the last was taken between the first look and the question
+    naps = []
+    monkeypatch.setattr(Search, "open", lambda self: None)
+    monkeypatch.setattr(Search, "running", lambda self, opened: next(looks))
+    monkeypatch.setattr(Search, "ask", lambda self, opened: None)
+    monkeypatch.setattr("horizon_st.horizon.tuning.time.sleep", naps.append)
+    Searcher(0, search_of(make_search(1), tmp_path))(Heard())
+    assert len(naps) == 1
+    assert next(looks, "none left") == "none left"
+
+
+def test_a_score_that_was_not_told_yet_may_be_the_best(make_search, tmp_path):
+    search = search_of(make_search(1), tmp_path)
+    search.ask(search.open())
+    ((frozen, trial),) = search.trials()
+    assert run_trial(trial, "worker 1", Heard())
+    assert frozen.state == TrialState.RUNNING
+    assert search.finish(search.write_results()) == {}
+    best = load_config(Recipe, tmp_path / "small" / "best.yaml")
+    assert best.objective.rdrop_weight == frozen.params["objective.rdrop_weight"]
 
 
 def test_the_command_searches_around_a_recipe(make_study, tmp_path):

@@ -40,7 +40,8 @@ class ArmRow:
     Attributes:
         name: of the arm.
         num_runs: with a score.
-        num_failed: that diverged.
+        num_diverged: whose loss became no number.
+        num_out_of_memory: that did not fit the accelerator.
         num_stopped: that a search gave up.
         mean: of the metric over its runs; NaN without any.
         interval: 95 % around the mean, from this arm's runs alone; NaN with fewer than two.
@@ -53,7 +54,8 @@ class ArmRow:
 
     name: str
     num_runs: int
-    num_failed: int
+    num_diverged: int
+    num_out_of_memory: int
     num_stopped: int
     mean: float
     interval: tuple[float, float]
@@ -80,7 +82,8 @@ class Analysis:
                 results.study.name,
                 expected="at least one run with a score",
                 found="none",
-                remedy="Run `horizon-st search` first; if all runs diverged, lower the rates.",
+                remedy="Run `horizon-st search` first; if all runs diverged, lower the rates; if "
+                "they ran out of memory, lower data.max_batch_s.",
             )
         self.results = results
         self.study = results.study
@@ -140,12 +143,14 @@ class Analysis:
         scored = [trial for trial in trials if self.study.metric in trial.scores]
         scores = [trial.scores[self.study.metric] for trial in scored]
         texts = [trial.scores.get(f"text_{self.study.metric}") for trial in scored]
-        num_stopped = sum(trial.stopped_at is not None for trial in trials)
+        failed = [t for t in trials if self.study.metric not in t.scores and t.stopped_at is None]
+        num_out_of_memory = sum(trial.is_out_of_memory for trial in failed)
         return ArmRow(
             name=arm,
             num_runs=len(scores),
-            num_failed=len(trials) - len(scores) - num_stopped,
-            num_stopped=num_stopped,
+            num_diverged=len(failed) - num_out_of_memory,
+            num_out_of_memory=num_out_of_memory,
+            num_stopped=sum(trial.stopped_at is not None for trial in trials),
             mean=float(np.mean(scores)) if scores else math.nan,
             interval=_interval(scores),
             lowest=min(scores, default=math.nan),

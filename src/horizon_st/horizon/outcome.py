@@ -38,7 +38,7 @@ def outcome(results: StudyResults) -> HorizonResult:
 
 
 def describe_outcome(results: StudyResults) -> str:
-    """The best setting with its score, what the surface says of it, and the cheapest one that is about as good."""
+    """The best setting, its score and what the surface expects; a cheaper one about as good."""
     study, found = results.study, outcome(results)
     best = next(arm for arm, values in results.settings.items() if values == found.best)
     own = {t.seed: t.scores[study.metric] for t in results.trials if t.arm == best and t.scores}
@@ -49,9 +49,9 @@ def describe_outcome(results: StudyResults) -> str:
     low, high = float(mean[0]) - half, float(mean[0]) + half
     said = (
         f"Best of {len(results.trials)} runs is “{best}”, with {seeds}: {study.metric} {scores} on "
-        f"the dev set. The surface fitted to all runs expects {float(mean[0]):.2f} there ({low:.2f} "
-        f"to {high:.2f}: a 95 % interval of the surface, which leaves out what another seed would "
-        "shift, and that the best of many is picked for its luck, too)."
+        f"the dev set. The surface fitted to all runs expects {float(mean[0]):.2f} there "
+        f"({low:.2f} to {high:.2f}: a 95 % interval of the surface, which leaves out what another "
+        "seed would shift, and that the best of many is picked for its luck, too)."
     )
     if results.winner_scores:
         said += f" On the test set it has {results.winner_scores[study.metric]:.2f}."

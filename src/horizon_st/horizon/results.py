@@ -29,9 +29,11 @@ class TrialResult:
         train_figures: the last figures of the last stage: each term per target token.
         train_history: the same through the stage, at no more than 60 updates.
         steps: updates of the last stage.
-        wall_s: seconds of the last stage, validations included.
+        wall_s: seconds of the last stage, validations included; of a run that did not end, until
+            then.
         pretraining_wall_s: seconds of the stages before it, which several trials may share.
         failure: why there are no scores, or None.
+        is_out_of_memory: whether that is why; otherwise a run that failed has diverged.
         stopped_at: the update at which a search gave the run up; None if it ran to its end.
     """
 
@@ -47,6 +49,7 @@ class TrialResult:
     failure: str | None = None
     stopped_at: int | None = None
     train_history: list[dict[str, float]] = field(default_factory=list)
+    is_out_of_memory: bool = False
 
 
 @dataclass

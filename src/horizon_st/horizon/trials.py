@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from horizon_st.config import load_config
 from horizon_st.data.files import claimed, make_folder, whole_file
@@ -19,7 +22,7 @@ from horizon_st.data.manifest import transcript_of
 from horizon_st.data.shar import open_cuts
 from horizon_st.decoding.evaluate import evaluate
 from horizon_st.decoding.generate import Modality
-from horizon_st.errors import UserError
+from horizon_st.errors import UserError, reason_of
 from horizon_st.horizon.keys import key_of
 from horizon_st.horizon.results import TrialResult
 from horizon_st.horizon.study import ArmConfig, StudyConfig, check_values
@@ -35,8 +38,8 @@ from horizon_st.workers import Messages
 TRIAL_FILE = "trial.json"
 _MOST_ENTRIES = 60
 """Of a training history that go into the results."""
-Watch = Callable[[int, float], None]
-"""Called with the update and dev BLEU after each validation of ST; may raise StoppedEarlyError."""
+Watch = Callable[[int, float], bool]
+"""Called with the update and dev BLEU after each validation of ST: whether to give the run up."""
 
 
 class StoppedEarlyError(Exception):
@@ -44,11 +47,13 @@ class StoppedEarlyError(Exception):
 
     Args:
         step: updates that it had.
+        wall_s: seconds that they took.
     """
 
-    def __init__(self, step: int) -> None:
+    def __init__(self, step: int, wall_s: float) -> None:
         super().__init__(f"stopped at update {step}")
         self.step = step
+        self.wall_s = wall_s
 
 
 @dataclass(frozen=True)
@@ -143,10 +148,11 @@ def arm_recipe(study: StudyConfig, arm: ArmConfig, seed: int, data: tuple[str, .
 def run_trial(trial: Trial, bar: str, messages: Messages, watch: Watch | None = None) -> bool:
     """Trains, scores and writes the result; False if another process is at it.
 
-    A run that diverges ends with a result, too: its `failure` says so.
+    A run that diverges, or runs out of the accelerator's memory, ends with a result, too: its
+    `failure` says so.
 
     Raises:
-        StoppedEarlyError: `watch` did; nothing is left of the run.
+        StoppedEarlyError: `watch` gave it up; nothing is left of the run.
         UserError: the data or the recipe is unusable.
     """
     make_folder(trial.folder)
@@ -154,21 +160,31 @@ def run_trial(trial: Trial, bar: str, messages: Messages, watch: Watch | None = 
         if not is_ours:
             return False
         if not trial.is_done:
+            clock = _Clock(trial.folder / "run")
+            failed = TrialResult(trial.arm, trial.seed)
             try:
-                _train_and_score(trial, bar, messages, watch)
+                _train_and_score(trial, bar, messages, watch, clock)
+                return True
             except StoppedEarlyError:
                 shutil.rmtree(trial.folder)
                 raise
             except DivergedError as error:
-                result = TrialResult(trial.arm, trial.seed, failure=str(error))
-                _write(trial, {"result": asdict(result)})
+                failed.failure = str(error)
+            except torch.OutOfMemoryError as error:
+                failed.failure = _out_of_memory(trial, error)
+                failed.is_out_of_memory = True
+            torch.cuda.empty_cache()  # the error held what the run had
+            failed.wall_s = clock.wall_s
+            _write(trial, {"result": asdict(failed)})
         return True
 
 
-def _train_and_score(trial: Trial, bar: str, messages: Messages, watch: Watch | None) -> None:
+def _train_and_score(
+    trial: Trial, bar: str, messages: Messages, watch: Watch | None, clock: _Clock
+) -> None:
     recipe, pretraining_wall_s = _pretrained(trial, bar, messages)
     run_dir = trial.folder / "run"
-    reporter = _Reporter(bar, trial.title, messages, recipe.stages.st, watch)
+    reporter = _Reporter(bar, trial.title, messages, clock, recipe.stages.st, watch)
     model = _run_wherever_data_lies(recipe, run_dir, reporter)
     record = json.loads((run_dir / RECORD_FILE).read_text(encoding="utf-8"))
     scores, signatures = {}, {}
@@ -258,6 +274,26 @@ def pretraining_of(recipe: Recipe) -> Recipe | None:
     )
 
 
+class _Clock:
+    """How long the last stage of a run has been trained, over interruptions as it was recorded."""
+
+    def __init__(self, run_dir: Path) -> None:
+        path = run_dir / RECORD_FILE
+        stages = json.loads(path.read_text("utf-8"))["stages"] if path.is_file() else []
+        self._before_s: float = stages[-1]["wall_s"] if stages else 0.0
+        self._started: float | None = None
+
+    def start(self) -> None:
+        """At its first update here; nothing at later ones."""
+        if self._started is None:
+            self._started = time.monotonic()
+
+    @property
+    def wall_s(self) -> float:
+        """Until now."""
+        return self._before_s + (time.monotonic() - self._started if self._started else 0.0)
+
+
 class _Reporter:
     """Tells the parent process where training stands."""
 
@@ -266,23 +302,41 @@ class _Reporter:
         bar: str,
         title: str,
         messages: Messages,
+        clock: _Clock | None = None,
         watched: StageConfig | None = None,
         watch: Watch | None = None,
     ) -> None:
         self._bar = bar
         self._title = title
         self._messages = messages
+        self._clock = clock
         self._watched = watched
         self._watch = watch
 
     def update(self, stage: str, step: int, max_steps: int, figures: dict[str, float]) -> None:
         bleu = f"  dev BLEU {figures['dev_bleu']:.1f}" if "dev_bleu" in figures else ""
         self._messages.advance_to(self._bar, step, max_steps, f"{self._title}: {stage}{bleu}")
+        if self._clock is None:
+            return
+        self._clock.start()
         if self._watch is None or self._watched is None or stage != "st":
             return
         validated = step - 1  # a validation comes after the report of its update
-        if validated > 0 and validated % self._watched.validate_every_steps == 0:
-            self._watch(validated, figures["dev_bleu"])
+        is_due = validated > 0 and validated % self._watched.validate_every_steps == 0
+        if is_due and self._watch(validated, figures["dev_bleu"]):
+            raise StoppedEarlyError(validated, self._clock.wall_s)
+
+
+def _out_of_memory(trial: Trial, error: torch.OutOfMemoryError) -> str:
+    return str(
+        UserError(
+            trial.title,
+            expected="a run that fits the memory of the accelerator",
+            found=reason_of(error),
+            remedy=f"Use fewer workers, or a smaller data.max_batch_s; remove {trial.folder} to "
+            "run it again.",
+        )
+    )
 
 
 def _write(trial: Trial, content: dict[str, Any]) -> None:

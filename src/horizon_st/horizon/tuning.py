@@ -10,7 +10,7 @@ import hashlib
 import json
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import optuna
@@ -26,6 +26,7 @@ from horizon_st.config import dump_changes, load_config
 from horizon_st.data.files import claimed, whole_file
 from horizon_st.decoding.evaluate import evaluate
 from horizon_st.errors import UserError, reason_of
+from horizon_st.horizon.gathering import gather, write_results
 from horizon_st.horizon.keys import key_of
 from horizon_st.horizon.outcome import outcome
 from horizon_st.horizon.results import StudyResults, TrialResult
@@ -44,7 +45,7 @@ from horizon_st.workers import Messages
 
 STORAGE_FILE = "optuna.db"
 BEST_FILE = "best.yaml"
-_QUESTION, _FOLDER, _REFUSED = "question", "folder", "refused"
+_QUESTION, _FOLDER, _REFUSED, _WALL_S = "question", "folder", "refused", "wall_s"
 """Attributes of the study, and of a trial."""
 _FIXED = "fixed_params"
 """Optuna's attribute of a trial that was asked for by its values."""
@@ -157,6 +158,16 @@ class Search:
         asked = self._asked(self.open())
         return [(frozen, self.trial_of(frozen, asked)) for frozen in asked]
 
+    def write_results(self) -> StudyResults:
+        """Those of the trials that have ended or were stopped, in the order of the search."""
+
+        def gathered() -> StudyResults:
+            asked = self.trials()
+            ended = [result for each in asked if (result := result_of(*each)) is not None]
+            return replace(gather(self.study, [trial for _, trial in asked]), trials=ended)
+
+        return write_results(self.study.name, self.folder, gathered)
+
     def finish(self, results: StudyResults) -> dict[str, float]:
         """Writes the recipe of the best setting, and scores it on the test set, if there is one.
 
@@ -164,10 +175,13 @@ class Search:
             The scores on the test set of the run with this setting, the first seed's; or nothing.
         """
         best = outcome(results).best
+        # Its worker may have died, or still be about to tell the score that is there.
         trial = next(
             trial
             for frozen, trial in self.trials()
-            if frozen.state == TrialState.COMPLETE and frozen.params == best
+            if frozen.params == best
+            and (found := result_of(frozen, trial)) is not None
+            and found.scores
         )
         overrides = (*self.data, _METRIC, *self.study.set, *_lines(best), f"seed={trial.seed}")
         recipe = load_config(Recipe, find_recipe(self.study.recipe), overrides)
@@ -284,7 +298,7 @@ class Searcher:
             asked = self.search.ask(opened)
             if asked is not None:
                 self._run(opened, asked, messages)
-            elif running:
+            elif running or self.search.running(opened):  # it may have been asked for meanwhile
                 time.sleep(_PAUSE_S)
             else:
                 return
@@ -296,7 +310,10 @@ class Searcher:
             everything = opened.get_trials(deepcopy=False)
             if not is_ours or everything[number].state != TrialState.RUNNING:
                 return False
-            return self._run_claimed(opened, everything, number, messages)
+            has_run = self._run_claimed(opened, everything, number, messages)
+        if has_run:
+            self.search.write_results()
+        return has_run
 
     def _run_claimed(
         self, opened: optuna.Study, everything: list[FrozenTrial], number: int, messages: Messages
@@ -304,17 +321,18 @@ class Searcher:
         trial = self.search.trial_of(everything[number], everything)
         title = f"{number + 1} of {self.search.study.num_trials}, {trial.title}"
 
-        def watch(step: int, score: float) -> None:
-            live = optuna.Trial(opened, everything[number]._trial_id)
+        live = optuna.Trial(opened, everything[number]._trial_id)
+
+        def watch(step: int, score: float) -> bool:
             if step not in everything[number].intermediate_values:  # before its worker died
                 live.report(score, step)
-            if live.should_prune():
-                raise StoppedEarlyError(step)
+            return live.should_prune()
 
         try:
             if not run_trial(trial, self.name, messages, watch):
                 return False
         except StoppedEarlyError as stopped:
+            live.set_user_attr(_WALL_S, stopped.wall_s)
             opened.tell(number, state=TrialState.PRUNED)
             messages.say(f"{title}: stopped at update {stopped.step}, it could hardly win")
             return True
@@ -336,7 +354,11 @@ def result_of(frozen: FrozenTrial, trial: Trial) -> TrialResult | None:
         scores = sorted(frozen.intermediate_values.items())
         history = [{"step": float(step), "bleu": score} for step, score in scores]
         return TrialResult(
-            trial.arm, trial.seed, dev_history=history, stopped_at=max(frozen.intermediate_values)
+            trial.arm,
+            trial.seed,
+            dev_history=history,
+            wall_s=frozen.user_attrs.get(_WALL_S, 0.0),
+            stopped_at=max(frozen.intermediate_values),
         )
     return trial.result if trial.is_done else None
 

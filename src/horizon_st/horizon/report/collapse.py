@@ -62,7 +62,7 @@ def collapse(runs: Runs) -> Part:
 
 
 def least_for_total(runs: Runs) -> int:
-    """Different settings that the curve over R needs: beside the weights it has three parameters."""
+    """Different settings that the curve over R needs; it has three parameters beside weights."""
     return least_settings(len(runs.weights) + 3)
 
 

@@ -40,7 +40,7 @@ _SLICES = (
     "Colour is the score that is predicted where two weights have these values and the others "
     "stand at the best setting (the star): the white line is the horizon, within {} of the best, "
     "and dots are runs in the colour of their own score, fainter the farther they are from the "
-    "slice; crosses diverged. Scores are on the {}."
+    "slice; crosses have no score. Scores are on the {}."
 )
 _ARMS = (
     "Each row is a variant: pale dots are its runs, the diamond is their mean, the bar its 95 % "

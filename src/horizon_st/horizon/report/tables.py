@@ -160,6 +160,8 @@ def _number(value: float | None, form: str) -> tuple[str, float | str]:
 def _end(trial: TrialResult) -> str:
     if trial.stopped_at is not None:
         return "stopped early"
+    if trial.is_out_of_memory:
+        return "out of memory"
     return "diverged" if trial.failure else "complete"
 
 

@@ -24,8 +24,8 @@ FORGETTING = (
 )
 _SEARCH_CAPTION = (
     "Slices of the fitted surface through the best setting (the star). Dots are runs in the colour "
-    "of their own score, fainter the farther they are from the slice; crosses diverged. The white "
-    "line, where there is one, is the horizon: predicted within {} of the best. Scores are on the "
+    "of their own score, fainter the farther they are from the slice; crosses have no score. The "
+    "white line, where there is one, is the horizon: predicted within {} of the best. Scores are on the "
     "dev set."
 )
 _DIFFERENCES = " Differences are from “{}”; p-values are Holm's over all arms."
@@ -125,7 +125,11 @@ def cost(results: StudyResults) -> str:
 def _runs(row: ArmRow) -> str:
     more = [
         f"+{number} {what}"
-        for number, what in ((row.num_failed, "diverged"), (row.num_stopped, "stopped"))
+        for number, what in (
+            (row.num_diverged, "diverged"),
+            (row.num_out_of_memory, "out of memory"),
+            (row.num_stopped, "stopped"),
+        )
         if number
     ]
     return f"{row.num_runs}" + (f" ({', '.join(more)})" if more else "")
