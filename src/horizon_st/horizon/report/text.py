@@ -25,8 +25,8 @@ FORGETTING = (
 _SEARCH_CAPTION = (
     "Slices of the fitted surface through the best setting (the star). Dots are runs in the colour "
     "of their own score, fainter the farther they are from the slice; crosses have no score. The "
-    "white line, where there is one, is the horizon: predicted within {} of the best. Scores are on "
-    "the dev set."
+    "white line, where there is one, is the horizon: predicted within {} of the best. Scores are "
+    "on the dev set."
 )
 _DIFFERENCES = " Differences are from “{}”; p-values are Holm's over all arms."
 
