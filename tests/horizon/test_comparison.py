@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 import statsmodels.api as sm
+from scipy import stats
 
 from horizon_st.errors import UserError
 from horizon_st.horizon import SearchSpace
@@ -137,6 +138,31 @@ def test_repeats_tell_the_noise():
     assert found[0].noise == pytest.approx(0.5, rel=0.2)
 
 
+def test_a_lucky_repeat_does_not_make_weights_sure():
+    """Two runs of one setting whose scores happen to be equal, among runs with noise."""
+    rng = np.random.default_rng(3)
+    settings = [{"a": a} for a in np.linspace(0, 1, 14)]
+    scores = [20 - 8 * (2 * s["a"] - 1) ** 2 + 0.5 * rng.normal() for s in settings]
+    [plain] = compare_forms(settings, scores, forms=[LINEAR], num_resamples=60)
+    again = [*settings, settings[3]], [*scores, scores[3] + 1e-6]
+    [lucky] = compare_forms(*again, forms=[LINEAR], num_resamples=60)
+    widths = [form.weights["a"].high - form.weights["a"].low for form in (plain, lucky)]
+    assert widths[1] > 0.5 * widths[0]
+    assert lucky.noise > 0.2
+
+
+def test_few_runs_make_intervals_as_wide_as_students():
+    settings = [{"a": a} for a in np.linspace(0, 1, 8)]
+    scores = 20 - 8 * (2 * np.linspace(0, 1, 8) - 1) ** 2
+    scores = scores + np.random.default_rng(5).normal(0, 0.05, 8)
+    given = {"forms": [LINEAR], "num_resamples": 400}
+    [estimated] = compare_forms(settings, scores, **given)
+    [known] = compare_forms(settings, scores, noise=estimated.noise, **given)
+    widths = [form.weights["a"].high - form.weights["a"].low for form in (estimated, known)]
+    ratio = stats.t.ppf(0.975, 8 - 4) / stats.norm.ppf(0.975)
+    assert widths[0] / widths[1] == pytest.approx(ratio, rel=0.15)
+
+
 def test_repeats_are_left_out_together():
     """Else the others would give each away: at a setting far from the rest nobody can know."""
     settings = [{"a": a} for a in (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 1.0, 1.0, 1.0)]
@@ -232,6 +258,19 @@ class TestHorizon:
     def test_weights_of_zero_need_no_pass(self, mt, cr, rd, cost):
         setting = {"mt_weight": mt, "objective.consistency_weight": cr, "rdrop_weight": rd}
         assert PassCosts(text_pass=0.5)(setting) == cost
+
+    @pytest.mark.parametrize(
+        ("more", "cost"),
+        [
+            ({"rdrop_passes": 3}, 3.5),
+            ({"objective.rdrop_every_steps": 2}, 2.0),
+            ({"rdrop_passes": 3, "rdrop_every_steps": 2}, 2.5),
+            ({"mt_rdrop_weight": 1}, 3.0),
+        ],
+    )
+    def test_what_a_setting_says_of_rdrop_counts(self, more, cost):
+        setting = {"mt_weight": 0.5, "consistency_weight": 1.0, "rdrop_weight": 3.0}
+        assert PassCosts(text_pass=0.5)(setting | more) == cost
 
     def test_nothing_to_choose_from_is_refused(self):
         with pytest.raises(UserError, match="expected candidates, and a tolerance of at least 0"):

@@ -22,6 +22,8 @@ Array = NDArray[np.float64]
 Setting = Mapping[str, float]
 
 _MOST_FOLDS = 16
+_LEAST_FREE = 5
+"""Degrees of freedom from which on repeats tell the noise: two equal scores would make it 0."""
 _NUM_STARTS = 4
 """Of a fit to a fold, of which there are many."""
 
@@ -99,7 +101,7 @@ def compare_forms(
         scores: one each.
         forms: to compare.
         noise: standard deviation of a score over seeds, where it is known. Otherwise repeats tell
-            it, and without any, what a form leaves over.
+            it, and with few of them, what a form leaves over, repeats included.
         less_is_more: names that regularise more the lower they are, as the weight of the text loss.
         num_resamples: of the bootstrap, for the intervals of the weights.
         seed: of folds and bootstrap.
@@ -128,13 +130,14 @@ def compare_forms(
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(distinct)) % min(len(distinct), _MOST_FOLDS)
     fold_of_run = order[setting_of_run.ravel()]
-    known = noise if noise is not None else _noise_of_repeats(y, setting_of_run.ravel())
+    known = _noise_of_repeats(y, setting_of_run.ravel()) if noise is None else _Noise(noise)
     fitted = []
     for form in forms:
         fit = form.fit(x, y)
-        found = _judged(form, fit, x, y, fold_of_run, known, scale)
+        off = known or _noise_around(fit, x, y)
+        found = _judged(form, fit, x, y, fold_of_run, off.deviation, known, scale)
         if found.error is not None:
-            made = fit.predict(x) + found.noise * rng.normal(size=(num_resamples, len(x)))
+            made = fit.predict(x) + off.drawn((num_resamples, len(x)), rng)
             found = replace(found, weights=_weights(form, fit, x, made, scale))
         fitted.append(found)
     return sorted(fitted, key=lambda form: math.inf if form.error is None else form.error)
@@ -146,6 +149,24 @@ def least_settings(num_parameters: int) -> int:
     while _are_too_few(number - math.ceil(number / _MOST_FOLDS), num_parameters):
         number += 1
     return number
+
+
+@dataclass(frozen=True)
+class _Noise:
+    """Standard deviation of a run, and the degrees of freedom that it was estimated with."""
+
+    deviation: float
+    num_free: float = math.inf
+
+    def drawn(self, shape: tuple[int, int], rng: np.random.Generator) -> Array:
+        """Noise of resamples [resamples, N], each with a deviation that the estimate allows.
+
+        Intervals then are as wide as Student's. Source: Rubin 1987, section 5.3.
+        """
+        noise: Array = self.deviation * rng.normal(size=shape)
+        if math.isfinite(self.num_free):
+            noise *= np.sqrt(self.num_free / rng.chisquare(self.num_free, size=(shape[0], 1)))
+        return noise
 
 
 @dataclass(frozen=True)
@@ -182,16 +203,14 @@ def _judged(
     x: Array,
     y: Array,
     fold_of_run: NDArray[np.intp],
-    known_noise: float | None,
+    noise: float,
+    known: _Noise | None,
     scale: _Scale,
 ) -> FittedForm:
     """The form with its error, criterion and noise, without its weights."""
     number = None if fit.parameters is None else len(fit.parameters)
     squares = float(((fit.predict(x) - y) ** 2).sum())
-    num_free = max(len(y) - (number or 0), 1)
-    noise = known_noise if known_noise is not None else fit.noise
-    if noise is None:
-        noise = math.sqrt(squares / num_free)
+    known_noise = None if known is None else known.deviation
     return FittedForm(
         name=form.name,
         num_parameters=number,
@@ -249,12 +268,20 @@ def _weights(form: Form, fit: Fit, x: Array, made: Array, scale: _Scale) -> dict
     }
 
 
-def _noise_of_repeats(y: Array, setting_of_run: NDArray[np.intp]) -> float | None:
-    """Standard deviation within settings; None where none was run twice, or all repeats agree."""
+def _noise_around(fit: Fit, x: Array, y: Array) -> _Noise:
+    """What the form itself estimates, or what it leaves over."""
+    num_free = max(len(y) - (0 if fit.parameters is None else len(fit.parameters)), 1)
+    if fit.noise is not None:
+        return _Noise(fit.noise, num_free)
+    return _Noise(math.sqrt(float(((fit.predict(x) - y) ** 2).sum()) / num_free), num_free)
+
+
+def _noise_of_repeats(y: Array, setting_of_run: NDArray[np.intp]) -> _Noise | None:
+    """Within settings; None where too few were run again, or all repeats agree."""
     counts = np.bincount(setting_of_run)
     num_free = int((counts - 1).sum())
-    if num_free == 0:
+    if num_free < _LEAST_FREE:
         return None
     means = np.bincount(setting_of_run, weights=y) / counts
     noise = math.sqrt(float(((y - means[setting_of_run]) ** 2).sum()) / num_free)
-    return noise or None
+    return _Noise(noise, num_free) if noise > 0 else None

@@ -67,7 +67,8 @@ def describe_outcome(results: StudyResults) -> str:
         lost = max(-float(gain[0]), 0.0)
         setting = ", ".join(f"{short_name(key)} {shown(value)}" for key, value in cheapest.items())
         said += (
-            f" An update with {setting} costs {share:.0%} of it (counting passes), and is "
+            f" An update with {setting} costs {share:.0%} of it (counting whole "
+            "passes, two of speech for R-drop in every update), and is "
             f"predicted to lose {lost:.2f} (standard deviation {float(deviation[0]):.2f})."
         )
     return said
