@@ -28,6 +28,7 @@ class TrialResult:
         dev_history: the figures of every validation of the last stage.
         train_figures: the last figures of the last stage: each term per target token.
         train_history: the same through the stage, at no more than 60 updates.
+        side_by_curves: of the horizon, as the run's own curves show it; None where they cannot.
         steps: updates of the last stage.
         wall_s: seconds of the last stage, validations included; of a run that did not end, until
             then.
@@ -50,6 +51,7 @@ class TrialResult:
     stopped_at: int | None = None
     train_history: list[dict[str, float]] = field(default_factory=list)
     is_out_of_memory: bool = False
+    side_by_curves: str | None = None
 
 
 @dataclass

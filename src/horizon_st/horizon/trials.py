@@ -25,6 +25,7 @@ from horizon_st.decoding.generate import Modality
 from horizon_st.errors import UserError, reason_of
 from horizon_st.horizon.keys import key_of
 from horizon_st.horizon.results import TrialResult
+from horizon_st.horizon.run_diagnosis import diagnose_run
 from horizon_st.horizon.study import ArmConfig, StudyConfig, check_values
 from horizon_st.objective.objective import ObjectiveConfig
 from horizon_st.recipes import find_recipe
@@ -67,6 +68,7 @@ class Trial:
         test: the manifest to score on.
         key: the same for the same recipe, data and test set, whatever the study and the arm.
         root: folder of all trials.
+        pretraining: the stages before ST; None if there are none.
     """
 
     arm: str
@@ -75,6 +77,7 @@ class Trial:
     test: Path
     key: str
     root: Path
+    pretraining: Recipe | None
 
     @property
     def folder(self) -> Path:
@@ -99,14 +102,16 @@ class Trial:
     @property
     def result(self) -> TrialResult:
         """Its result, under the name that the arm has in this study."""
-        found = TrialResult(**self.read()["result"])
-        return replace(found, arm=self.arm, train_history=self._train_history())
-
-    def _train_history(self) -> list[dict[str, float]]:
-        """Of the last stage, thinned; none if the run ended before its first record."""
-        path = self.folder / "run" / RECORD_FILE
-        stages = json.loads(path.read_text("utf-8"))["stages"] if path.is_file() else []
-        return _thinned(stages[-1]["train_history"]) if stages else []
+        found = replace(TrialResult(**self.read()["result"]), arm=self.arm)
+        record = _record_of(self.folder / "run")
+        if record is None or not record["stages"]:
+            return found
+        diagnosis = diagnose_run(record) if found.scores else None
+        return replace(
+            found,
+            train_history=_thinned(record["stages"][-1]["train_history"]),
+            side_by_curves=None if diagnosis is None else diagnosis.side,
+        )
 
 
 def plan_trials(study: StudyConfig, root: Path, data: tuple[str, ...] = ()) -> list[Trial]:
@@ -120,18 +125,31 @@ def plan_trials(study: StudyConfig, root: Path, data: tuple[str, ...] = ()) -> l
     Raises:
         UserError: an override is wrong, a file is missing, or two arms are the same.
     """
-    recipes = {
-        (arm.name, seed): arm_recipe(study, arm, seed, data)
-        for seed in study.seeds
-        for arm in study.all_arms
-    }
-    trials = []
-    for (arm, seed), recipe in recipes.items():
-        test = Path(study.test or recipe.data.dev)
-        trials.append(Trial(arm, seed, recipe, test, key_of(recipe, test), root))
+    trials = [
+        make_trial(study, arm, seed, root, data) for seed in study.seeds for arm in study.all_arms
+    ]
     _check_different(trials)
     check_values(study, settings_of(study, trials))
     return trials
+
+
+def make_trial(
+    study: StudyConfig, arm: ArmConfig, seed: int, root: Path, data: tuple[str, ...] = ()
+) -> Trial:
+    """One arm of a study with one seed; scored on the dev set where `test` is for a winner alone.
+
+    Raises:
+        UserError: an override is wrong, or a file is missing.
+    """
+    recipe = arm_recipe(study, arm, seed, data)
+    test = Path((None if study.space else study.test) or recipe.data.dev)
+    key, pretraining = key_of(recipe, test), pretraining_of(recipe)
+    if study.before_st and pretraining is not None:
+        before = replace(arm, set=[*arm.set, *study.before_st])
+        held = pretraining_of(arm_recipe(study, before, seed, data))
+        if held is not None and held != pretraining:
+            key, pretraining = f"{key}-{key_of(held)}", held
+    return Trial(arm.name, seed, recipe, test, key, root, pretraining)
 
 
 def settings_of(study: StudyConfig, trials: Sequence[Trial]) -> dict[str, dict[str, Any]]:
@@ -224,7 +242,7 @@ def _train_and_score(
 
 def _pretrained(trial: Trial, bar: str, messages: Messages) -> tuple[Recipe, float]:
     """The recipe of the last stage alone, from the pre-training it needs, and what that took."""
-    recipe = pretraining_of(trial.recipe)
+    recipe = trial.pretraining
     if recipe is None:
         return trial.recipe, 0.0
     folder = trial.root / "pretraining" / key_of(recipe)
@@ -278,9 +296,8 @@ class _Clock:
     """How long the last stage of a run has been trained, over interruptions as it was recorded."""
 
     def __init__(self, run_dir: Path) -> None:
-        path = run_dir / RECORD_FILE
-        stages = json.loads(path.read_text("utf-8"))["stages"] if path.is_file() else []
-        self._before_s: float = stages[-1]["wall_s"] if stages else 0.0
+        record = _record_of(run_dir)
+        self._before_s: float = record["stages"][-1]["wall_s"] if record and record["stages"] else 0
         self._started: float | None = None
 
     def start(self) -> None:
@@ -337,6 +354,15 @@ def _out_of_memory(trial: Trial, error: torch.OutOfMemoryError) -> str:
             "run it again.",
         )
     )
+
+
+def _record_of(run_dir: Path) -> dict[str, Any] | None:
+    """None if the run ended before its first record."""
+    path = run_dir / RECORD_FILE
+    if not path.is_file():
+        return None
+    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return record
 
 
 def _write(trial: Trial, content: dict[str, Any]) -> None:

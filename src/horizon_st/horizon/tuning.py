@@ -27,7 +27,6 @@ from horizon_st.data.files import claimed, whole_file
 from horizon_st.decoding.evaluate import evaluate
 from horizon_st.errors import UserError, reason_of
 from horizon_st.horizon.gathering import gather, write_results
-from horizon_st.horizon.keys import key_of
 from horizon_st.horizon.outcome import outcome
 from horizon_st.horizon.results import StudyResults, TrialResult
 from horizon_st.horizon.sampler import CannotWinPruner, HorizonSampler
@@ -35,7 +34,7 @@ from horizon_st.horizon.study import ArmConfig, StudyConfig
 from horizon_st.horizon.trials import (
     StoppedEarlyError,
     Trial,
-    arm_recipe,
+    make_trial,
     run_trial,
 )
 from horizon_st.horizon.values import assignment, short_name, shown
@@ -254,10 +253,7 @@ class Search:
 
     def _trial(self, setting: dict[str, float], seed: int) -> Trial:
         arm = ArmConfig(self._name_of(setting), _lines(setting))
-        data = (*self.data, _METRIC)
-        recipe = arm_recipe(self.study, arm, seed, data)
-        dev = Path(recipe.data.dev)
-        return Trial(arm.name, seed, recipe, dev, key_of(recipe, dev), self.folder)
+        return make_trial(self.study, arm, seed, self.folder, (*self.data, _METRIC))
 
     def _name_of(self, setting: dict[str, float]) -> str:
         for arm in self.study.arms:

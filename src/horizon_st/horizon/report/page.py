@@ -54,8 +54,8 @@ _ANSWERS: dict[Kind, str] = {
     "peak": _OVER_KEY,
     "order": _OVER_KEY,
     "horizon": "Each dot is the mean of a variant, with its 95 % interval, over how far all "
-    "regularisers together are turned up: quality rises to the horizon and falls past it, and the "
-    "closer the dots lie to the curve, the more it is only the total R that counts.",
+    "regularisers together are turned up: the horizon is where the curve is highest, and the "
+    "closer the dots lie to it, the more it is only the total R that counts.",
 }
 _LOOK: dict[Answer, str] = {
     "holds": "good",
