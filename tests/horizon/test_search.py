@@ -24,6 +24,7 @@ from horizon_st.decoding.evaluation import read_evaluation
 from horizon_st.errors import UserError
 from horizon_st.horizon.questions import AnalysisConfig
 from horizon_st.horizon.results import read_results
+from horizon_st.horizon.run_diagnosis import diagnose_run
 from horizon_st.horizon.search import Worker, run_study
 from horizon_st.horizon.study import ArmConfig, StudyConfig
 from horizon_st.horizon.trials import TRIAL_FILE, arm_recipe, plan_trials, pretraining_of
@@ -71,6 +72,9 @@ def test_every_arm_is_run_with_every_seed_and_scored(finished):
         assert [entry["step"] for entry in trial.result.dev_history] == [2, 4]
         assert trial.result.steps == 4
         assert "rdrop" in trial.result.train_figures or trial.arm == "plain"
+        record = json.loads((trial.folder / "run" / "record.json").read_text(encoding="utf-8"))
+        diagnosis = diagnose_run(record)
+        assert trial.result.side_by_curves == (diagnosis.side if diagnosis else None)
         assert trial.result.train_history[-1] == pytest.approx(trial.result.train_figures, rel=1e-3)
     assert results.signatures["BLEU"].startswith("nrefs:1")
     assert results.versions["torch"]
@@ -224,6 +228,18 @@ def test_pretraining_depends_on_what_its_stages_read_alone(make_study):
     ):
         assert pretraining(changed) != plain
     assert pretraining("stages.mt_in_domain.max_steps=0") is None
+
+
+def test_what_arms_vary_can_be_held_fixed_before_st(make_study, tmp_path):
+    arms = {"none": [], "text": ["objective.mt_rdrop_weight=3"]}
+    free = plan_trials(make_study(arms, seeds=[1]), tmp_path)
+    held_back = make_study(arms, seeds=[1], before_st=["objective.mt_rdrop_weight=0"])
+    held = plan_trials(held_back, tmp_path)
+    assert free[0].pretraining != free[1].pretraining
+    assert held[0].pretraining == held[1].pretraining == free[0].pretraining
+    assert [trial.recipe.objective.mt_rdrop_weight for trial in held] == [0, 3]
+    assert held[0].key == free[0].key
+    assert held[1].key not in {free[1].key, held[0].key}
 
 
 def test_equal_arms_are_refused(make_study, tmp_path):

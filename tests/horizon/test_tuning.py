@@ -1,6 +1,8 @@
 """Searches in a space over the corpus of tones: asked, shared, resumed, stopped, told."""
 
+import contextlib
 import io
+import json
 import os
 import re
 import signal
@@ -11,6 +13,7 @@ from multiprocessing import active_children
 from pathlib import Path
 
 import optuna
+import psutil
 import pytest
 import torch
 from optuna.trial import TrialState
@@ -153,6 +156,59 @@ def test_a_killed_worker_loses_no_trial(make_search, tmp_path):
     assert not unfinished(tmp_path)
     assert len(results.scores) == 3
     assert len([*(tmp_path / "runs").glob(f"*/{TRIAL_FILE}")]) == 3
+
+
+def test_the_other_worker_takes_over_what_a_killed_one_was_running(make_search, tmp_path):
+    """From its checkpoint: the history in that is marked, as in no run from the start."""
+    study, said = make_search(3, set=["stages.st.max_steps=20"]), io.StringIO()
+    marked = {}
+
+    def stop_mark_and_kill():
+        while not marked:
+            time.sleep(0.005)
+            for progress in tmp_path.glob("runs/*/run/stages/st/checkpoints/step-*/progress.json"):
+                run_dir = progress.parents[4]
+                owner = holder_of(run_dir.with_suffix(".lock"))
+                if owner is None:
+                    continue
+                os.kill(owner, signal.SIGSTOP)
+                try:
+                    newest = max(progress.parents[1].glob("step-*/progress.json"))
+                    content = json.loads(newest.read_text(encoding="utf-8"))
+                    content["dev_history"][0]["loss"] = MARK
+                    newest.write_text(json.dumps(content), encoding="utf-8")
+                    marked[run_dir.name] = owner
+                finally:
+                    os.kill(owner, signal.SIGKILL)
+                return
+
+    thread = threading.Thread(target=stop_mark_and_kill)
+    thread.start()
+    results = run_study(study, tmp_path, Console(file=said), num_workers=2)
+    thread.join()
+    assert re.search(
+        r"worker [12]: a process killed by signal 9, .*The others go on", said.getvalue()
+    )
+    trials = trials_in(f"sqlite:///{tmp_path}/small/optuna.db")
+    assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 3
+    assert len(results.scores) == len([*tmp_path.glob(f"runs/*/{TRIAL_FILE}")]) == 3
+    assert [t.dev_history[0]["loss"] for t in results.trials].count(MARK) == 1
+    [key] = marked
+    taken_over = json.loads((tmp_path / "runs" / key / TRIAL_FILE).read_text())["result"]
+    assert taken_over["dev_history"][0]["loss"] == MARK
+
+
+MARK = 12345.0
+
+
+def holder_of(lock):
+    """The worker that has this file open."""
+    for child in active_children():
+        if child.name.startswith("worker"):
+            with contextlib.suppress(psutil.Error):
+                if str(lock) in {file.path for file in psutil.Process(child.pid).open_files()}:
+                    return child.pid
+    return None
 
 
 def unfinished(folder):
@@ -336,6 +392,8 @@ def test_bounds_and_kind_belong_together(make_search, make_study):
         make_study({"a": []}, space=SPACE, num_trials=3)
     with pytest.raises(UserError, match=r"space: expected with analysis\.kind search"):
         make_search(0)
+    with pytest.raises(UserError, match=r"before_st: expected nothing with kind search"):
+        make_search(1, before_st=["objective.mt_rdrop_weight=0"])
     with pytest.raises(UserError, match=r"section\.key=\[low, high\]"):
         make_search(1, space=["objective.mt_weight=[0, 1, 2]"]).search_space.names  # noqa: B018
     with pytest.raises(UserError, match="expected values within"):
