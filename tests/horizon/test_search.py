@@ -268,7 +268,7 @@ def test_a_run_that_exceeds_the_memory_is_a_result_and_the_others_go_on(
     def run_out(*_):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
-    monkeypatch.setattr("horizon_st.horizon.trials.run_recipe", run_out)
+    monkeypatch.setattr("horizon_st.horizon.trial_run.run_recipe", run_out)
     study = make_study(ARMS, seeds=[1])
     trials = plan_trials(study, tmp_path)
     (tmp_path / study.name).mkdir()

@@ -31,8 +31,10 @@ from horizon_st.horizon.report import write_page
 from horizon_st.horizon.report.text import cost
 from horizon_st.horizon.results import read_results
 from horizon_st.horizon.search import run_study
-from horizon_st.horizon.trials import TRIAL_FILE, run_trial
-from horizon_st.horizon.tuning import Search, Searcher, result_of
+from horizon_st.horizon.searcher import Searcher
+from horizon_st.horizon.trial_run import run_trial
+from horizon_st.horizon.trials import TRIAL_FILE
+from horizon_st.horizon.tuning import Search, result_of
 from horizon_st.training.recipe import Recipe
 
 SPACE = ["objective.mt_weight=[0, 1]", "objective.rdrop_weight=[0, 6]"]
@@ -341,7 +343,7 @@ def test_a_run_that_exceeds_the_memory_counts_and_the_search_goes_on(
     def run_out(*_):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
-    monkeypatch.setattr("horizon_st.horizon.trials.run_recipe", run_out)
+    monkeypatch.setattr("horizon_st.horizon.trial_run.run_recipe", run_out)
     search, heard = search_of(make_search(2), tmp_path), Heard()
     Searcher(0, search)(heard)
     assert [frozen.state for frozen, _ in search.trials()] == [TrialState.FAIL] * 2
@@ -360,7 +362,7 @@ def test_a_worker_stays_while_another_has_just_taken_the_last_trial(
     monkeypatch.setattr(Search, "open", lambda self: None)
     monkeypatch.setattr(Search, "running", lambda self, opened: next(looks))
     monkeypatch.setattr(Search, "ask", lambda self, opened: None)
-    monkeypatch.setattr("horizon_st.horizon.tuning.time.sleep", naps.append)
+    monkeypatch.setattr("horizon_st.horizon.searcher.time.sleep", naps.append)
     Searcher(0, search_of(make_search(1), tmp_path))(Heard())
     assert len(naps) == 1
     assert next(looks, "none left") == "none left"

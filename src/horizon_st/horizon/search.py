@@ -20,9 +20,11 @@ from horizon_st.display import ProgressBars
 from horizon_st.horizon.cluster import RayCluster, run_workers
 from horizon_st.horizon.gathering import gather, write_results
 from horizon_st.horizon.results import StudyResults
+from horizon_st.horizon.searcher import Searcher
 from horizon_st.horizon.study import StudyConfig
-from horizon_st.horizon.trials import Trial, plan_trials, run_trial
-from horizon_st.horizon.tuning import BEST_FILE, STORAGE_FILE, Search, Searcher
+from horizon_st.horizon.trial_run import run_trial
+from horizon_st.horizon.trials import Trial, plan_trials
+from horizon_st.horizon.tuning import BEST_FILE, STORAGE_FILE, Search
 from horizon_st.workers import Messages, Task
 
 _Run = Callable[[Sequence[Task], str], None]

@@ -1,4 +1,4 @@
-"""A search in a space: workers ask for settings, run them and tell the scores, until all are run.
+"""A search in a space: what its workers share, what they are to run, and the recipe in the end.
 
 Optuna's storage is what they share; the lock of a run says whether its worker still lives, so that
 a trial whose worker was killed is taken over by another one, from its last checkpoint.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -31,28 +30,20 @@ from horizon_st.horizon.outcome import outcome
 from horizon_st.horizon.results import StudyResults, TrialResult
 from horizon_st.horizon.sampler import CannotWinPruner, HorizonSampler
 from horizon_st.horizon.study import ArmConfig, StudyConfig
-from horizon_st.horizon.trials import (
-    StoppedEarlyError,
-    Trial,
-    make_trial,
-    run_trial,
-)
+from horizon_st.horizon.trials import Trial, make_trial
 from horizon_st.horizon.values import assignment, short_name, shown
 from horizon_st.recipes import find_recipe
 from horizon_st.training.recipe import Recipe
-from horizon_st.workers import Messages
 
 STORAGE_FILE = "optuna.db"
 BEST_FILE = "best.yaml"
-_QUESTION, _FOLDER, _REFUSED, _WALL_S = "question", "folder", "refused", "wall_s"
+_QUESTION, _FOLDER, _REFUSED, WALL_S = "question", "folder", "refused", "wall_s"
 """Attributes of the study, and of a trial."""
 _FIXED = "fixed_params"
 """Optuna's attribute of a trial that was asked for by its values."""
 _METRIC = "stages.st.metric=bleu"
 """Early stopping and the forecast need dev BLEU."""
 _STORAGE_ERRORS = (OSError, ImportError, ValueError, SQLAlchemyError, StorageInternalError)
-_PAUSE_S = 2.0
-"""Between looks at trials that other workers run."""
 
 
 @dataclass(frozen=True)
@@ -262,88 +253,6 @@ class Search:
         return ", ".join(f"{short_name(key)} {shown(value)}" for key, value in setting.items())
 
 
-@dataclass(frozen=True)
-class Searcher:
-    """A process that runs trials of a search until all have ended, whoever runs them.
-
-    Attributes:
-        index: of this one.
-        search: that it works for.
-    """
-
-    index: int
-    search: Search
-
-    @property
-    def name(self) -> str:
-        """Of the process and its bar."""
-        return f"worker {self.index + 1}"
-
-    @property
-    def place(self) -> str:
-        """The folder of the runs, in messages."""
-        return str(self.search.folder)
-
-    def __call__(self, messages: Messages) -> None:
-        """Asks, runs and tells; while others run what may change the plan, waits."""
-        opened = self.search.open()
-        while True:
-            running = self.search.running(opened)
-            if any(self._run(opened, number, messages) for number in running):
-                continue
-            asked = self.search.ask(opened)
-            if asked is not None:
-                self._run(opened, asked, messages)
-            elif running or self.search.running(opened):  # it may have been asked for meanwhile
-                time.sleep(_PAUSE_S)
-            else:
-                return
-
-    def _run(self, opened: optuna.Study, number: int, messages: Messages) -> bool:
-        """Whether it was this worker that ran the trial to its end, and told it."""
-        lock = self.search.folder / self.search.study.name / f"{number}.lock"
-        with claimed(lock, wait=False) as is_ours:
-            everything = opened.get_trials(deepcopy=False)
-            if not is_ours or everything[number].state != TrialState.RUNNING:
-                return False
-            has_run = self._run_claimed(opened, everything, number, messages)
-        if has_run:
-            self.search.write_results()
-        return has_run
-
-    def _run_claimed(
-        self, opened: optuna.Study, everything: list[FrozenTrial], number: int, messages: Messages
-    ) -> bool:
-        trial = self.search.trial_of(everything[number], everything)
-        title = f"{number + 1} of {self.search.study.num_trials}, {trial.title}"
-
-        live = optuna.Trial(opened, everything[number]._trial_id)
-
-        def watch(step: int, score: float) -> bool:
-            if step not in everything[number].intermediate_values:  # before its worker died
-                live.report(score, step)
-            return live.should_prune()
-
-        try:
-            if not run_trial(trial, self.name, messages, watch):
-                return False
-        except StoppedEarlyError as stopped:
-            live.set_user_attr(_WALL_S, stopped.wall_s)
-            opened.tell(number, state=TrialState.PRUNED)
-            messages.say(f"{title}: stopped at update {stopped.step}, it could hardly win")
-            return True
-        result = trial.result
-        score = result.scores.get(self.search.study.metric)
-        if score is None:
-            opened.tell(number, state=TrialState.FAIL)
-            messages.say(f"{title}: {result.failure}")
-        else:
-            opened.tell(number, score)
-            minutes = result.wall_s / 60
-            messages.say(f"{title}: {self.search.study.metric} {score:.2f} ({minutes:.1f} min)")
-        return True
-
-
 def result_of(frozen: FrozenTrial, trial: Trial) -> TrialResult | None:
     """What a trial gave; None while it runs."""
     if frozen.state == TrialState.PRUNED:
@@ -353,7 +262,7 @@ def result_of(frozen: FrozenTrial, trial: Trial) -> TrialResult | None:
             trial.arm,
             trial.seed,
             dev_history=history,
-            wall_s=frozen.user_attrs.get(_WALL_S, 0.0),
+            wall_s=frozen.user_attrs.get(WALL_S, 0.0),
             stopped_at=max(frozen.intermediate_values),
         )
     return trial.result if trial.is_done else None

@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.markup import escape as markup_escape
 from rich.table import Table
 
-from horizon_st.horizon.analyses import Analysis, ArmRow
+from horizon_st.horizon.analyses import Analysis
+from horizon_st.horizon.arms import ArmRow
 from horizon_st.horizon.results import StudyResults
 from horizon_st.horizon.statistics import Estimate
 
