@@ -44,6 +44,23 @@ def test_equivalence(make_results, other, noise, answer):
     assert verdict(results).answer == answer
 
 
+@pytest.mark.parametrize(
+    ("kind", "beside", "answer"),
+    [
+        ("comparison", [], "holds"),
+        ("comparison", ["good"], "does not hold"),
+        ("equivalence", [], "does not hold"),
+        ("equivalence", ["bad"], "holds"),
+    ],
+)
+def test_arms_beside_the_question_do_not_decide(make_results, kind, beside, answer):
+    truth = {"none": 20.0, "same": 20.0, "good": 25.0, "bad": 15.0}
+    analysis = {"kind": kind, "beside": beside}
+    results = make_results(truth, noise=0.1, baseline="none", analysis=analysis)
+    assert verdict(results).answer == answer
+    assert {row.name for row in Analysis(results).rows()} == {*truth}
+
+
 def test_comparison_without_a_baseline_decides_nothing(make_results):
     for kind in ("comparison", "equivalence"):
         results = make_results({"a": 1.0, "b": 5.0}, analysis={"kind": kind})

@@ -163,13 +163,12 @@ def test_a_killed_worker_loses_no_trial(make_search, tmp_path):
 def test_the_other_worker_takes_over_what_a_killed_one_was_running(make_search, tmp_path):
     """From its checkpoint: the history in that is marked, as in no run from the start."""
     study, said = make_search(3, set=["stages.st.max_steps=20"]), io.StringIO()
-    marked = {}
+    marked, is_over = {}, threading.Event()
 
     def stop_mark_and_kill():
-        while not marked:
-            time.sleep(0.005)
+        while not is_over.wait(0.005):
             for progress in tmp_path.glob("runs/*/run/stages/st/checkpoints/step-*/progress.json"):
-                run_dir = progress.parents[4]
+                run_dir = progress.parents[5]
                 owner = holder_of(run_dir.with_suffix(".lock"))
                 if owner is None:
                     continue
@@ -186,8 +185,11 @@ def test_the_other_worker_takes_over_what_a_killed_one_was_running(make_search, 
 
     thread = threading.Thread(target=stop_mark_and_kill)
     thread.start()
-    results = run_study(study, tmp_path, Console(file=said), num_workers=2)
-    thread.join()
+    try:
+        results = run_study(study, tmp_path, Console(file=said), num_workers=2)
+    finally:
+        is_over.set()
+        thread.join()
     assert re.search(
         r"worker [12]: a process killed by signal 9, .*The others go on", said.getvalue()
     )

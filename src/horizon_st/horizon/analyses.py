@@ -114,18 +114,19 @@ class Analysis:
         return {arm: means.mean(arm).value for arm in means.arms}
 
     def _compare(self) -> Verdict:
-        baseline = self.study.baseline
+        baseline, beside = self.study.baseline, self.study.analysis.beside
         if baseline not in self.mean_of:
             return Verdict("not decided", _NO_BASELINE)
-        others = [arm for arm in self.mean_of if arm != baseline]
+        others = [arm for arm in self.mean_of if arm not in (baseline, *beside)]
         return self._any_better(baseline, others, f"“{baseline}”")
 
     def _equal(self) -> Verdict:
-        baseline = self.study.baseline
+        baseline, beside = self.study.baseline, self.study.analysis.beside
         if baseline not in self.mean_of:
             return Verdict("not decided", _NO_BASELINE)
-        others = [arm for arm in self.mean_of if arm != baseline]
-        missing = [arm.name for arm in self.study.all_arms if arm.name not in self.mean_of]
+        others = [arm for arm in self.mean_of if arm not in (baseline, *beside)]
+        needed = [arm.name for arm in self.study.all_arms if arm.name not in beside]
+        missing = [arm for arm in needed if arm not in self.mean_of]
         if missing:
             return Verdict("not decided", f"No scores for {', '.join(missing)}.")
         against = self.means.against(baseline, others)

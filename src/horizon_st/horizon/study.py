@@ -203,6 +203,14 @@ class StudyConfig:
                     found=f"{'none' if not is_set else 'a value'} with kind {analysis.kind}",
                     remedy=f"It belongs to {' and '.join(kinds)}.",
                 )
+        if analysis.beside and analysis.kind not in ("comparison", "equivalence"):
+            raise UserError(
+                "analysis.beside",
+                expected="nothing",
+                found=f"{analysis.beside} with kind {analysis.kind}",
+                remedy="It belongs to comparison and equivalence.",
+            )
+        _check_known("analysis.beside", analysis.beside, names)
         if analysis.key is not None:
             _check_known("analysis.key", [analysis.key], self.varied_keys)
         if analysis.kind == "order" and len({*analysis.order}) < max(2, len(analysis.order)):
