@@ -1,6 +1,7 @@
 """Verdicts on made-up studies whose truth is known."""
 
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -41,6 +42,23 @@ def test_equivalence(make_results, other, noise, answer):
     analysis = {"kind": "equivalence"}
     results = make_results(truth, noise=noise, baseline="exact", analysis=analysis)
     assert verdict(results).answer == answer
+
+
+@pytest.mark.parametrize(
+    ("kind", "beside", "answer"),
+    [
+        ("comparison", [], "holds"),
+        ("comparison", ["good"], "does not hold"),
+        ("equivalence", [], "does not hold"),
+        ("equivalence", ["bad"], "holds"),
+    ],
+)
+def test_arms_beside_the_question_do_not_decide(make_results, kind, beside, answer):
+    truth = {"none": 20.0, "same": 20.0, "good": 25.0, "bad": 15.0}
+    analysis = {"kind": kind, "beside": beside}
+    results = make_results(truth, noise=0.1, baseline="none", analysis=analysis)
+    assert verdict(results).answer == answer
+    assert {row.name for row in Analysis(results).rows()} == {*truth}
 
 
 def test_comparison_without_a_baseline_decides_nothing(make_results):
@@ -180,6 +198,23 @@ def test_a_curve_that_only_rises_is_not_decided(make_results):
     assert verdict(results).answer != "holds"
 
 
+@pytest.mark.parametrize(
+    ("sign", "said", "not_said"),
+    [
+        (1, "is itself the most regularised: no fall was reached", "and the most regularised by"),
+        (-1, "is itself the least regularised: no rise was seen", "leads the least regularised"),
+    ],
+)
+def test_the_best_at_an_end_of_the_curve_is_said_to_be_there(make_results, sign, said, not_said):
+    truth, settings = grid(lambda mt, cr, rd: 20 + sign * (0.4 * mt + 0.2 * cr + 0.1 * rd))
+    found = verdict(make_results(truth, settings, noise=0.01, analysis={"kind": "horizon"}))
+    best = max(truth, key=truth.get)
+    assert f"The best, “{best}”, " in found.evidence
+    assert said in found.evidence
+    assert not_said not in found.evidence
+    assert not re.search(r"by -\d", found.evidence)
+
+
 def test_flat_scores_are_seldom_a_horizon(make_results, monkeypatch):
     """The best of 27 equal arms is the best by luck."""
     truth, settings = grid(lambda mt, cr, rd: 25.0)
@@ -219,7 +254,7 @@ def test_an_arm_of_which_all_runs_diverged_stands_in_the_table(make_results):
         if trial.arm == "bold":
             trial.scores.clear()
     *_, bold = Analysis(results).rows()
-    assert (bold.name, bold.num_runs, bold.num_failed) == ("bold", 0, 3)
+    assert (bold.name, bold.num_runs, bold.num_diverged) == ("bold", 0, 3)
     found = verdict(results)
     assert (found.answer, found.evidence) == ("not decided", "No scores for bold.")
 
@@ -234,11 +269,14 @@ def test_the_table_has_every_arm(make_results):
     results = make_results({"none": 20.0, "new": 25.0}, noise=0.1, baseline="none")
     results.trials[0].scores.clear()
     results.trials[0].failure = "diverged"
+    results.trials[-1].scores.clear()
+    results.trials[-1].failure, results.trials[-1].is_out_of_memory = "too large", True
     none, new = Analysis(results).rows()
-    assert (none.num_runs, none.num_failed, none.difference) == (2, 1, None)
+    assert (none.num_runs, none.num_diverged, none.difference) == (2, 1, None)
+    assert (new.num_runs, new.num_diverged, new.num_out_of_memory) == (2, 0, 1)
     assert new.difference is not None
     assert new.difference.value == pytest.approx(5.0, abs=0.5)
-    scores = [trial.scores["BLEU"] for trial in results.trials if trial.arm == "new"]
+    scores = [t.scores["BLEU"] for t in results.trials if t.arm == "new" and t.scores]
     assert (new.lowest, new.highest) == (min(scores), max(scores))
     assert new.text_score == pytest.approx(np.mean(scores) + 30)
     assert new.minutes == pytest.approx(1.0)

@@ -1,17 +1,21 @@
 """A search on a cluster of two nodes, on this machine, of which one dies."""
 
 import io
+import os
 import re
+import signal
 import sys
 import threading
 import time
+from dataclasses import dataclass
 
 import pytest
 from optuna.trial import TrialState
 from rich.console import Console
 
+from horizon_st.display import ProgressBars
 from horizon_st.errors import UserError
-from horizon_st.horizon.cluster import RayCluster
+from horizon_st.horizon.cluster import RayCluster, run_workers
 from horizon_st.horizon.questions import AnalysisConfig
 from horizon_st.horizon.search import run_study
 from horizon_st.horizon.trials import TRIAL_FILE
@@ -59,6 +63,49 @@ def test_a_node_that_dies_amid_a_trial_loses_and_doubles_none(study, tmp_path):
     storage = f"sqlite:///{tmp_path / 'small' / 'optuna.db'}"
     trials = Search(study, tmp_path, (), storage, stops_early=True).open().get_trials()
     assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 3
+
+
+@dataclass(frozen=True)
+class Errand:
+    """A worker of a kind: "fails", "dies" whenever it is started, or "waits" for its end."""
+
+    name: str
+    place: str = "nowhere"
+
+    def __call__(self, messages):
+        if self.name == "fails":
+            raise UserError("place", expected="a", found="b", remedy="Change it.")
+        if self.name == "dies":
+            os.kill(os.getpid(), signal.SIGKILL)
+        while True:
+            time.sleep(0.1)
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::FutureWarning")
+@pytest.mark.parametrize(
+    ("first", "message"),
+    [
+        ("fails", "place: expected a, found b"),
+        ("dies", "expected the dies run to end well, found WorkerCrashedError"),
+    ],
+)
+def test_the_first_failure_ends_the_workers_that_would_wait_for_ever(first, message, monkeypatch):
+    import ray
+    from ray.cluster_utils import Cluster
+
+    monkeypatch.setattr("horizon_st.horizon.cluster._MOST_RETRIES", 1)
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    cluster = Cluster(
+        head_node_args={"num_cpus": 2, "include_dashboard": False}, initialize_head=True
+    )
+    try:
+        with (
+            ProgressBars(Console(file=io.StringIO())) as bars,
+            pytest.raises(UserError, match=message),
+        ):
+            run_workers([Errand("waits"), Errand(first)], bars, print, RayCluster(cluster.address))
+    finally:
+        cluster.shutdown()
 
 
 def test_ray_is_asked_for_by_its_extra(study, tmp_path, monkeypatch):

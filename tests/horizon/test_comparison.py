@@ -6,12 +6,13 @@ import math
 import numpy as np
 import pytest
 import statsmodels.api as sm
+from scipy import stats
 
 from horizon_st.errors import UserError
 from horizon_st.horizon import SearchSpace
-from horizon_st.horizon.comparison import compare_forms
+from horizon_st.horizon.comparison import compare_forms, least_settings
 from horizon_st.horizon.contour import PassCosts, horizon_set, lattice
-from horizon_st.horizon.forms import IndexForm, QuadraticForm
+from horizon_st.horizon.forms import IndexForm, MeanForm, QuadraticForm
 
 SETTINGS = [
     {"mt_weight": a, "consistency_weight": b, "rdrop_weight": c}
@@ -137,12 +138,66 @@ def test_repeats_tell_the_noise():
     assert found[0].noise == pytest.approx(0.5, rel=0.2)
 
 
+def test_a_lucky_repeat_does_not_make_weights_sure():
+    """Two runs of one setting whose scores happen to be equal, among runs with noise."""
+    rng = np.random.default_rng(3)
+    settings = [{"a": a} for a in np.linspace(0, 1, 14)]
+    scores = [20 - 8 * (2 * s["a"] - 1) ** 2 + 0.5 * rng.normal() for s in settings]
+    [plain] = compare_forms(settings, scores, forms=[LINEAR], num_resamples=60)
+    again = [*settings, settings[3]], [*scores, scores[3] + 1e-6]
+    [lucky] = compare_forms(*again, forms=[LINEAR], num_resamples=60)
+    widths = [form.weights["a"].high - form.weights["a"].low for form in (plain, lucky)]
+    assert widths[1] > 0.5 * widths[0]
+    assert lucky.noise > 0.2
+
+
+def test_few_runs_make_intervals_as_wide_as_students():
+    settings = [{"a": a} for a in np.linspace(0, 1, 8)]
+    scores = 20 - 8 * (2 * np.linspace(0, 1, 8) - 1) ** 2
+    scores = scores + np.random.default_rng(5).normal(0, 0.05, 8)
+    given = {"forms": [LINEAR], "num_resamples": 400}
+    [estimated] = compare_forms(settings, scores, **given)
+    [known] = compare_forms(settings, scores, noise=estimated.noise, **given)
+    widths = [form.weights["a"].high - form.weights["a"].low for form in (estimated, known)]
+    ratio = stats.t.ppf(0.975, 8 - 4) / stats.norm.ppf(0.975)
+    assert widths[0] / widths[1] == pytest.approx(ratio, rel=0.15)
+
+
 def test_repeats_are_left_out_together():
     """Else the others would give each away: at a setting far from the rest nobody can know."""
-    settings = [{"a": a} for a in (0.0, 0.1, 0.2, 0.3, 0.4, 1.0, 1.0, 1.0)]
-    scores = [0.0, 0.1, 0.2, 0.3, 0.4, -50.0, -50.0, -50.0]
+    settings = [{"a": a} for a in (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 1.0, 1.0, 1.0)]
+    scores = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, -50.0, -50.0, -50.0]
     for form in compare_forms(settings, scores, noise=0.1, num_resamples=2):
         assert form.error > 10
+
+
+@pytest.mark.parametrize("num_runs", [7, 9, 10])
+def test_pure_noise_is_explained_by_no_form(num_runs):
+    """As few runs as a form has parameters fit it exactly; what was left out they must not know."""
+    rng = np.random.default_rng(3)
+    settings = [dict(zip("abc", point, strict=True)) for point in rng.random((num_runs, 3))]
+    scores = rng.normal(size=num_runs)
+    found = compare_forms(settings, scores, num_resamples=2)
+    errors = {form.name: form.error for form in found}
+    assert {name for name, error in errors.items() if error is not None} >= {"process", "mean"}
+    assert (errors["linear"] is None) == (num_runs < least_settings(6) == 10)
+    assert errors["interacting"] is errors["quadratic"] is None
+    assert all(error > 0.8 * np.std(scores) for error in errors.values() if error is not None)
+    assert not any(form.weights for form in found if form.error is None)
+
+
+def test_the_mean_is_what_a_form_has_to_beat():
+    settings = [{"a": a} for a in np.linspace(0, 1, 8)]
+    scores = np.arange(8.0)
+    [mean] = compare_forms(settings, scores, forms=[MeanForm()])
+    left_out = [scores[i] - np.delete(scores, i).mean() for i in range(8)]
+    assert mean.error == pytest.approx(np.sqrt(np.mean(np.square(left_out))))
+
+
+@pytest.mark.parametrize(("number", "least"), [(1, 5), (6, 10), (13, 18)])
+def test_a_form_needs_a_fold_that_leaves_more_than_it_fits(number, least):
+    """Up to 16 settings a fold is one of them; of 17 and 18, two."""
+    assert least_settings(number) == least
 
 
 def test_too_few_runs_for_a_form_show():
@@ -203,6 +258,19 @@ class TestHorizon:
     def test_weights_of_zero_need_no_pass(self, mt, cr, rd, cost):
         setting = {"mt_weight": mt, "objective.consistency_weight": cr, "rdrop_weight": rd}
         assert PassCosts(text_pass=0.5)(setting) == cost
+
+    @pytest.mark.parametrize(
+        ("more", "cost"),
+        [
+            ({"rdrop_passes": 3}, 3.5),
+            ({"objective.rdrop_every_steps": 2}, 2.0),
+            ({"rdrop_passes": 3, "rdrop_every_steps": 2}, 2.5),
+            ({"mt_rdrop_weight": 1}, 3.0),
+        ],
+    )
+    def test_what_a_setting_says_of_rdrop_counts(self, more, cost):
+        setting = {"mt_weight": 0.5, "consistency_weight": 1.0, "rdrop_weight": 3.0}
+        assert PassCosts(text_pass=0.5)(setting | more) == cost
 
     def test_nothing_to_choose_from_is_refused(self):
         with pytest.raises(UserError, match="expected candidates, and a tolerance of at least 0"):

@@ -42,11 +42,13 @@ def ridge():
 @pytest.mark.parametrize(
     ("weights", "side"),
     [
+        ((1.0, 0.0, 0.0), "under-regularised"),  # R = 0: nothing regularises
         ((0.9, 0.5, 0.5), "under-regularised"),  # R = 0.28
         ((0.8, 1.0, 1.0), "under-regularised"),  # R = 0.57
         ((0.5, 1.0, 1.6), "on the horizon"),  # R = 0.99
         ((0.3, 2.0, 5.0), "over-regularised"),  # R = 2.03
         ((0.1, 5.0, 9.0), "over-regularised"),  # R = 3.53
+        ((0.0, 6.0, 10.0), "over-regularised"),  # R = 4
     ],
 )
 def test_the_side_of_a_ridge(ridge, weights, side):
@@ -59,7 +61,7 @@ def test_what_it_says_to_try_next_is_better(ridge):
     def score(mt, cr, rd):
         return 30 - 6 * ((1 - mt) + cr / 6 + rd / 5 - 1) ** 2
 
-    for weights in ((0.9, 0.5, 0.5), (0.1, 5.0, 9.0)):
+    for weights in ((1.0, 0.0, 0.0), (0.9, 0.5, 0.5), (0.1, 5.0, 9.0)):
         found = diagnose_setting(setting(*weights), ridge, TOLERANCE)
         assert score(*found.next_setting.values()) > max(score(*weights) + 1, 29.5)
         assert f"consistency_weight {found.next_setting['objective.consistency_weight']:g}" in (
@@ -79,6 +81,13 @@ def test_consistency_beside_strong_rdrop_is_saturated_where_it_changes_nothing()
 def test_consistency_that_helps_is_not_saturated():
     surface = searched(lambda mt, cr, rd: 30 - 0.4 * (cr - 3) ** 2 - 0.06 * (rd - 6) ** 2)
     assert diagnose_setting(setting(0.5, 3.0, 6.0), surface, TOLERANCE).side == "on the horizon"
+
+
+def test_what_it_names_is_as_round_as_a_person_would_type():
+    surface = searched(lambda mt, cr, rd: 30 - 9 * (mt - 0.7) ** 2 - 0.2 * (cr - 2) ** 2)
+    found = diagnose_setting(setting(0.3, 3.1, 0.0), surface, TOLERANCE)
+    assert found.next_setting
+    assert all(value == float(f"{value:.2g}") for value in found.next_setting.values())
 
 
 def test_a_few_runs_of_pure_noise_do_not_decide():

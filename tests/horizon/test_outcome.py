@@ -1,6 +1,7 @@
 """What a search says in the end, of made-up runs whose best setting is known."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -54,7 +55,12 @@ def test_the_best_setting_its_test_score_and_what_a_cheaper_one_loses(make_searc
     # An R-drop of 4 is best, by so little that a run without it is about as good.
     results = make_searched(lambda mt, rd: 30 - 8 * (mt - 0.5) ** 2 - 0.01 * (rd - 4) ** 2)
     evidence = Analysis(results).verdict().evidence
-    assert "Best of 12 runs is “mt_weight 0.5, rdrop_weight 4”: BLEU " in evidence
+    run = "Best of 12 runs is “mt_weight 0.5, rdrop_weight 4”, with seed 1: BLEU 30.00 on the dev "
+    assert run in evidence
+    found = outcome(results)
+    mean, deviation = found.surrogate.predict(found.space.to_unit(found.best)[None])
+    low, high = mean[0] - 1.96 * deviation[0], mean[0] + 1.96 * deviation[0]
+    assert f"expects {mean[0]:.2f} there ({low:.2f} to {high:.2f}: a 95 % interval" in evidence
     assert "On the test set it has 33.30." in evidence
     found = re.search(
         r"mt_weight (\S+), rdrop_weight (\S+), \S+ \S+ costs (\d+)% .* lose (\S+) \(", evidence
@@ -64,6 +70,13 @@ def test_the_best_setting_its_test_score_and_what_a_cheaper_one_loses(make_searc
     assert mt == pytest.approx(0.5, abs=0.25)
     assert share == pytest.approx(100 * 1.35 / 2.35, abs=0.5)
     assert lost <= 0.5
+
+
+def test_the_scores_of_all_seeds_of_the_best_are_named(make_searched):
+    results = make_searched(lambda mt, rd: 30 - 8 * (mt - 0.5) ** 2 - 0.3 * (rd - 4) ** 2)
+    best = next(t for t in results.trials if t.arm == "mt_weight 0.5, rdrop_weight 4")
+    results.trials.append(replace(best, seed=7, scores={"BLEU": 29.5}))
+    assert "with seeds 1, 7: BLEU 30.00, 29.50 on" in Analysis(results).verdict().evidence
 
 
 def test_nothing_cheaper_is_named_where_it_would_lose_more(make_searched):
@@ -97,7 +110,7 @@ def test_stopped_runs_count_as_their_forecast(make_searched):
     by_setting = {tuple(t.setting.values()): t.score for t in outcome(results).trials}
     assert by_setting[0.0, 0.0, 1.0] == pytest.approx(score(0.0, 0.0), abs=0.01)
     row = next(r for r in Analysis(results).rows() if r.name == "mt_weight 0, rdrop_weight 0")
-    assert (row.num_runs, row.num_stopped, row.num_failed) == (0, 1, 0)
+    assert (row.num_runs, row.num_stopped, row.num_diverged) == (0, 1, 0)
 
 
 def test_the_picture_has_a_slice_for_each_pair_and_all_runs(make_searched):

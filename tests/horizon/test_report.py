@@ -19,6 +19,8 @@ from horizon_st.horizon.analyses import Analysis
 from horizon_st.horizon.drawing import as_bytes
 from horizon_st.horizon.figures import draw, draw_forgetting
 from horizon_st.horizon.report import PAGE_FILE, markdown, show, write_page
+from horizon_st.horizon.report.runs import Runs
+from horizon_st.horizon.report.tables import runs_table
 from horizon_st.horizon.results import RESULTS_FILE, find_results, read_results
 
 
@@ -214,6 +216,18 @@ def test_markdown_has_a_row_for_each_arm(peak):
     assert "![made_up](figures/peak.png)" in text
     assert "**Holds.** “0.25” against mt_weight 1: +" in text
     assert "9 runs, 9 minutes" in text
+
+
+def test_runs_without_a_score_are_named_by_their_end(peak):
+    peak.trials[0].scores, peak.trials[0].failure = {}, "The loss is no number."
+    last = peak.trials[-1]
+    last.scores, last.failure, last.is_out_of_memory = {}, "Too large.", True
+    text = markdown(peak, "figures/peak.png")
+    assert "| 0.0 | 2 (+1 diverged) |" in text
+    assert "| 1.0 | 2 (+1 out of memory) |" in text
+    table = runs_table(Runs(Analysis(peak))).html
+    assert ">diverged<" in table
+    assert ">out of memory<" in table
 
 
 def test_the_terminal_shows_table_and_verdict(peak):

@@ -129,6 +129,34 @@ def test_scores_are_drawn_over_the_true_total(runs):
         assert found[0] == pytest.approx(wanted, abs=0.05)
 
 
+def collapse_of(searched, truth, *, noise, least=0.0):
+    """Of the runs whose R is at least so much, with scores of another truth."""
+    rng = np.random.default_rng(8)
+    trials = []
+    for trial in searched.trials:
+        mt, cr, rd = searched.settings[trial.arm].values()
+        if trial.scores and 0.6 * (1 - mt) + 0.08 * cr + 0.05 * rd >= least:
+            score = truth(mt, cr, rd) + noise * rng.normal()
+            trials.append(replace(trial, scores={"BLEU": score}))
+    return collapse(Runs(Analysis(replace(searched, trials=trials)))).sentence
+
+
+def test_a_fall_is_said_where_it_is_seen_alone(searched, runs):
+    found = re.search(r"falls past it, by ([\d.]+) BLEU", collapse(runs).sentence)
+    top, end = runs.linear.over_total(np.array([1.0, runs.linear.totals(runs.settings).max()]))
+    assert float(found[1]) == pytest.approx(top - end, abs=0.01)
+
+    def level(mt, cr, rd):
+        return 30 - 12 * min(0.6 * (1 - mt) + 0.08 * cr + 0.05 * rd - 1, 0) ** 2
+
+    assert "falls past it" not in collapse_of(searched, level, noise=0.02)
+
+    def rising(mt, cr, rd):
+        return 20 + 0.6 * (1 - mt) + 0.08 * cr + 0.05 * rd
+
+    assert "is not known yet" in collapse_of(searched, rising, noise=0.0)
+
+
 def test_weights_of_the_total_have_intervals_around_the_truth(runs):
     highest = max(s[MT] for s in runs.settings)
     horizon = 1 - 0.6 * (1 - highest)
@@ -286,9 +314,32 @@ def test_the_forms_are_ranked_and_the_true_one_explains_the_runs(runs):
     errors = [form.error for form in runs.forms]
     assert errors == sorted(errors)
     assert runs.linear.error < 0.3
+    assert part.sentence.startswith("On these runs the regularisers simply add up")
     for form in runs.forms:
         assert f"{form.error:.2f}" in part.html
     assert part.html.index(runs.forms[0].name + ":") < part.html.index(runs.forms[-1].name + ":")
+
+
+@pytest.mark.parametrize("num_runs", [10, 11])
+def test_no_form_wins_on_pure_noise(searched, num_runs):
+    """As many runs as the larger forms have parameters: they fit all of it, and know nothing."""
+    rng = np.random.default_rng(7)
+    trials = [
+        replace(trial, scores={"BLEU": 30 + rng.normal()})
+        for trial in searched.trials
+        if trial.scores
+    ][:num_runs]
+    part = forms_table(Runs(Analysis(replace(searched, trials=trials))))
+    assert part.sentence.startswith("On these runs no form says clearly more")
+    assert part.html.count("too few runs") == 4  # error and AIC of two forms
+
+
+def test_the_side_by_the_curves_stands_beside_that_of_the_surface(searched):
+    trials = [replace(searched.trials[0], side_by_curves="over-regularised")]
+    runs = Runs(Analysis(replace(searched, trials=[*trials, *searched.trials[1:]])))
+    first, second, *_ = re.findall(r"<tr><th scope=row>run \d+</th>(.*?)</tr>", sides(runs).html)
+    assert re.findall("<td>(.*?)</td>", first)[3] == "over-regularised"
+    assert re.findall("<td>(.*?)</td>", second)[3] == ""
 
 
 def test_settings_far_from_the_true_curve_lie_on_its_sides(searched):

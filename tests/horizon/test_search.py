@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -23,7 +24,8 @@ from horizon_st.decoding.evaluation import read_evaluation
 from horizon_st.errors import UserError
 from horizon_st.horizon.questions import AnalysisConfig
 from horizon_st.horizon.results import read_results
-from horizon_st.horizon.search import run_study
+from horizon_st.horizon.run_diagnosis import diagnose_run
+from horizon_st.horizon.search import Worker, run_study
 from horizon_st.horizon.study import ArmConfig, StudyConfig
 from horizon_st.horizon.trials import TRIAL_FILE, arm_recipe, plan_trials, pretraining_of
 from horizon_st.training.stages import run_recipe
@@ -70,6 +72,9 @@ def test_every_arm_is_run_with_every_seed_and_scored(finished):
         assert [entry["step"] for entry in trial.result.dev_history] == [2, 4]
         assert trial.result.steps == 4
         assert "rdrop" in trial.result.train_figures or trial.arm == "plain"
+        record = json.loads((trial.folder / "run" / "record.json").read_text(encoding="utf-8"))
+        diagnosis = diagnose_run(record)
+        assert trial.result.side_by_curves == (diagnosis.side if diagnosis else None)
         assert trial.result.train_history[-1] == pytest.approx(trial.result.train_figures, rel=1e-3)
     assert results.signatures["BLEU"].startswith("nrefs:1")
     assert results.versions["torch"]
@@ -225,6 +230,18 @@ def test_pretraining_depends_on_what_its_stages_read_alone(make_study):
     assert pretraining("stages.mt_in_domain.max_steps=0") is None
 
 
+def test_what_arms_vary_can_be_held_fixed_before_st(make_study, tmp_path):
+    arms = {"none": [], "text": ["objective.mt_rdrop_weight=3"]}
+    free = plan_trials(make_study(arms, seeds=[1]), tmp_path)
+    held_back = make_study(arms, seeds=[1], before_st=["objective.mt_rdrop_weight=0"])
+    held = plan_trials(held_back, tmp_path)
+    assert free[0].pretraining != free[1].pretraining
+    assert held[0].pretraining == held[1].pretraining == free[0].pretraining
+    assert [trial.recipe.objective.mt_rdrop_weight for trial in held] == [0, 3]
+    assert held[0].key == free[0].key
+    assert held[1].key not in {free[1].key, held[0].key}
+
+
 def test_equal_arms_are_refused(make_study, tmp_path):
     study = make_study({"a": [], "b": ["objective.rdrop_weight=1.0"]})
     with pytest.raises(UserError, match=r"a, seed 1 and b, seed 1, which are the same"):
@@ -236,8 +253,31 @@ def test_a_run_that_diverges_has_a_failure_and_the_others_go_on(make_study, tmp_
     results = run(make_study({"bold": bold, "plain": ARMS["plain"]}, seeds=[1]), tmp_path)
     failures = {trial.arm: trial.failure for trial in results.trials}
     assert "expected a finite loss" in failures["bold"]
+    assert next(trial for trial in results.trials if trial.arm == "bold").wall_s > 0
     assert failures["plain"] is None
     assert [*results.scores] == [("plain", 1)]
+
+
+def test_a_run_that_exceeds_the_memory_is_a_result_and_the_others_go_on(
+    make_study, tmp_path, monkeypatch
+):
+    class Heard:
+        def say(self, line):
+            pass
+
+    def run_out(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr("horizon_st.horizon.trial_run.run_recipe", run_out)
+    study = make_study(ARMS, seeds=[1])
+    trials = plan_trials(study, tmp_path)
+    (tmp_path / study.name).mkdir()
+    Worker(0, study, trials, trials)(Heard())
+    saved = read_results(tmp_path / study.name / "results.json")  # written as they end
+    assert [trial.arm for trial in saved.trials] == ["plain", "RD"]
+    assert all(trial.is_out_of_memory and not trial.scores for trial in saved.trials)
+    expected = r"plain, seed 1: expected a run that fits the memory .*Tried to allocate 2\.00 GiB"
+    assert re.match(expected, saved.trials[0].failure)
 
 
 def test_a_mistake_ends_the_search(make_study, tmp_path):

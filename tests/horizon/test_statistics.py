@@ -99,6 +99,11 @@ def test_the_largest_of_many_differences_is_tukeys():
     assert found.p_value > means.contrast({"3": 1.0, "0": -1.0}).p_value
 
 
+def test_an_arm_is_not_compared_with_itself():
+    with pytest.raises(AssertionError, match="does not differ from itself"):
+        BlockedMeans(draw("a", "b")).best_against("a", "a")
+
+
 def test_whether_arms_differ_is_the_f_test_of_the_block_design():
     scores = draw("a", "b", "c")
     table = pd.DataFrame(

@@ -76,6 +76,11 @@ def test_every_arm_of_a_shipped_study_is_a_recipe(name):
             "analysis: {kind: peak, key: objective.mt_weight, at: 1}",
             "analysis.key: expected one of objective.rdrop_weight, objective.tap",
         ),
+        ("analysis: {beside: [nobody]}", "analysis.beside: expected one of none, tap"),
+        (
+            "analysis: {kind: order, key: objective.tap, order: [softmax, logits], beside: [none]}",
+            "analysis.beside: expected nothing, .* with kind order",
+        ),
         ("analysis: {kind: saturation, parts: [a, b]}", "expected three arms"),
         ("analysis: {kind: saturation, parts: [none, a, b]}", "expected three arms"),
         ("analysis: {kind: saturation, parts: [a, a, b]}", "expected three arms"),

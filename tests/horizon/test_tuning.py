@@ -1,7 +1,10 @@
 """Searches in a space over the corpus of tones: asked, shared, resumed, stopped, told."""
 
+import contextlib
 import io
+import json
 import os
+import re
 import signal
 import threading
 import time
@@ -10,7 +13,9 @@ from multiprocessing import active_children
 from pathlib import Path
 
 import optuna
+import psutil
 import pytest
+import torch
 from optuna.trial import TrialState
 from rich.console import Console
 from typer.testing import CliRunner
@@ -23,10 +28,13 @@ from horizon_st.horizon.finder import Proposal
 from horizon_st.horizon.outcome import outcome
 from horizon_st.horizon.questions import AnalysisConfig
 from horizon_st.horizon.report import write_page
+from horizon_st.horizon.report.text import cost
 from horizon_st.horizon.results import read_results
 from horizon_st.horizon.search import run_study
+from horizon_st.horizon.searcher import Searcher
+from horizon_st.horizon.trial_run import run_trial
 from horizon_st.horizon.trials import TRIAL_FILE
-from horizon_st.horizon.tuning import Search, Searcher, result_of
+from horizon_st.horizon.tuning import Search, result_of
 from horizon_st.training.recipe import Recipe
 
 SPACE = ["objective.mt_weight=[0, 1]", "objective.rdrop_weight=[0, 6]"]
@@ -152,6 +160,61 @@ def test_a_killed_worker_loses_no_trial(make_search, tmp_path):
     assert len([*(tmp_path / "runs").glob(f"*/{TRIAL_FILE}")]) == 3
 
 
+def test_the_other_worker_takes_over_what_a_killed_one_was_running(make_search, tmp_path):
+    """From its checkpoint: the history in that is marked, as in no run from the start."""
+    study, said = make_search(3, set=["stages.st.max_steps=20"]), io.StringIO()
+    marked, is_over = {}, threading.Event()
+
+    def stop_mark_and_kill():
+        while not is_over.wait(0.005):
+            for progress in tmp_path.glob("runs/*/run/stages/st/checkpoints/step-*/progress.json"):
+                run_dir = progress.parents[5]
+                owner = holder_of(run_dir.with_suffix(".lock"))
+                if owner is None:
+                    continue
+                os.kill(owner, signal.SIGSTOP)
+                try:
+                    newest = max(progress.parents[1].glob("step-*/progress.json"))
+                    content = json.loads(newest.read_text(encoding="utf-8"))
+                    content["dev_history"][0]["loss"] = MARK
+                    newest.write_text(json.dumps(content), encoding="utf-8")
+                    marked[run_dir.name] = owner
+                finally:
+                    os.kill(owner, signal.SIGKILL)
+                return
+
+    thread = threading.Thread(target=stop_mark_and_kill)
+    thread.start()
+    try:
+        results = run_study(study, tmp_path, Console(file=said), num_workers=2)
+    finally:
+        is_over.set()
+        thread.join()
+    assert re.search(
+        r"worker [12]: a process killed by signal 9, .*The others go on", said.getvalue()
+    )
+    trials = trials_in(f"sqlite:///{tmp_path}/small/optuna.db")
+    assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 3
+    assert len(results.scores) == len([*tmp_path.glob(f"runs/*/{TRIAL_FILE}")]) == 3
+    assert [t.dev_history[0]["loss"] for t in results.trials].count(MARK) == 1
+    [key] = marked
+    taken_over = json.loads((tmp_path / "runs" / key / TRIAL_FILE).read_text())["result"]
+    assert taken_over["dev_history"][0]["loss"] == MARK
+
+
+MARK = 12345.0
+
+
+def holder_of(lock):
+    """The worker that has this file open."""
+    for child in active_children():
+        if child.name.startswith("worker"):
+            with contextlib.suppress(psutil.Error):
+                if str(lock) in {file.path for file in psutil.Process(child.pid).open_files()}:
+                    return child.pid
+    return None
+
+
 def unfinished(folder):
     return [p for p in (folder / "runs").glob("*/") if not (p / TRIAL_FILE).is_file()]
 
@@ -182,12 +245,17 @@ def test_a_run_that_can_hardly_win_is_stopped_and_removed(make_search, tmp_path,
     )
     search, heard = search_of(make_search(2), tmp_path), Heard()
     Searcher(0, search)(heard)
-    (kept, _), (stopped, trial) = search.trials()
+    (kept, kept_trial), (stopped, trial) = search.trials()
     assert [kept.state, stopped.state] == [TrialState.COMPLETE, TrialState.PRUNED]
     assert [*stopped.intermediate_values] == [2]
     assert not trial.folder.exists()
     result = result_of(stopped, trial)
     assert (result.stopped_at, result.scores) == (2, {})
+    saved = read_results(tmp_path / "small" / "results.json")  # written by the worker, as it goes
+    assert saved.trials == [kept_trial.result, result]
+    assert result.wall_s > 0
+    seconds = kept_trial.result.wall_s + result.wall_s
+    assert f"2 runs, {seconds / 60:.0f} minutes" in cost(saved)
     assert "stopped at update 2" in heard.lines[1]
 
 
@@ -268,6 +336,49 @@ def test_a_run_that_diverges_counts_and_the_search_goes_on(make_search, tmp_path
     Searcher(0, search)(heard)
     assert [frozen.state for frozen, _ in search.trials()] == [TrialState.FAIL] * 2
     assert all("expected a finite loss" in line for line in heard.lines)
+    assert all(result_of(*each).wall_s > 0 for each in search.trials())
+
+
+def test_a_run_that_exceeds_the_memory_counts_and_the_search_goes_on(
+    make_search, tmp_path, monkeypatch
+):
+    def run_out(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr("horizon_st.horizon.trial_run.run_recipe", run_out)
+    search, heard = search_of(make_search(2), tmp_path), Heard()
+    Searcher(0, search)(heard)
+    assert [frozen.state for frozen, _ in search.trials()] == [TrialState.FAIL] * 2
+    assert all(result_of(*each).is_out_of_memory for each in search.trials())
+    expected = (
+        r"expected a run that fits the memory of the accelerator, found OutOfMemoryError: CUDA"
+    )
+    assert all(re.search(expected, line) for line in heard.lines)
+
+
+def test_a_worker_stays_while_another_has_just_taken_the_last_trial(
+    make_search, tmp_path, monkeypatch
+):
+    looks = iter([[], [0], [], []])  # the last was taken between the first look and the question
+    naps = []
+    monkeypatch.setattr(Search, "open", lambda self: None)
+    monkeypatch.setattr(Search, "running", lambda self, opened: next(looks))
+    monkeypatch.setattr(Search, "ask", lambda self, opened: None)
+    monkeypatch.setattr("horizon_st.horizon.searcher.time.sleep", naps.append)
+    Searcher(0, search_of(make_search(1), tmp_path))(Heard())
+    assert len(naps) == 1
+    assert next(looks, "none left") == "none left"
+
+
+def test_a_score_that_was_not_told_yet_may_be_the_best(make_search, tmp_path):
+    search = search_of(make_search(1), tmp_path)
+    search.ask(search.open())
+    ((frozen, trial),) = search.trials()
+    assert run_trial(trial, "worker 1", Heard())
+    assert frozen.state == TrialState.RUNNING
+    assert search.finish(search.write_results()) == {}
+    best = load_config(Recipe, tmp_path / "small" / "best.yaml")
+    assert best.objective.rdrop_weight == frozen.params["objective.rdrop_weight"]
 
 
 def test_the_command_searches_around_a_recipe(make_study, tmp_path):
@@ -285,6 +396,8 @@ def test_bounds_and_kind_belong_together(make_search, make_study):
         make_study({"a": []}, space=SPACE, num_trials=3)
     with pytest.raises(UserError, match=r"space: expected with analysis\.kind search"):
         make_search(0)
+    with pytest.raises(UserError, match=r"before_st: expected nothing with kind search"):
+        make_search(1, before_st=["objective.mt_rdrop_weight=0"])
     with pytest.raises(UserError, match=r"section\.key=\[low, high\]"):
         make_search(1, space=["objective.mt_weight=[0, 1, 2]"]).search_space.names  # noqa: B018
     with pytest.raises(UserError, match="expected values within"):

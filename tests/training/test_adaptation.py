@@ -49,6 +49,26 @@ def loss_on(translator, batch):
     return total / count
 
 
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (
+            {"rdrop_weight": 30.0},
+            r"rdrop_weight: expected a start between 0\.001 and 20, .*found 30",
+        ),
+        ({"consistency_weight": 1e-4}, "consistency_weight: expected a start between"),
+        ({"mt_weight": 1.5}, r"mt_weight: expected a start between 0\.001 and 1,"),
+    ],
+)
+def test_a_start_out_of_the_bounds_is_refused(weights, message):
+    adaptive = AdaptiveConfig(every_steps=2)
+    with pytest.raises(UserError, match=message):
+        ObjectiveConfig(**weights, adaptive=adaptive)
+    ObjectiveConfig(**weights)
+    ObjectiveConfig(rdrop_weight=30.0, adaptive=AdaptiveConfig(every_steps=2, largest=40.0))
+    ObjectiveConfig(rdrop_weight=0.0, adaptive=adaptive)
+
+
 @pytest.mark.parametrize("term", ["ce_text", "consistency"])
 def test_the_agreement_is_what_a_weight_changes_of_the_held_out_loss(parts, batches, term):
     """The cosine, times both lengths, against a difference quotient over a step of plain SGD."""

@@ -12,6 +12,7 @@ import numpy as np
 from scipy import stats
 
 from horizon_st.errors import UserError
+from horizon_st.horizon.arms import ArmRow, row_of
 from horizon_st.horizon.outcome import describe_outcome
 from horizon_st.horizon.results import StudyResults
 from horizon_st.horizon.statistics import CONFIDENCE, BlockedMeans, Estimate
@@ -33,37 +34,6 @@ class Verdict:
     evidence: str
 
 
-@dataclass(frozen=True)
-class ArmRow:
-    """One arm in the table of a study.
-
-    Attributes:
-        name: of the arm.
-        num_runs: with a score.
-        num_failed: that diverged.
-        num_stopped: that a search gave up.
-        mean: of the metric over its runs; NaN without any.
-        interval: 95 % around the mean, from this arm's runs alone; NaN with fewer than two.
-        lowest: of its runs.
-        highest: of its runs.
-        difference: from the baseline; None for the baseline and without one.
-        text_score: mean of the metric for the transcripts as input, if all runs have it.
-        minutes: mean time of the last stage.
-    """
-
-    name: str
-    num_runs: int
-    num_failed: int
-    num_stopped: int
-    mean: float
-    interval: tuple[float, float]
-    lowest: float
-    highest: float
-    difference: Estimate | None
-    text_score: float | None
-    minutes: float
-
-
 class Analysis:
     """The means, the table and the verdict of a study.
 
@@ -80,7 +50,8 @@ class Analysis:
                 results.study.name,
                 expected="at least one run with a score",
                 found="none",
-                remedy="Run `horizon-st search` first; if all runs diverged, lower the rates.",
+                remedy="Run `horizon-st search` first; if all runs diverged, lower the rates; if "
+                "they ran out of memory, lower data.max_batch_s.",
             )
         self.results = results
         self.study = results.study
@@ -96,7 +67,7 @@ class Analysis:
             against = self.means.against(baseline, others)
         ended = {trial.arm for trial in self.results.trials}
         names = [arm for arm in self.results.settings if arm in ended]
-        return [self._row(arm, against.get(arm)) for arm in names]
+        return [row_of(self.results, arm, against.get(arm)) for arm in names]
 
     def verdict(self) -> Verdict:
         """The answer, by the rule of the study's kind of analysis; see `docs/studies.md`."""
@@ -135,28 +106,6 @@ class Analysis:
         fitted = fit_single_index([*settings.values()], [*self.mean_of.values()])
         return fitted, {arm: fitted.total(setting) for arm, setting in settings.items()}
 
-    def _row(self, arm: str, difference: Estimate | None) -> ArmRow:
-        trials = [trial for trial in self.results.trials if trial.arm == arm]
-        scored = [trial for trial in trials if self.study.metric in trial.scores]
-        scores = [trial.scores[self.study.metric] for trial in scored]
-        texts = [trial.scores.get(f"text_{self.study.metric}") for trial in scored]
-        num_stopped = sum(trial.stopped_at is not None for trial in trials)
-        return ArmRow(
-            name=arm,
-            num_runs=len(scores),
-            num_failed=len(trials) - len(scores) - num_stopped,
-            num_stopped=num_stopped,
-            mean=float(np.mean(scores)) if scores else math.nan,
-            interval=_interval(scores),
-            lowest=min(scores, default=math.nan),
-            highest=max(scores, default=math.nan),
-            difference=difference,
-            text_score=None
-            if None in texts or not texts
-            else float(np.mean([text for text in texts if text is not None])),
-            minutes=float(np.mean([trial.wall_s for trial in scored])) / 60 if scored else math.nan,
-        )
-
     def _dev_means(self) -> dict[str, float] | None:
         found = {(t.arm, t.seed): t.dev.get("bleu") for t in self.results.trials if t.scores}
         if None in found.values():
@@ -165,18 +114,19 @@ class Analysis:
         return {arm: means.mean(arm).value for arm in means.arms}
 
     def _compare(self) -> Verdict:
-        baseline = self.study.baseline
+        baseline, beside = self.study.baseline, self.study.analysis.beside
         if baseline not in self.mean_of:
             return Verdict("not decided", _NO_BASELINE)
-        others = [arm for arm in self.mean_of if arm != baseline]
+        others = [arm for arm in self.mean_of if arm not in (baseline, *beside)]
         return self._any_better(baseline, others, f"“{baseline}”")
 
     def _equal(self) -> Verdict:
-        baseline = self.study.baseline
+        baseline, beside = self.study.baseline, self.study.analysis.beside
         if baseline not in self.mean_of:
             return Verdict("not decided", _NO_BASELINE)
-        others = [arm for arm in self.mean_of if arm != baseline]
-        missing = [arm.name for arm in self.study.all_arms if arm.name not in self.mean_of]
+        others = [arm for arm in self.mean_of if arm not in (baseline, *beside)]
+        needed = [arm.name for arm in self.study.all_arms if arm.name not in beside]
+        missing = [arm for arm in needed if arm not in self.mean_of]
         if missing:
             return Verdict("not decided", f"No scores for {', '.join(missing)}.")
         against = self.means.against(baseline, others)
@@ -288,13 +238,15 @@ class Analysis:
         most = max(arms, key=lambda arm: totals[arm])
         least = min(arms, key=lambda arm: totals[arm])
         # The best is the largest of all means, so that its lead must outdo what luck gives that.
-        rise, fall = (self.means.best_against(best, end) for end in (least, most))
+        rise, fall = (
+            None if totals[best] == totals[end] else self.means.best_against(best, end)
+            for end in (least, most)
+        )
         evidence = (
             f"One curve explains {explained:.0%} of the differences between arms (misfit beyond "
-            f"noise: p {_p(p_misfit)}). The best, “{best}”, leads the least regularised by "
-            f"{_said(rise)} and the most regularised by {_said(fall)}."
+            f"noise: p {_p(p_misfit)}). {_ends_said(best, rise, fall)}"
         )
-        falls = fall.is_significant and totals[most] > totals[best]
+        falls = fall is not None and fall.is_significant
         fits = p_misfit > 1 - CONFIDENCE
         if falls and fits:
             return Verdict("holds", evidence)
@@ -318,19 +270,34 @@ class Analysis:
         }
 
 
-def _interval(scores: Sequence[float]) -> tuple[float, float]:
-    """Student's 95 % interval of the mean."""
-    if len(scores) < 2:
-        return (math.nan, math.nan)
-    half = float(stats.sem(scores) * stats.t.ppf((1 + CONFIDENCE) / 2, len(scores) - 1))
-    return float(np.mean(scores)) - half, float(np.mean(scores)) + half
-
-
 def _said(estimate: Estimate) -> str:
     if math.isnan(estimate.p_value):
         return f"{estimate.value:+.2f}"
     interval = f"{estimate.low:+.2f} to {estimate.high:+.2f}"
     return f"{estimate.value:+.2f} ({interval}, p {_p(estimate.p_value)})"
+
+
+def _ends_said(best: str, rise: Estimate | None, fall: Estimate | None) -> str:
+    """What the best arm leads both ends of the curve by; None of an end where it stands itself."""
+    if rise is None and fall is None:
+        return (
+            f"The curve does not tell “{best}”, the best, from arms that are regularised otherwise."
+        )
+    if fall is None:
+        assert rise is not None
+        return (
+            f"The best, “{best}”, leads the least regularised by {_said(rise)} and is itself the "
+            "most regularised: no fall was reached."
+        )
+    if rise is None:
+        return (
+            f"The best, “{best}”, is itself the least regularised: no rise was seen. It leads the "
+            f"most regularised by {_said(fall)}."
+        )
+    return (
+        f"The best, “{best}”, leads the least regularised by {_said(rise)} and the most "
+        f"regularised by {_said(fall)}."
+    )
 
 
 def _p(value: float) -> str:

@@ -13,11 +13,12 @@ import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from horizon_st.display import ProgressBars
-from horizon_st.errors import UserError
+from horizon_st.errors import UserError, reason_of
 from horizon_st.hardware import take_share
 from horizon_st.workers import Messages, Task, run_side_by_side
 
@@ -121,13 +122,40 @@ def _run_on_ray(workers: Sequence[Task], say: Callable[[str], None], cluster: Ra
         start = ray.remote(num_cpus=cluster.cpus, num_gpus=cluster.gpus, max_retries=_MOST_RETRIES)(
             _work
         )
-        for failure in ray.get(
-            [start.remote(worker, cluster.cpus, Path.cwd()) for worker in workers]
-        ):
+        names = {start.remote(worker, cluster.cpus, Path.cwd()): worker.name for worker in workers}
+        _follow(names, cluster.address)
+    finally:
+        ray.shutdown()
+
+
+def _follow(names: dict[Any, str], address: str) -> None:
+    """Waits for all workers, by their references; the first failure ends the others.
+
+    Raises:
+        UserError: one failed, or died as often as Ray starts it again.
+    """
+    import ray
+    from ray.exceptions import NodeDiedError, OutOfMemoryError, WorkerCrashedError
+
+    left = [*names]
+    try:
+        while left:
+            [ended], left = ray.wait(left, num_returns=1)
+            try:
+                failure = ray.get(ended)
+            except (NodeDiedError, OutOfMemoryError, WorkerCrashedError) as error:
+                raise UserError(
+                    f"--ray {address}",
+                    expected=f"the {names[ended]} run to end well",
+                    found=reason_of(error),
+                    remedy="Give each worker more memory (--gpus, fewer --workers); the same "
+                    "command continues from the last checkpoints.",
+                ) from error
             if failure is not None:
                 raise failure
     finally:
-        ray.shutdown()
+        for reference in left:
+            ray.cancel(reference, force=True)
 
 
 def _knock(address: str) -> None:

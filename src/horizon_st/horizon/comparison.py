@@ -22,6 +22,10 @@ Array = NDArray[np.float64]
 Setting = Mapping[str, float]
 
 _MOST_FOLDS = 16
+_LEAST_FREE = 5
+"""Degrees of freedom from which on repeats tell the noise: two equal scores would make it 0."""
+_NUM_STARTS = 4
+"""Of a fit to a fold, of which there are many."""
 
 
 @dataclass(frozen=True)
@@ -38,20 +42,21 @@ class FittedForm:
     """A form of the score, fitted to runs.
 
     Attributes:
-        name: linear, interacting, quadratic or process; see `forms.py`.
+        name: linear, interacting, quadratic, process or mean; see `forms.py`.
         num_parameters: that were fitted; None for the process, which averages over them.
         error: root mean square of what it predicts wrongly of runs of settings that it was not
-            fitted to; the noise of a run is part of it.
+            fitted to; the noise of a run is part of it. None with too few runs for the form.
         aic: lower is better; infinite with too few runs, None for the process.
         noise: standard deviation of a run around it, or the one that was given or that repeats
             show.
         weights: of each regulariser in R, per unit of its setting, R being 1 on the horizon; with
-            intervals from a parametric bootstrap. Empty for a form without R.
+            intervals from a parametric bootstrap. Empty for a form without R, and with too few
+            runs for it.
     """
 
     name: str
     num_parameters: int | None
-    error: float
+    error: float | None
     aic: float | None
     noise: float
     weights: dict[str, Interval]
@@ -89,14 +94,14 @@ def compare_forms(
     num_resamples: int = 200,
     seed: int = 0,
 ) -> list[FittedForm]:
-    """All forms, fitted to the same runs, the smallest error first.
+    """All forms, fitted to the same runs, the smallest error first; without one last.
 
     Args:
         settings: one for each run, with the same names; equal settings are repeats.
         scores: one each.
         forms: to compare.
         noise: standard deviation of a score over seeds, where it is known. Otherwise repeats tell
-            it, and without any, what a form leaves over.
+            it, and with few of them, what a form leaves over, repeats included.
         less_is_more: names that regularise more the lower they are, as the weight of the text loss.
         num_resamples: of the bootstrap, for the intervals of the weights.
         seed: of folds and bootstrap.
@@ -125,14 +130,43 @@ def compare_forms(
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(distinct)) % min(len(distinct), _MOST_FOLDS)
     fold_of_run = order[setting_of_run.ravel()]
-    known = noise if noise is not None else _noise_of_repeats(y, setting_of_run.ravel())
+    known = _noise_of_repeats(y, setting_of_run.ravel()) if noise is None else _Noise(noise)
     fitted = []
     for form in forms:
         fit = form.fit(x, y)
-        found = _judged(form, fit, x, y, fold_of_run, known, scale)
-        made = fit.predict(x) + found.noise * rng.normal(size=(num_resamples, len(x)))
-        fitted.append(replace(found, weights=_weights(form, fit, x, made, scale)))
-    return sorted(fitted, key=lambda form: form.error)
+        off = known or _noise_around(fit, x, y)
+        found = _judged(form, fit, x, y, fold_of_run, off.deviation, known, scale)
+        if found.error is not None:
+            made = fit.predict(x) + off.drawn((num_resamples, len(x)), rng)
+            found = replace(found, weights=_weights(form, fit, x, made, scale))
+        fitted.append(found)
+    return sorted(fitted, key=lambda form: math.inf if form.error is None else form.error)
+
+
+def least_settings(num_parameters: int) -> int:
+    """How many different settings a form with so many parameters needs, to have an error."""
+    number = 4
+    while _are_too_few(number - math.ceil(number / _MOST_FOLDS), num_parameters):
+        number += 1
+    return number
+
+
+@dataclass(frozen=True)
+class _Noise:
+    """Standard deviation of a run, and the degrees of freedom that it was estimated with."""
+
+    deviation: float
+    num_free: float = math.inf
+
+    def drawn(self, shape: tuple[int, int], rng: np.random.Generator) -> Array:
+        """Noise of resamples [resamples, N], each with a deviation that the estimate allows.
+
+        Intervals then are as wide as Student's. Source: Rubin 1987, section 5.3.
+        """
+        noise: Array = self.deviation * rng.normal(size=shape)
+        if math.isfinite(self.num_free):
+            noise *= np.sqrt(self.num_free / rng.chisquare(self.num_free, size=(shape[0], 1)))
+        return noise
 
 
 @dataclass(frozen=True)
@@ -169,20 +203,18 @@ def _judged(
     x: Array,
     y: Array,
     fold_of_run: NDArray[np.intp],
-    known_noise: float | None,
+    noise: float,
+    known: _Noise | None,
     scale: _Scale,
 ) -> FittedForm:
     """The form with its error, criterion and noise, without its weights."""
     number = None if fit.parameters is None else len(fit.parameters)
     squares = float(((fit.predict(x) - y) ** 2).sum())
-    num_free = max(len(y) - (number or 0), 1)
-    noise = known_noise if known_noise is not None else fit.noise
-    if noise is None:
-        noise = math.sqrt(squares / num_free)
+    known_noise = None if known is None else known.deviation
     return FittedForm(
         name=form.name,
         num_parameters=number,
-        error=_cross_validated(form, fit, x, y, fold_of_run),
+        error=_cross_validated(form, number, x, y, fold_of_run),
         aic=None if number is None else _aic(squares, len(y), number, known_noise, y),
         noise=noise,
         weights={},
@@ -192,18 +224,29 @@ def _judged(
 
 
 def _cross_validated(
-    form: Form, fit: Fit, x: Array, y: Array, fold_of_run: NDArray[np.intp]
-) -> float:
-    """Every run is predicted from those of other folds; a setting lies in one fold."""
+    form: Form, number: int | None, x: Array, y: Array, fold_of_run: NDArray[np.intp]
+) -> float | None:
+    """Every run is predicted from those of other folds; a setting lies in one fold.
+
+    Each fit begins anew: one that began at the fit to all runs would know those that are left out.
+    """
+    least = len(y) - int(np.bincount(fold_of_run).max())
+    if number is not None and _are_too_few(least, number):
+        return None
     off = np.empty_like(y)
     for fold in np.unique(fold_of_run):
         out = fold_of_run == fold
-        off[out] = form.fit(x[~out], y[~out], near=fit).predict(x[out]) - y[out]
+        off[out] = form.fit(x[~out], y[~out], num_starts=_NUM_STARTS).predict(x[out]) - y[out]
     return math.sqrt(float((off**2).mean()))
 
 
+def _are_too_few(num_runs: int, num_parameters: int) -> bool:
+    """As for Akaike's criterion: beside the parameters there is the noise, and one must be left."""
+    return num_parameters + 2 >= num_runs
+
+
 def _aic(squares: float, num_runs: int, number: int, noise: float | None, y: Array) -> float:
-    if number + 2 >= num_runs:
+    if _are_too_few(num_runs, number):
         return math.inf
     if noise is not None and noise > 0:
         return squares / noise**2 + 2 * number
@@ -225,12 +268,20 @@ def _weights(form: Form, fit: Fit, x: Array, made: Array, scale: _Scale) -> dict
     }
 
 
-def _noise_of_repeats(y: Array, setting_of_run: NDArray[np.intp]) -> float | None:
-    """Standard deviation within settings; None where none was run twice, or all repeats agree."""
+def _noise_around(fit: Fit, x: Array, y: Array) -> _Noise:
+    """What the form itself estimates, or what it leaves over."""
+    num_free = max(len(y) - (0 if fit.parameters is None else len(fit.parameters)), 1)
+    if fit.noise is not None:
+        return _Noise(fit.noise, num_free)
+    return _Noise(math.sqrt(float(((fit.predict(x) - y) ** 2).sum()) / num_free), num_free)
+
+
+def _noise_of_repeats(y: Array, setting_of_run: NDArray[np.intp]) -> _Noise | None:
+    """Within settings; None where too few were run again, or all repeats agree."""
     counts = np.bincount(setting_of_run)
     num_free = int((counts - 1).sum())
-    if num_free == 0:
+    if num_free < _LEAST_FREE:
         return None
     means = np.bincount(setting_of_run, weights=y) / counts
     noise = math.sqrt(float(((y - means[setting_of_run]) ** 2).sum()) / num_free)
-    return noise or None
+    return _Noise(noise, num_free) if noise > 0 else None

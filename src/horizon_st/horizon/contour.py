@@ -23,11 +23,15 @@ class PassCosts:
     """What an update costs by the passes that its weights need: a weight of 0 needs none.
 
     Names may have sections before them, as in `objective.mt_weight`. The default of the text pass
-    is what it took beside a speech pass at the paper's size on CPUs (docs/performance.md).
+    is what it took beside a speech pass at the paper's size on CPUs (docs/performance.md). What a
+    setting does not name has the recipe's defaults: R-drop compares two whole passes in every
+    update. Cheaper second passes (`rdrop_from: shared_encoder`) count as whole ones.
 
     Attributes:
-        speech_pass: of the utterances; the first always takes place, R-drop needs a second.
-        text_pass: of their transcripts, for the MT loss or for consistency.
+        speech_pass: of the utterances; the first always takes place, R-drop needs `rdrop_passes`
+            in every `rdrop_every_steps` updates.
+        text_pass: of their transcripts, for the MT loss or for consistency; R-drop on text
+            (`mt_rdrop_weight`) needs a second.
     """
 
     speech_pass: float = 1.0
@@ -36,9 +40,16 @@ class PassCosts:
     def __call__(self, setting: Setting) -> float:
         """The cost of a setting."""
         values = {name.rpartition(".")[2]: value for name, value in setting.items()}
-        needs_text = values.get("mt_weight", 0) > 0 or values.get("consistency_weight", 0) > 0
-        num_speech = 2 if values.get("rdrop_weight", 0) > 0 else 1
-        return num_speech * self.speech_pass + (self.text_pass if needs_text else 0.0)
+        num_speech = 1.0
+        if values.get("rdrop_weight", 0) > 0:
+            more = values.get("rdrop_passes", 2) - 1
+            num_speech += more / values.get("rdrop_every_steps", 1)
+        num_text = 0
+        if values.get("mt_rdrop_weight", 0) > 0:
+            num_text = 2
+        elif values.get("mt_weight", 0) > 0 or values.get("consistency_weight", 0) > 0:
+            num_text = 1
+        return num_speech * self.speech_pass + num_text * self.text_pass
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from horizon_st.horizon.finder import HorizonResult
-from horizon_st.horizon.space import SearchSpace
 from horizon_st.horizon.values import short_name, shown
 
 Side = Literal["under-regularised", "on the horizon", "over-regularised", "saturated", "undecided"]
 
-_LESS, _MORE = np.linspace(0, 1, 11)[:-1], np.linspace(1, 3, 21)[1:]
+_SHARES = np.linspace(0, 1, 21)[1:]
+"""Of the way from a setting to a corner of the space."""
 _SURE = 1.0
 """Standard deviations of a difference that it must exceed, beside the tolerance."""
 _STRONG = 0.2
@@ -53,8 +52,9 @@ def diagnose_setting(
 ) -> Diagnosis:
     """The side of a setting, under the surface that was fitted to some runs.
 
-    All regularisers are turned up and down together: consistency, R-drop and whatever else is in
-    the space by a factor, the MT weight by how far it is below its largest value.
+    All regularisers are turned up together, towards the corner of the space where each is at its
+    most, and down, towards the one where each is at its least: a factor would leave at 0 what is 0.
+    The MT weight regularises most where it is lowest.
 
     Args:
         setting: within the space of the search.
@@ -63,8 +63,8 @@ def diagnose_setting(
     """
     space = found.space
     here = space.to_unit(setting)
-    less = np.array([_turned(here, share, space) for share in _LESS])
-    more = np.array([_turned(here, share, space) for share in _MORE])
+    is_mt = np.array([short_name(name) == "mt_weight" for name in space.names])
+    less, more = (here + _SHARES[:, None] * (corner - here) for corner in (is_mt, ~is_mt))
     points = np.concatenate([here[None], less, more])
     gain, deviation = found.surrogate.gain_over(here, points)
     best_less = 1 + int(np.argmax(gain[1 : 1 + len(less)]))
@@ -108,30 +108,19 @@ def _level(setting: Mapping[str, float], found: HorizonResult, tolerance: float)
                 f"{deviation[0]:.2f}): leaving it out loses nothing."
             )
             return Diagnosis("saturated", (evidence,), _rounded(without))
+    best = _rounded(found.best)
     gain, deviation = found.surrogate.gain_over(here, space.to_unit(found.best)[None])
     if gain[0] >= tolerance and gain[0] > _SURE * deviation[0]:
         evidence = (
             "Turning all regularisers up or down together gains nothing, another mix of them does: "
             f"{gain[0]:+.2f} (standard deviation {deviation[0]:.2f})."
         )
-        return Diagnosis("on the horizon", (evidence,), dict(found.best))
+        return Diagnosis("on the horizon", (evidence,), best)
     if deviation[0] >= max(tolerance, abs(gain[0])):
         evidence = f"{len(found.trials)} runs do not tell it from the best one."
-        return Diagnosis("undecided", (evidence,), dict(found.best))
+        return Diagnosis("undecided", (evidence,), best)
     evidence = "No setting is predicted to be better by as much as the tolerance."
     return Diagnosis("on the horizon", (evidence,), {})
-
-
-def _turned(here: NDArray[np.float64], share: float, space: SearchSpace) -> NDArray[np.float64]:
-    """A point of the unit cube with all regularisers at this share of their strength, or at most.
-
-    The MT weight regularises by being below its largest value.
-    """
-    is_mt = np.array([short_name(name) == "mt_weight" for name in space.names])
-    zero = np.array([-low / (high - low) for low, high in space.bounds.values()])
-    zero = np.where(is_mt, 1.0, zero)
-    turned: NDArray[np.float64] = np.clip(zero + share * (here - zero), 0.0, 1.0)
-    return turned
 
 
 def _rounded(setting: Mapping[str, float]) -> dict[str, float]:

@@ -4,6 +4,7 @@
 `interacting`: g(R), R = Σ wᵢ·(1 − exp(−c·xᵢ))/c + Σ vᵢⱼ·xᵢ·xⱼ: each saturates, and pairs overlap.
 `quadratic`: a response surface of second order (Box and Wilson 1951), without any R.
 `process`: a Gaussian process, which assumes nothing but smoothness.
+`mean`: the same everywhere: what a form has to beat before it says anything.
 g rises to the horizon, at R = 1, and falls past it (`surrogate.curve`).
 
 Legend: N runs, D regularisers, x how far each is turned up, as a share of the most in any run.
@@ -19,14 +20,16 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import least_squares
+from scipy.optimize import OptimizeResult, least_squares
 
 from horizon_st.horizon.gaussian_process import HorizonProcess
 from horizon_st.horizon.surrogate import curve
 
 Array = NDArray[np.float64]
 
-_NUM_STARTS = 12
+NUM_STARTS = 12
+_NUM_FIRST, _NUM_KEPT = 12, 2
+"""Evaluations of every start, and how many of the starts are followed further."""
 _NUM_EVALUATIONS, _NUM_NEAR = 100, 25
 _LARGEST_WEIGHT = 20.0
 """The horizon is looked for no nearer to 0 than a twentieth of what runs span."""
@@ -58,8 +61,13 @@ class Form(ABC):
     name: str
 
     @abstractmethod
-    def fit(self, x: Array, y: Array, near: Fit | None = None) -> Fit:
-        """Through scores y [N] at x [N, D]; from a fit to similar scores, if there is one."""
+    def fit(
+        self, x: Array, y: Array, near: Fit | None = None, *, num_starts: int = NUM_STARTS
+    ) -> Fit:
+        """Through scores y [N] at x [N, D]; from a fit to similar scores, if there is one.
+
+        Forms that are not fitted step by step read neither that nor the number of starts.
+        """
 
 
 class IndexForm(Form):
@@ -73,7 +81,9 @@ class IndexForm(Form):
         self.name = "interacting" if interacting else "linear"
         self._interacting = interacting
 
-    def fit(self, x: Array, y: Array, near: Fit | None = None) -> Fit:
+    def fit(
+        self, x: Array, y: Array, near: Fit | None = None, *, num_starts: int = NUM_STARTS
+    ) -> Fit:
         """By least squares, from many starts, or from the nearby fit alone."""
         d = x.shape[1]
         num_pairs = math.comb(d, 2)
@@ -90,17 +100,18 @@ class IndexForm(Form):
         def slopes(p: Array) -> Array:
             return self._slopes(x, p)
 
+        def descended(start: Array, most: int) -> OptimizeResult:
+            inside = np.clip(start, low + 1e-9, high - 1e-9)
+            return least_squares(residuals, inside, slopes, bounds=(low, high), max_nfev=most)
+
         if near is not None and near.parameters is not None:
-            starts, most = [near.parameters], _NUM_NEAR
+            found = [descended(near.parameters, _NUM_NEAR)]
         else:
-            most = _NUM_EVALUATIONS
             rng = np.random.default_rng(0)
-            starts = [self._start(y, d, rng) for _ in range(_NUM_STARTS)]
-        inside = (np.clip(start, low + 1e-9, high - 1e-9) for start in starts)
-        found = [
-            least_squares(residuals, start, slopes, bounds=(low, high), max_nfev=most)
-            for start in inside
-        ]
+            starts = [self._start(y, d, rng) for _ in range(num_starts)]
+            first = [descended(start, _NUM_FIRST) for start in starts]
+            first.sort(key=lambda result: float(result.cost))
+            found = [descended(result.x, _NUM_EVALUATIONS) for result in first[:_NUM_KEPT]]
         p: Array = min(found, key=lambda result: float(result.cost)).x
         return Fit(
             lambda at: curve(self._total(at, p), p[0], p[1], p[2]),
@@ -150,7 +161,9 @@ class QuadraticForm(Form):
 
     name = "quadratic"
 
-    def fit(self, x: Array, y: Array, near: Fit | None = None) -> Fit:
+    def fit(
+        self, x: Array, y: Array, near: Fit | None = None, *, num_starts: int = NUM_STARTS
+    ) -> Fit:
         """By least squares; the smallest coefficients where runs are too few for all."""
         p = np.linalg.lstsq(self._design(x), y)[0].astype(np.float64)
         return Fit(lambda at: self._design(at) @ p, p)
@@ -164,10 +177,25 @@ class ProcessForm(Form):
 
     name = "process"
 
-    def fit(self, x: Array, y: Array, near: Fit | None = None) -> Fit:
+    def fit(
+        self, x: Array, y: Array, near: Fit | None = None, *, num_starts: int = NUM_STARTS
+    ) -> Fit:
         """The posterior mean."""
         surface = HorizonProcess(x, y)
         return Fit(lambda at: surface.predict(at)[0], noise=surface.noise)
+
+
+class MeanForm(Form):
+    """No weight makes a difference."""
+
+    name = "mean"
+
+    def fit(
+        self, x: Array, y: Array, near: Fit | None = None, *, num_starts: int = NUM_STARTS
+    ) -> Fit:
+        """The mean of the scores."""
+        mean = float(y.mean())
+        return Fit(lambda at: np.full(len(at), mean), np.array([mean]))
 
 
 FORMS: tuple[Form, ...] = (
@@ -175,6 +203,7 @@ FORMS: tuple[Form, ...] = (
     IndexForm(interacting=True),
     QuadraticForm(),
     ProcessForm(),
+    MeanForm(),
 )
 
 

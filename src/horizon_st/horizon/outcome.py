@@ -38,14 +38,20 @@ def outcome(results: StudyResults) -> HorizonResult:
 
 
 def describe_outcome(results: StudyResults) -> str:
-    """The best setting with its score, and the cheapest one that is about as good."""
+    """The best setting, its score and what the surface expects; a cheaper one about as good."""
     study, found = results.study, outcome(results)
     best = next(arm for arm, values in results.settings.items() if values == found.best)
-    half = float(norm.ppf((1 + CONFIDENCE) / 2)) * found.best_deviation
-    low, high = found.best_score - half, found.best_score + half
+    own = {t.seed: t.scores[study.metric] for t in results.trials if t.arm == best and t.scores}
+    scores = ", ".join(f"{score:.2f}" for score in own.values())
+    seeds = f"seed{'s' * (len(own) > 1)} {', '.join(map(str, own))}"
+    mean, deviation = found.surrogate.predict(found.space.to_unit(found.best)[None])
+    half = float(norm.ppf((1 + CONFIDENCE) / 2)) * float(deviation[0])
+    low, high = float(mean[0]) - half, float(mean[0]) + half
     said = (
-        f"Best of {len(results.trials)} runs is “{best}”: {study.metric} {found.best_score:.2f} on "
-        f"the dev set ({low:.2f} to {high:.2f}, under the surface fitted to all runs)."
+        f"Best of {len(results.trials)} runs is “{best}”, with {seeds}: {study.metric} {scores} on "
+        f"the dev set. The surface fitted to all runs expects {float(mean[0]):.2f} there "
+        f"({low:.2f} to {high:.2f}: a 95 % interval of the surface, which leaves out what another "
+        "seed would shift, and that the best of many is picked for its luck, too)."
     )
     if results.winner_scores:
         said += f" On the test set it has {results.winner_scores[study.metric]:.2f}."
@@ -56,11 +62,13 @@ def describe_outcome(results: StudyResults) -> str:
     cheapest, price = about_as_good.cheapest, PassCosts()
     share = price(cheapest) / price(found.best)
     if share < 1:
-        mean, deviation = found.surrogate.predict(found.space.to_unit(cheapest)[None])
-        lost = max(found.best_score - float(mean[0]), 0.0)
+        here = found.space.to_unit(found.best)
+        gain, deviation = found.surrogate.gain_over(here, found.space.to_unit(cheapest)[None])
+        lost = max(-float(gain[0]), 0.0)
         setting = ", ".join(f"{short_name(key)} {shown(value)}" for key, value in cheapest.items())
         said += (
-            f" An update with {setting} costs {share:.0%} of it (counting passes), and is "
+            f" An update with {setting} costs {share:.0%} of it (counting whole "
+            "passes, two of speech for R-drop in every update), and is "
             f"predicted to lose {lost:.2f} (standard deviation {float(deviation[0]):.2f})."
         )
     return said

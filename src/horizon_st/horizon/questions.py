@@ -45,6 +45,11 @@ class AnalysisConfig:
         metadata={"help": "Of saturation: names of the arms with one, the other, both of them."},
     )
 
+    beside: list[str] = field(
+        default_factory=list,
+        metadata={"help": "Of comparison and equivalence: arms that are shown, but do not decide."},
+    )
+
     @property
     def ranked(self) -> list[str]:
         """The values of `order` as `shown` writes them."""

@@ -28,10 +28,13 @@ class TrialResult:
         dev_history: the figures of every validation of the last stage.
         train_figures: the last figures of the last stage: each term per target token.
         train_history: the same through the stage, at no more than 60 updates.
+        side_by_curves: of the horizon, as the run's own curves show it; None where they cannot.
         steps: updates of the last stage.
-        wall_s: seconds of the last stage, validations included.
+        wall_s: seconds of the last stage, validations included; of a run that did not end, until
+            then.
         pretraining_wall_s: seconds of the stages before it, which several trials may share.
         failure: why there are no scores, or None.
+        is_out_of_memory: whether that is why; otherwise a run that failed has diverged.
         stopped_at: the update at which a search gave the run up; None if it ran to its end.
     """
 
@@ -47,6 +50,8 @@ class TrialResult:
     failure: str | None = None
     stopped_at: int | None = None
     train_history: list[dict[str, float]] = field(default_factory=list)
+    is_out_of_memory: bool = False
+    side_by_curves: str | None = None
 
 
 @dataclass

@@ -63,7 +63,7 @@ def diagnose_run(record: Mapping[str, Any]) -> Diagnosis | None:
         )
         return Diagnosis("over-regularised", (seen, why), _weaker(objective))
     why = "Nothing in these curves speaks against the setting; other runs can."
-    return Diagnosis("on the horizon", (seen, why), {})
+    return Diagnosis("undecided", (seen, why), {})
 
 
 def smoothed_floor(smoothing: float, vocab_size: int) -> float:

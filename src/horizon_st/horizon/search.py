@@ -10,19 +10,21 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 
 from horizon_st.data.corpora.telephone import build_corpus
-from horizon_st.data.files import claimed, make_folder
+from horizon_st.data.files import make_folder
 from horizon_st.display import ProgressBars
 from horizon_st.horizon.cluster import RayCluster, run_workers
-from horizon_st.horizon.results import RESULTS_FILE, StudyResults
+from horizon_st.horizon.gathering import gather, write_results
+from horizon_st.horizon.results import StudyResults
+from horizon_st.horizon.searcher import Searcher
 from horizon_st.horizon.study import StudyConfig
-from horizon_st.horizon.trials import Trial, plan_trials, run_trial, settings_of
-from horizon_st.horizon.tuning import BEST_FILE, STORAGE_FILE, Search, Searcher, result_of
+from horizon_st.horizon.trial_run import run_trial
+from horizon_st.horizon.trials import Trial, plan_trials
+from horizon_st.horizon.tuning import BEST_FILE, STORAGE_FILE, Search
 from horizon_st.workers import Messages, Task
 
 _Run = Callable[[Sequence[Task], str], None]
@@ -84,13 +86,14 @@ def _run_arms(
 ) -> StudyResults:
     trials = plan_trials(study, folder, data)
     missing = [trial for trial in trials if not trial.is_done]
-    workers = [Worker(index, missing) for index in range(min(num_workers, len(missing)))]
+    workers = [
+        Worker(index, study, trials, missing) for index in range(min(num_workers, len(missing)))
+    ]
     plan = f"{len(study.all_arms)} arms, {len(study.seeds)} seeds, "
     try:
         run(workers, plan + f"{len(missing)} of {len(trials)} runs to do.")
     finally:  # what has ended can be reported on, whatever happened to the others
-        results = gather(study, trials)
-        _write(results, folder)
+        results = write_results(study.name, folder, lambda: gather(study, trials))
     return results
 
 
@@ -101,19 +104,11 @@ def _run_search(search: Search, num_workers: int, run: _Run) -> StudyResults:
     try:
         run(workers, f"{max(num_left, 0)} of {study.num_trials} runs to do.")
     finally:
-        results = _gather_search(search)
-        _write(results, search.folder)
+        results = search.write_results()
     scores = search.finish(results)
     best = (search.folder / study.name / BEST_FILE).read_text(encoding="utf-8")
     results = replace(results, winner_scores=scores, best_recipe=best)
-    _write(results, search.folder)
-    return results
-
-
-def _write(results: StudyResults, folder: Path) -> None:
-    name = results.study.name
-    with claimed(folder / f"{name}.lock", wait=True):
-        results.write(folder / name / RESULTS_FILE)
+    return write_results(study.name, search.folder, lambda: results)
 
 
 @dataclass(frozen=True)
@@ -122,11 +117,15 @@ class Worker:
 
     Attributes:
         index: of this one.
-        trials: that were missing at the start.
+        study: that they belong to.
+        trials: all of them.
+        missing: those that had not ended at the start.
     """
 
     index: int
+    study: StudyConfig
     trials: Sequence[Trial]
+    missing: Sequence[Trial]
 
     @property
     def name(self) -> str:
@@ -140,7 +139,7 @@ class Worker:
 
     def __call__(self, messages: Messages) -> None:
         """Runs trials until all of them have ended, here or elsewhere."""
-        left = [*self.trials]
+        left = [*self.missing]
         while left:
             left = [trial for trial in left if not trial.is_done]
             held = [trial for trial in left if not self._run(trial, messages)]
@@ -156,37 +155,8 @@ class Worker:
             result = trial.result
             shown = ", ".join(f"{name} {value:.2f}" for name, value in result.scores.items())
             messages.say(f"{trial.title}: {result.failure or shown} ({result.wall_s / 60:.1f} min)")
+            write_results(self.study.name, trial.root, lambda: gather(self.study, self.trials))
         return is_ours
-
-
-def _gather_search(search: Search) -> StudyResults:
-    """The results of the trials that have ended or were stopped, in the order of the search."""
-    asked = search.trials()
-    found = gather(search.study, [trial for _, trial in asked])
-    ended = [result for each in asked if (result := result_of(*each)) is not None]
-    return replace(found, trials=ended)
-
-
-def gather(study: StudyConfig, trials: Sequence[Trial]) -> StudyResults:
-    """The results of the trials that have ended."""
-    done = [trial for trial in trials if trial.is_done]
-    contents: list[dict[str, Any]] = [trial.read() for trial in done]
-    signatures: dict[str, str] = {}
-    versions: dict[str, str] = {}
-    hardware: list[dict[str, Any]] = []
-    for content in contents:
-        signatures |= content.get("signatures", {})
-        versions |= content.get("versions", {})
-        if "hardware" in content and content["hardware"] not in hardware:
-            hardware.append(content["hardware"])
-    return StudyResults(
-        study=study,
-        settings=settings_of(study, trials),
-        trials=[trial.result for trial in done],
-        signatures=signatures,
-        versions=versions,
-        hardware=hardware,
-    )
 
 
 def _embedded_corpus(target: str | None, folder: Path, bars: ProgressBars) -> dict[str, Path]:

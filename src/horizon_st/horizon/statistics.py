@@ -116,7 +116,12 @@ class BlockedMeans:
         """A difference of arms that were picked for their scores; the p-value is Tukey's.
 
         It holds for the largest of all differences between any two arms.
+
+        Args:
+            better: an arm.
+            worse: another one.
         """
+        assert better != worse, "an arm does not differ from itself"
         found = self.contrast({better: 1.0, worse: -1.0})
         if math.isnan(found.p_value):
             return found

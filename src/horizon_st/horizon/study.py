@@ -78,6 +78,13 @@ class StudyConfig:
     set: list[str] = field(
         default_factory=list, metadata={"help": "Overrides of the recipe for all arms."}
     )
+    before_st: list[str] = field(
+        default_factory=list,
+        metadata={
+            "help": "Overrides of every arm's recipe for the stages before ST alone, to hold them "
+            "fixed while arms vary what they read, too."
+        },
+    )
     baseline: Optional[str] = field(  # noqa: UP045
         default=None, metadata={"help": "Name of the arm that others are compared with."}
     )
@@ -166,6 +173,13 @@ class StudyConfig:
             )
         if not is_search:
             return
+        if self.before_st:
+            raise UserError(
+                "before_st",
+                expected="nothing with kind search: the winning recipe could not say it",
+                found=self.before_st,
+                remedy="Put it into set.",
+            )
         space = self.search_space
         for arm in self.arms:
             space.to_unit(dict(map(assignment, arm.set)))
@@ -189,6 +203,14 @@ class StudyConfig:
                     found=f"{'none' if not is_set else 'a value'} with kind {analysis.kind}",
                     remedy=f"It belongs to {' and '.join(kinds)}.",
                 )
+        if analysis.beside and analysis.kind not in ("comparison", "equivalence"):
+            raise UserError(
+                "analysis.beside",
+                expected="nothing",
+                found=f"{analysis.beside} with kind {analysis.kind}",
+                remedy="It belongs to comparison and equivalence.",
+            )
+        _check_known("analysis.beside", analysis.beside, names)
         if analysis.key is not None:
             _check_known("analysis.key", [analysis.key], self.varied_keys)
         if analysis.kind == "order" and len({*analysis.order}) < max(2, len(analysis.order)):

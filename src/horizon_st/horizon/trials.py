@@ -1,54 +1,30 @@
-"""A study -> its trials, and one trial -> its result; whatever ended before is not run again.
+"""A study -> its trials: what each trains, where, and what came out of those that have ended.
 
-Trials of one folder that need the same pre-training share it, and studies in one folder share
-trials.
+Studies in one folder share trials; `trial_run.py` runs one.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from horizon_st.config import load_config
-from horizon_st.data.files import claimed, make_folder, whole_file
-from horizon_st.data.manifest import transcript_of
-from horizon_st.data.shar import open_cuts
-from horizon_st.decoding.evaluate import evaluate
-from horizon_st.decoding.generate import Modality
 from horizon_st.errors import UserError
 from horizon_st.horizon.keys import key_of
 from horizon_st.horizon.results import TrialResult
+from horizon_st.horizon.run_diagnosis import diagnose_run
 from horizon_st.horizon.study import ArmConfig, StudyConfig, check_values
 from horizon_st.objective.objective import ObjectiveConfig
 from horizon_st.recipes import find_recipe
-from horizon_st.training.folder import RECIPE_FILE
-from horizon_st.training.loop import DivergedError, Reporter
 from horizon_st.training.recipe import Recipe, StageConfig
 from horizon_st.training.record import RECORD_FILE
-from horizon_st.training.stages import run_recipe
-from horizon_st.workers import Messages
 
 TRIAL_FILE = "trial.json"
 _MOST_ENTRIES = 60
 """Of a training history that go into the results."""
-Watch = Callable[[int, float], None]
-"""Called with the update and dev BLEU after each validation of ST; may raise StoppedEarlyError."""
-
-
-class StoppedEarlyError(Exception):
-    """A run was given up.
-
-    Args:
-        step: updates that it had.
-    """
-
-    def __init__(self, step: int) -> None:
-        super().__init__(f"stopped at update {step}")
-        self.step = step
 
 
 @dataclass(frozen=True)
@@ -62,6 +38,7 @@ class Trial:
         test: the manifest to score on.
         key: the same for the same recipe, data and test set, whatever the study and the arm.
         root: folder of all trials.
+        pretraining: the stages before ST; None if there are none.
     """
 
     arm: str
@@ -70,6 +47,7 @@ class Trial:
     test: Path
     key: str
     root: Path
+    pretraining: Recipe | None
 
     @property
     def folder(self) -> Path:
@@ -94,14 +72,16 @@ class Trial:
     @property
     def result(self) -> TrialResult:
         """Its result, under the name that the arm has in this study."""
-        found = TrialResult(**self.read()["result"])
-        return replace(found, arm=self.arm, train_history=self._train_history())
-
-    def _train_history(self) -> list[dict[str, float]]:
-        """Of the last stage, thinned; none if the run ended before its first record."""
-        path = self.folder / "run" / RECORD_FILE
-        stages = json.loads(path.read_text("utf-8"))["stages"] if path.is_file() else []
-        return _thinned(stages[-1]["train_history"]) if stages else []
+        found = replace(TrialResult(**self.read()["result"]), arm=self.arm)
+        record = record_of(self.folder / "run")
+        if record is None or not record["stages"]:
+            return found
+        diagnosis = diagnose_run(record) if found.scores else None
+        return replace(
+            found,
+            train_history=_thinned(record["stages"][-1]["train_history"]),
+            side_by_curves=None if diagnosis is None else diagnosis.side,
+        )
 
 
 def plan_trials(study: StudyConfig, root: Path, data: tuple[str, ...] = ()) -> list[Trial]:
@@ -115,18 +95,31 @@ def plan_trials(study: StudyConfig, root: Path, data: tuple[str, ...] = ()) -> l
     Raises:
         UserError: an override is wrong, a file is missing, or two arms are the same.
     """
-    recipes = {
-        (arm.name, seed): arm_recipe(study, arm, seed, data)
-        for seed in study.seeds
-        for arm in study.all_arms
-    }
-    trials = []
-    for (arm, seed), recipe in recipes.items():
-        test = Path(study.test or recipe.data.dev)
-        trials.append(Trial(arm, seed, recipe, test, key_of(recipe, test), root))
+    trials = [
+        make_trial(study, arm, seed, root, data) for seed in study.seeds for arm in study.all_arms
+    ]
     _check_different(trials)
     check_values(study, settings_of(study, trials))
     return trials
+
+
+def make_trial(
+    study: StudyConfig, arm: ArmConfig, seed: int, root: Path, data: tuple[str, ...] = ()
+) -> Trial:
+    """One arm of a study with one seed; scored on the dev set where `test` is for a winner alone.
+
+    Raises:
+        UserError: an override is wrong, or a file is missing.
+    """
+    recipe = arm_recipe(study, arm, seed, data)
+    test = Path((None if study.space else study.test) or recipe.data.dev)
+    key, pretraining = key_of(recipe, test), pretraining_of(recipe)
+    if study.before_st and pretraining is not None:
+        before = replace(arm, set=[*arm.set, *study.before_st])
+        held = pretraining_of(arm_recipe(study, before, seed, data))
+        if held is not None and held != pretraining:
+            key, pretraining = f"{key}-{key_of(held)}", held
+    return Trial(arm.name, seed, recipe, test, key, root, pretraining)
 
 
 def settings_of(study: StudyConfig, trials: Sequence[Trial]) -> dict[str, dict[str, Any]]:
@@ -138,105 +131,6 @@ def arm_recipe(study: StudyConfig, arm: ArmConfig, seed: int, data: tuple[str, .
     """The recipe of one run: the study's, with its overrides, those of the arm, and the seed."""
     overrides = (*data, *study.set, *arm.set, f"seed={seed}", "trackers=[]", "name=trial")
     return load_config(Recipe, find_recipe(study.recipe), overrides)
-
-
-def run_trial(trial: Trial, bar: str, messages: Messages, watch: Watch | None = None) -> bool:
-    """Trains, scores and writes the result; False if another process is at it.
-
-    A run that diverges ends with a result, too: its `failure` says so.
-
-    Raises:
-        StoppedEarlyError: `watch` did; nothing is left of the run.
-        UserError: the data or the recipe is unusable.
-    """
-    make_folder(trial.folder)
-    with claimed(trial.folder.with_suffix(".lock"), wait=False) as is_ours:
-        if not is_ours:
-            return False
-        if not trial.is_done:
-            try:
-                _train_and_score(trial, bar, messages, watch)
-            except StoppedEarlyError:
-                shutil.rmtree(trial.folder)
-                raise
-            except DivergedError as error:
-                result = TrialResult(trial.arm, trial.seed, failure=str(error))
-                _write(trial, {"result": asdict(result)})
-        return True
-
-
-def _train_and_score(trial: Trial, bar: str, messages: Messages, watch: Watch | None) -> None:
-    recipe, pretraining_wall_s = _pretrained(trial, bar, messages)
-    run_dir = trial.folder / "run"
-    reporter = _Reporter(bar, trial.title, messages, recipe.stages.st, watch)
-    model = _run_wherever_data_lies(recipe, run_dir, reporter)
-    record = json.loads((run_dir / RECORD_FILE).read_text(encoding="utf-8"))
-    scores, signatures = {}, {}
-    cuts = open_cuts(trial.test)
-    modalities: list[Modality] = ["speech"]
-    if all(transcript_of(cut) is not None for cut in cuts):
-        modalities.append("text")
-    for modality in modalities:
-        scored = evaluate(
-            model,
-            trial.test,
-            trial.folder / f"test_{modality}",
-            config=recipe.decoding,
-            modality=modality,
-            on_decoded=lambda done, total: messages.advance_to(bar, done, total, trial.title),
-        )
-        prefix = "" if modality == "speech" else "text_"
-        for metric in ("BLEU", "chrF2"):
-            scores[prefix + metric] = scored.value_of(metric)
-            signatures[metric] = scored.summary["metrics"][metric]["signature"]
-    stage = record["stages"][-1]
-    result = TrialResult(
-        trial.arm,
-        trial.seed,
-        scores=scores,
-        dev=stage["final"],
-        dev_history=stage["dev_history"],
-        train_figures=stage["train_history"][-1] if stage["train_history"] else {},
-        steps=stage["steps"],
-        wall_s=stage["wall_s"],
-        pretraining_wall_s=pretraining_wall_s,
-    )
-    surroundings = {name: record[name] for name in ("versions", "hardware")}
-    _write(trial, {"result": asdict(result), "signatures": signatures, **surroundings})
-    shutil.rmtree(run_dir / "stages")  # checkpoints; the model stays
-
-
-def _pretrained(trial: Trial, bar: str, messages: Messages) -> tuple[Recipe, float]:
-    """The recipe of the last stage alone, from the pre-training it needs, and what that took."""
-    recipe = pretraining_of(trial.recipe)
-    if recipe is None:
-        return trial.recipe, 0.0
-    folder = trial.root / "pretraining" / key_of(recipe)
-    make_folder(folder)
-    model = folder / "model"
-    with claimed(folder.with_suffix(".lock"), wait=True):
-        if not model.is_dir():
-            title = f"pre-training, seed {trial.seed}"
-            _run_wherever_data_lies(recipe, folder, _Reporter(bar, title, messages))
-    record = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
-    off = {name: StageConfig(max_steps=0) for name in recipe.stages.trained}
-    last = replace(
-        trial.recipe,
-        initial_model=str(model),
-        data=replace(trial.recipe.data, tokenizer=None),  # the model brings it along
-        stages=replace(trial.recipe.stages, **off),
-    )
-    return last, record["wall_s"]
-
-
-def _run_wherever_data_lies(recipe: Recipe, folder: Path, reporter: Reporter) -> Path:
-    """The model of a run that may have begun with the same data under other paths.
-
-    The key of the folder, and the fingerprints in its record, hold the content; the recipe in it
-    would refuse other paths.
-    """
-    (folder / RECIPE_FILE).unlink(missing_ok=True)
-    return run_recipe(recipe, folder, reporter)
 
 
 def pretraining_of(recipe: Recipe) -> Recipe | None:
@@ -258,37 +152,13 @@ def pretraining_of(recipe: Recipe) -> Recipe | None:
     )
 
 
-class _Reporter:
-    """Tells the parent process where training stands."""
-
-    def __init__(
-        self,
-        bar: str,
-        title: str,
-        messages: Messages,
-        watched: StageConfig | None = None,
-        watch: Watch | None = None,
-    ) -> None:
-        self._bar = bar
-        self._title = title
-        self._messages = messages
-        self._watched = watched
-        self._watch = watch
-
-    def update(self, stage: str, step: int, max_steps: int, figures: dict[str, float]) -> None:
-        bleu = f"  dev BLEU {figures['dev_bleu']:.1f}" if "dev_bleu" in figures else ""
-        self._messages.advance_to(self._bar, step, max_steps, f"{self._title}: {stage}{bleu}")
-        if self._watch is None or self._watched is None or stage != "st":
-            return
-        validated = step - 1  # a validation comes after the report of its update
-        if validated > 0 and validated % self._watched.validate_every_steps == 0:
-            self._watch(validated, figures["dev_bleu"])
-
-
-def _write(trial: Trial, content: dict[str, Any]) -> None:
-    with whole_file(trial.folder / TRIAL_FILE) as file:
-        json.dump(content, file, ensure_ascii=False, indent=1, allow_nan=False)
-        file.write("\n")
+def record_of(run_dir: Path) -> dict[str, Any] | None:
+    """The record of a run; None if the run ended before its first record."""
+    path = run_dir / RECORD_FILE
+    if not path.is_file():
+        return None
+    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return record
 
 
 def _thinned(history: list[dict[str, float]]) -> list[dict[str, float]]:

@@ -1,4 +1,4 @@
-"""A search in a space: workers ask for settings, run them and tell the scores, until all are run.
+"""A search in a space: what its workers share, what they are to run, and the recipe in the end.
 
 Optuna's storage is what they share; the lock of a run says whether its worker still lives, so that
 a trial whose worker was killed is taken over by another one, from its last checkpoint.
@@ -9,8 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import optuna
@@ -26,33 +25,25 @@ from horizon_st.config import dump_changes, load_config
 from horizon_st.data.files import claimed, whole_file
 from horizon_st.decoding.evaluate import evaluate
 from horizon_st.errors import UserError, reason_of
-from horizon_st.horizon.keys import key_of
+from horizon_st.horizon.gathering import gather, write_results
 from horizon_st.horizon.outcome import outcome
 from horizon_st.horizon.results import StudyResults, TrialResult
 from horizon_st.horizon.sampler import CannotWinPruner, HorizonSampler
 from horizon_st.horizon.study import ArmConfig, StudyConfig
-from horizon_st.horizon.trials import (
-    StoppedEarlyError,
-    Trial,
-    arm_recipe,
-    run_trial,
-)
+from horizon_st.horizon.trials import Trial, make_trial
 from horizon_st.horizon.values import assignment, short_name, shown
 from horizon_st.recipes import find_recipe
 from horizon_st.training.recipe import Recipe
-from horizon_st.workers import Messages
 
 STORAGE_FILE = "optuna.db"
 BEST_FILE = "best.yaml"
-_QUESTION, _FOLDER, _REFUSED = "question", "folder", "refused"
+_QUESTION, _FOLDER, _REFUSED, WALL_S = "question", "folder", "refused", "wall_s"
 """Attributes of the study, and of a trial."""
 _FIXED = "fixed_params"
 """Optuna's attribute of a trial that was asked for by its values."""
 _METRIC = "stages.st.metric=bleu"
 """Early stopping and the forecast need dev BLEU."""
 _STORAGE_ERRORS = (OSError, ImportError, ValueError, SQLAlchemyError, StorageInternalError)
-_PAUSE_S = 2.0
-"""Between looks at trials that other workers run."""
 
 
 @dataclass(frozen=True)
@@ -157,6 +148,16 @@ class Search:
         asked = self._asked(self.open())
         return [(frozen, self.trial_of(frozen, asked)) for frozen in asked]
 
+    def write_results(self) -> StudyResults:
+        """Those of the trials that have ended or were stopped, in the order of the search."""
+
+        def gathered() -> StudyResults:
+            asked = self.trials()
+            ended = [result for each in asked if (result := result_of(*each)) is not None]
+            return replace(gather(self.study, [trial for _, trial in asked]), trials=ended)
+
+        return write_results(self.study.name, self.folder, gathered)
+
     def finish(self, results: StudyResults) -> dict[str, float]:
         """Writes the recipe of the best setting, and scores it on the test set, if there is one.
 
@@ -164,10 +165,13 @@ class Search:
             The scores on the test set of the run with this setting, the first seed's; or nothing.
         """
         best = outcome(results).best
+        # Its worker may have died, or still be about to tell the score that is there.
         trial = next(
             trial
             for frozen, trial in self.trials()
-            if frozen.state == TrialState.COMPLETE and frozen.params == best
+            if frozen.params == best
+            and (found := result_of(frozen, trial)) is not None
+            and found.scores
         )
         overrides = (*self.data, _METRIC, *self.study.set, *_lines(best), f"seed={trial.seed}")
         recipe = load_config(Recipe, find_recipe(self.study.recipe), overrides)
@@ -240,10 +244,7 @@ class Search:
 
     def _trial(self, setting: dict[str, float], seed: int) -> Trial:
         arm = ArmConfig(self._name_of(setting), _lines(setting))
-        data = (*self.data, _METRIC)
-        recipe = arm_recipe(self.study, arm, seed, data)
-        dev = Path(recipe.data.dev)
-        return Trial(arm.name, seed, recipe, dev, key_of(recipe, dev), self.folder)
+        return make_trial(self.study, arm, seed, self.folder, (*self.data, _METRIC))
 
     def _name_of(self, setting: dict[str, float]) -> str:
         for arm in self.study.arms:
@@ -252,91 +253,17 @@ class Search:
         return ", ".join(f"{short_name(key)} {shown(value)}" for key, value in setting.items())
 
 
-@dataclass(frozen=True)
-class Searcher:
-    """A process that runs trials of a search until all have ended, whoever runs them.
-
-    Attributes:
-        index: of this one.
-        search: that it works for.
-    """
-
-    index: int
-    search: Search
-
-    @property
-    def name(self) -> str:
-        """Of the process and its bar."""
-        return f"worker {self.index + 1}"
-
-    @property
-    def place(self) -> str:
-        """The folder of the runs, in messages."""
-        return str(self.search.folder)
-
-    def __call__(self, messages: Messages) -> None:
-        """Asks, runs and tells; while others run what may change the plan, waits."""
-        opened = self.search.open()
-        while True:
-            running = self.search.running(opened)
-            if any(self._run(opened, number, messages) for number in running):
-                continue
-            asked = self.search.ask(opened)
-            if asked is not None:
-                self._run(opened, asked, messages)
-            elif running:
-                time.sleep(_PAUSE_S)
-            else:
-                return
-
-    def _run(self, opened: optuna.Study, number: int, messages: Messages) -> bool:
-        """Whether it was this worker that ran the trial to its end, and told it."""
-        lock = self.search.folder / self.search.study.name / f"{number}.lock"
-        with claimed(lock, wait=False) as is_ours:
-            everything = opened.get_trials(deepcopy=False)
-            if not is_ours or everything[number].state != TrialState.RUNNING:
-                return False
-            return self._run_claimed(opened, everything, number, messages)
-
-    def _run_claimed(
-        self, opened: optuna.Study, everything: list[FrozenTrial], number: int, messages: Messages
-    ) -> bool:
-        trial = self.search.trial_of(everything[number], everything)
-        title = f"{number + 1} of {self.search.study.num_trials}, {trial.title}"
-
-        def watch(step: int, score: float) -> None:
-            live = optuna.Trial(opened, everything[number]._trial_id)
-            if step not in everything[number].intermediate_values:  # before its worker died
-                live.report(score, step)
-            if live.should_prune():
-                raise StoppedEarlyError(step)
-
-        try:
-            if not run_trial(trial, self.name, messages, watch):
-                return False
-        except StoppedEarlyError as stopped:
-            opened.tell(number, state=TrialState.PRUNED)
-            messages.say(f"{title}: stopped at update {stopped.step}, it could hardly win")
-            return True
-        result = trial.result
-        score = result.scores.get(self.search.study.metric)
-        if score is None:
-            opened.tell(number, state=TrialState.FAIL)
-            messages.say(f"{title}: {result.failure}")
-        else:
-            opened.tell(number, score)
-            minutes = result.wall_s / 60
-            messages.say(f"{title}: {self.search.study.metric} {score:.2f} ({minutes:.1f} min)")
-        return True
-
-
 def result_of(frozen: FrozenTrial, trial: Trial) -> TrialResult | None:
     """What a trial gave; None while it runs."""
     if frozen.state == TrialState.PRUNED:
         scores = sorted(frozen.intermediate_values.items())
         history = [{"step": float(step), "bleu": score} for step, score in scores]
         return TrialResult(
-            trial.arm, trial.seed, dev_history=history, stopped_at=max(frozen.intermediate_values)
+            trial.arm,
+            trial.seed,
+            dev_history=history,
+            wall_s=frozen.user_attrs.get(WALL_S, 0.0),
+            stopped_at=max(frozen.intermediate_values),
         )
     return trial.result if trial.is_done else None
 

@@ -75,11 +75,15 @@ class AdaptiveConfig:
                     remedy="Remove it to get its default.",
                 )
 
+    def bounds_of(self, weight: str) -> tuple[float, float]:
+        """The least and the largest that a weight of the objective becomes."""
+        return _LEAST, min(_LARGEST.get(weight, self.largest), self.largest)
+
     def moved(self, weight: str, value: float, agreement: Agreement) -> float:
         """A weight of the objective after a move."""
-        highest = _LARGEST.get(weight, self.largest)
+        lowest, highest = self.bounds_of(weight)
         factor = math.exp(self.rate * agreement.mean / max(math.sqrt(agreement.square), 1e-12))
-        return min(max(value * factor, _LEAST), highest)
+        return min(max(value * factor, lowest), highest)
 
 
 @dataclass

@@ -310,3 +310,14 @@ class ObjectiveConfig:
                 found=self.adaptive.every_steps,
                 remedy="Remove schedule, and give " + ", ".join(ADAPTED.values()) + " a start.",
             )
+        for name in ADAPTED.values():
+            lowest, highest = self.adaptive.bounds_of(name)
+            value = getattr(self, name)
+            if value != 0 and not lowest <= value <= highest:
+                raise UserError(
+                    f"objective.{name}",
+                    expected=f"a start between {lowest:g} and {highest:g}, where "
+                    "adaptive.every_steps moves it, or 0",
+                    found=value,
+                    remedy="Start within, or set adaptive.largest, which bounds all but mt_weight.",
+                )

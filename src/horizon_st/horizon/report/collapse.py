@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
-from horizon_st.horizon.comparison import FittedForm
+from horizon_st.horizon.comparison import FittedForm, least_settings
 from horizon_st.horizon.drawing import (
     BEST,
     COLORS,
@@ -21,24 +22,29 @@ from horizon_st.horizon.report.parts import Part, table, with_interval
 from horizon_st.horizon.report.runs import MT_WEIGHT, Runs
 from horizon_st.horizon.values import short_name, shown, symbol
 
+Array = NDArray[np.float64]
 _HEIGHT, _PANEL_ROW = 3.6, 0.34
 _TITLE = "Quality over total regularisation"
 _SENTENCE = (
-    "Each dot is a run: further right, all regularisers together are turned up more; quality rises "
-    "up to the horizon and falls past it, and the closer the dots lie to the one curve, the more "
-    "it is only the total that counts, not which regulariser it comes from."
+    "Each dot is a run: further right, all regularisers together are turned up more, and the "
+    "closer the dots lie to the one curve, the more it is only the total that counts, not which "
+    "regulariser it comes from. {seen}"
 )
-_NOT_REACHED = (
-    "Each dot is a run: further right, all regularisers together are turned up more; no run lies "
-    "past the horizon, so that where quality falls again is not known yet."
+_NOT_REACHED = "No run lies past the horizon: where quality falls again is not known yet."
+_FEW = 3
+"""Settings past the horizon, below which a fall is not said to be seen."""
+_TOO_FEW = "Past the horizon there is only {}: whether quality falls again is not known yet."
+_FLAT = "Past the horizon the fitted curve falls by less than noise: no fall is seen."
+_FALL = (
+    "The curve rises up to the horizon and falls past it, by {:.2f} {} up to the most regularised "
+    "run."
 )
 
 
 def collapse(runs: Runs) -> Part:
     """The picture, and the weights of the total with their intervals."""
     name = "collapse"
-    least = len(runs.weights) + 4
-    needed = needs(runs, least)
+    needed = needs(runs, least_for_total(runs))
     if needed:
         return Part(name, _TITLE, needed=needed)
     form = runs.linear
@@ -55,11 +61,29 @@ def collapse(runs: Runs) -> Part:
     return Part(
         name,
         _TITLE,
-        _SENTENCE if totals.max() > 1 else _NOT_REACHED,
+        _SENTENCE.format(seen=_seen(form, totals, runs.metric)),
         lambda width: draw_collapse(runs, width),
         f"<p>Total regularisation R, which is 1 on the horizon: {equation(runs)}.</p>"
         + table(headings, rows, "Weights of the total regularisation"),
     )
+
+
+def _seen(form: FittedForm, totals: Array, metric: str) -> str:
+    """What the runs past the horizon, R = 1, show of a fall."""
+    num_past = len({*totals[totals > 1].round(9)})
+    top, end = form.over_total(np.array([1.0, totals.max()]))
+    if num_past == 0:
+        return _NOT_REACHED
+    if num_past < _FEW:
+        return _TOO_FEW.format("one setting" if num_past == 1 else f"{num_past} settings")
+    if top - end < form.noise:
+        return _FLAT
+    return _FALL.format(float(top - end), metric)
+
+
+def least_for_total(runs: Runs) -> int:
+    """Different settings that the curve over R needs; it has three parameters beside weights."""
+    return least_settings(len(runs.weights) + 3)
 
 
 def needs(runs: Runs, least: int) -> str:

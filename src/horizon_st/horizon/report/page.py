@@ -40,7 +40,7 @@ _SLICES = (
     "Colour is the score that is predicted where two weights have these values and the others "
     "stand at the best setting (the star): the white line is the horizon, within {} of the best, "
     "and dots are runs in the colour of their own score, fainter the farther they are from the "
-    "slice; crosses diverged. Scores are on the {}."
+    "slice; crosses have no score. Scores are on the {}."
 )
 _ARMS = (
     "Each row is a variant: pale dots are its runs, the diamond is their mean, the bar its 95 % "
@@ -54,8 +54,8 @@ _ANSWERS: dict[Kind, str] = {
     "peak": _OVER_KEY,
     "order": _OVER_KEY,
     "horizon": "Each dot is the mean of a variant, with its 95 % interval, over how far all "
-    "regularisers together are turned up: quality rises to the horizon and falls past it, and the "
-    "closer the dots lie to the curve, the more it is only the total R that counts.",
+    "regularisers together are turned up: the horizon is where the curve is highest, and the "
+    "closer the dots lie to it, the more it is only the total R that counts.",
 }
 _LOOK: dict[Answer, str] = {
     "holds": "good",

@@ -11,8 +11,8 @@ from horizon_st.horizon.values import shown, symbol
 
 _SENTENCE = (
     "What the surface says about each setting: whether turning all regularisers up or down "
-    "together gains more than {tolerance} {metric}, and which weights it would try next. Learning "
-    "curves are not asked here; the end of each `horizon-st train` says what those show."
+    "together gains more than {tolerance} {metric}, and which weights it would try next. Beside it "
+    "what the learning curves of the first run show by themselves, which is less."
 )
 
 
@@ -37,6 +37,7 @@ def sides(runs: Runs) -> Part:
                 _weights(setting),
                 f"{trial.scores[runs.metric]:.2f}",
                 found.side,
+                trial.side_by_curves or "",
                 " ".join(found.evidence),
                 _weights(found.next_setting),
             ]
@@ -46,7 +47,9 @@ def sides(runs: Runs) -> Part:
         title,
         _SENTENCE.format(tolerance=f"{tolerance:g}", metric=runs.metric),
         html=table(
-            ["first run", "weights", runs.metric, "side", "why", "next to try"], rows, title
+            ["first run", "weights", runs.metric, "side", "by its curves", "why", "next to try"],
+            rows,
+            title,
         ),
     )
 

@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.markup import escape as markup_escape
 from rich.table import Table
 
-from horizon_st.horizon.analyses import Analysis, ArmRow
+from horizon_st.horizon.analyses import Analysis
+from horizon_st.horizon.arms import ArmRow
 from horizon_st.horizon.results import StudyResults
 from horizon_st.horizon.statistics import Estimate
 
@@ -24,9 +25,9 @@ FORGETTING = (
 )
 _SEARCH_CAPTION = (
     "Slices of the fitted surface through the best setting (the star). Dots are runs in the colour "
-    "of their own score, fainter the farther they are from the slice; crosses diverged. The white "
-    "line, where there is one, is the horizon: predicted within {} of the best. Scores are on the "
-    "dev set."
+    "of their own score, fainter the farther they are from the slice; crosses have no score. The "
+    "white line, where there is one, is the horizon: predicted within {} of the best. Scores are "
+    "on the dev set."
 )
 _DIFFERENCES = " Differences are from “{}”; p-values are Holm's over all arms."
 
@@ -125,7 +126,11 @@ def cost(results: StudyResults) -> str:
 def _runs(row: ArmRow) -> str:
     more = [
         f"+{number} {what}"
-        for number, what in ((row.num_failed, "diverged"), (row.num_stopped, "stopped"))
+        for number, what in (
+            (row.num_diverged, "diverged"),
+            (row.num_out_of_memory, "out of memory"),
+            (row.num_stopped, "stopped"),
+        )
         if number
     ]
     return f"{row.num_runs}" + (f" ({', '.join(more)})" if more else "")
