@@ -27,13 +27,13 @@ def built(make_recipe):
     return corpus, build_parts(recipe, corpus)
 
 
-def validation_of(corpus, parts, modality, *, with_bleu=False):
+def validation_of(corpus, parts, modality, *, with_bleu=False, tokenize="13a"):
     return Validation(
         parts.translator,
         parts.tokenizer,
         corpus.dev_cuts,
         FeatureCache(parts.frontend, 1e9),
-        DecodingConfig(beam_size=2, max_tokens=5, batch_size=2),
+        DecodingConfig(beam_size=2, max_tokens=5, batch_size=2, tokenize=tokenize),
         Accelerator(cpu=True),
         modality=modality,
         with_bleu=with_bleu,
@@ -63,9 +63,10 @@ def test_loss_is_plain_cross_entropy_per_token(built, modality):
     assert found == {"loss": pytest.approx(total / num_tokens, rel=1e-5)}
 
 
-def test_bleu_is_sacrebleus_over_the_dev_set(built):
+@pytest.mark.parametrize("tokenize", ["13a", "char"])
+def test_bleu_is_sacrebleus_over_the_dev_set(built, tokenize):
     corpus, parts = built
-    found = validation_of(corpus, parts, "speech", with_bleu=True)()
+    found = validation_of(corpus, parts, "speech", with_bleu=True, tokenize=tokenize)()
     batch = Collator(FeatureCache(parts.frontend, 1e9), parts.tokenizer)(corpus.dev_cuts)
     hypotheses = translate(
         parts.translator,
@@ -74,8 +75,15 @@ def test_bleu_is_sacrebleus_over_the_dev_set(built):
         DecodingConfig(beam_size=2, max_tokens=5, batch_size=2),
     )
     references = [translation_of(cut) for cut in corpus.dev_cuts]
-    expected = score([hypothesis.text for hypothesis in hypotheses], references)
-    assert found["bleu"] == pytest.approx(expected.metrics["BLEU"].value)
+    texts = [hypothesis.text for hypothesis in hypotheses]
+    expected = score(texts, references, tokenize=tokenize)
+    assert found["bleu"] == pytest.approx(expected.metrics["BLEU"].value) != 0
+
+
+def test_a_tokeniser_without_its_dictionaries_is_refused_before_training(train, tmp_path):
+    with pytest.raises(UserError, match=r"ja-mecab: .*pip install 'sacrebleu\[ja\]'"):
+        train(tmp_path, "decoding.tokenize=ja-mecab")
+    assert not (tmp_path / "stages").exists()
 
 
 def test_the_objective_does_not_change_the_dev_loss(train, st_only, tmp_path):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,12 +11,12 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from horizon_st.data.files import whole_file
 from horizon_st.decoding.evaluation import Evaluation, read_evaluation
+from horizon_st.decoding.model_folder import record_beside
 from horizon_st.decoding.trained import weights_fingerprint
 from horizon_st.errors import UserError
 from horizon_st.objective.configuration import ObjectiveConfig
 
 CARD_FILE = "README.md"
-_RECORD_FILE = "record.json"
 _WEIGHTS = {
     "mt_weight": "α_t",
     "consistency_weight": "α_cr",
@@ -71,7 +70,7 @@ def write_card(
     path = folder / CARD_FILE
     if path.is_file() and _MARK not in path.read_text(encoding="utf-8"):
         return path
-    record = _record_beside(folder) if record is None else record
+    record = record_beside(folder) if record is None else record
     evaluations = [_evaluation_of(folder, path) for path in scores]
     title = name or (str(record["name"]) if record else folder.name)
     data = ModelCardData(
@@ -86,14 +85,6 @@ def write_card(
     with whole_file(path) as file:
         file.write(str(ModelCard(f"---\n{data.to_yaml()}\n---\n\n{body}")))
     return path
-
-
-def _record_beside(folder: Path) -> dict[str, Any] | None:
-    path = folder.resolve().parent / _RECORD_FILE
-    if not path.is_file():
-        return None
-    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return record
 
 
 def _evaluation_of(folder: Path, path: Path) -> Evaluation:

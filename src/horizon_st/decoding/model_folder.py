@@ -17,6 +17,7 @@ HUB_PATTERNS = ("*.json", "*.safetensors", "*.model", "*.spm", "*.txt", "*.onnx*
 
 REMEDY = "Give the folder of a model that `horizon-st train` wrote, or its id on the hub."
 COPY_AGAIN = "Copy the whole folder again."
+_RECORD_FILE = "record.json"
 
 
 def find_folder(source: str | Path) -> Path:
@@ -59,6 +60,18 @@ def read_object(path: Path, remedy: str) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise UserError(str(path), expected="a JSON object", found=values, remedy=remedy)
     return values
+
+
+def record_beside(folder: Path) -> dict[str, Any] | None:
+    """The record of the run that wrote a model's folder; None where that has been moved away.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    path = folder.resolve().parent / _RECORD_FILE
+    if not path.is_file():
+        return None
+    return read_object(path, "Remove it, or copy the whole folder of the run again.")
 
 
 def fingerprint(*paths: Path) -> str:
