@@ -217,7 +217,7 @@ def test_a_split_that_training_lacks_is_called_so(run, table, tmp_path):
     assert "There is no dev split" not in shown
     folder = tmp_path / "st" / "eval"
     (folder / "txt").mkdir(parents=True)
-    (folder / "txt" / "eval.yaml").write_text("[{wav: 0.wav, offset: 0, duration: 1}]")
+    (folder / "txt" / "eval.yaml").write_text("- {duration: 1.0, offset: 0.0, wav: 0.wav}\n")
     for name, text in (("en", "do"), ("de", "eins")):
         (folder / "txt" / f"eval.{name}").write_text(f"{text}\n")
     soundfile.write(folder / "0.wav", np.full(16_000, 0.1), 16_000)
