@@ -8,6 +8,7 @@ and so are text pairs without speech.
 
 import gzip
 import io
+import json
 import random
 import re
 import shutil
@@ -225,6 +226,16 @@ def is_untouched(before, after, mutation):
     # Ids that count the rows of a recording move.
     values = {*before.values()} | {(times, None, target) for times, _, target in before.values()}
     return {*after.values()} <= values
+
+
+def read_rows(path):
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def test_pristine_corpora_have_no_errors(damaged):
+    (reports, utterances), _ = damaged
+    assert all(report["severity"] == "warning" for report in reports)
+    assert len(utterances) >= 4
 
 
 @pytest.mark.parametrize("mutation", OF_AUDIO)
