@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 
 from horizon_st.cli.terminal import console
+from horizon_st.decoding.configuration import Tokenize
 from horizon_st.errors import UserError
 
 
@@ -110,7 +111,7 @@ def evaluate(
     ] = "speech",
     lowercase: Annotated[bool, typer.Option(help="Score without case.")] = False,
     tokenize: Annotated[
-        Optional[Literal["13a", "intl", "char", "zh", "ja-mecab", "ko-mecab"]],  # noqa: UP045
+        Optional[Tokenize],  # noqa: UP045 - typer reads it
         typer.Option(help="BLEU's tokeniser; that of the recipe of the run by default, or 13a."),
     ] = None,
 ) -> None:

@@ -127,8 +127,11 @@ def measure_corpus(
                 remedy="Make them with `horizon-st prepare` (for a table without a dev split, with "
                 "--dev-share), or name the folder that holds them.",
             )
-        check_before_training(folder / name)
     num_lines = count_lines(folder / "train.jsonl")
+    if progress is not None:
+        progress(0, num_lines)  # the checks take as long as a part of the reading
+    for name in ("train.jsonl", "dev.jsonl"):
+        check_before_training(folder / name)
     durations = array("d")
     texts = _Texts()
     num_transcribed = num_characters = 0
