@@ -143,8 +143,8 @@ OF_AUDIO = (truncate, not_a_number, zip_bomb, empty, random_bytes, missing)
 OF_TEXT = (invalid_utf8, carriage_returns, huge_field, drop_line, double_line, wrong_number)
 OF_TEXT += (drop_column, missing, empty)
 """Damage to the corpus's own files: reported, or no utterance changes by it."""
-KEEPS_ROWS = (invalid_utf8, carriage_returns, huge_field, wrong_number, missing, empty)
-"""After these, a row has the id that it had."""
+KEEPS_ROWS = (invalid_utf8, carriage_returns, huge_field, wrong_number, empty)
+"""After these, a row has the id that it had; in place of a missing list another one may serve."""
 ANY = (flip_bits, random_bytes, truncate)
 """Damage that can give other valid data: it may change utterances, but loses none silently."""
 
