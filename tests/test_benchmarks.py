@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from transformers import HubertConfig, HubertModel
 
 from horizon_st.config import build_config
 from horizon_st.data.collate import Collator, FeatureCache
@@ -32,18 +33,33 @@ from horizon_st.training.step import MicroBatch, TrainingStep
 ALL_ON = ObjectiveConfig(mt_weight=0.5, consistency_weight=1.0, rdrop_weight=3.0)
 
 
+NO_DROPOUT = {"dropout": 0.0, "attention_dropout": 0.0, "activation_dropout": 0.0}
+
+
 @pytest.fixture
-def model():
+def model(request, tmp_path):
+    """In training, without dropout: on filterbanks, or on waveforms with HuBERT's convolutions."""
     torch.manual_seed(0)
+    encoder = SpeechEncoderConfig(layers=1, d_model=16, ffn_dim=16, num_heads=2, dropout=0.0)
+    if request.param == "hubert":
+        hubert = HubertConfig(
+            hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,
+            conv_dim=(8, 8), conv_kernel=(10, 8), conv_stride=(10, 8), num_feat_extract_layers=2,
+            num_conv_pos_embeddings=3, num_conv_pos_embedding_groups=1, hidden_dropout=0.0,
+            attention_dropout=0.0, activation_dropout=0.0, feat_proj_dropout=0.0, layerdrop=0.0,
+        )  # fmt: skip
+        HubertModel(hubert).save_pretrained(tmp_path)
+        encoder = SpeechEncoderConfig(pretrained=str(tmp_path), freeze_feature_encoder=False)
     config = ModelConfig(
-        speech_encoder=SpeechEncoderConfig(layers=1, d_model=16, ffn_dim=16, num_heads=2),
+        speech_encoder=encoder,
         text_model=TextModelConfig(
-            encoder_layers=1, decoder_layers=1, d_model=16, ffn_dim=16, num_heads=2
+            encoder_layers=1, decoder_layers=1, d_model=16, ffn_dim=16, num_heads=2, **NO_DROPOUT
         ),
     )
-    return build_translator(config, vocab_size=40, pad_id=1, bos_id=0, eos_id=2).eval()
+    return build_translator(config, vocab_size=40, pad_id=1, bos_id=0, eos_id=2).train()
 
 
+@pytest.mark.parametrize("model", ["filterbanks", "hubert"], indirect=True)
 @pytest.mark.parametrize(
     "weights",
     [
@@ -53,24 +69,35 @@ def model():
         {"mt_weight": 0.0, "consistency_weight": 0.0},
     ],
 )
-def test_the_plain_schedule_has_the_values_and_gradients_of_the_step(benchmark, model, weights):
+def test_the_plain_schedule_has_the_values_and_gradients_of_the_step(
+    benchmark, request, model, weights
+):
     steps = benchmark("training_step")
     objective = dataclasses.replace(ALL_ON, **weights)
-    batch = steps.make_batch(steps.Size(40, (1.0, 0.6, 0.3), ()), waveforms=False)
+    is_hubert = request.node.callspec.params["model"] == "hubert"
+    batch = steps.make_batch(steps.Size(40, (1.0, 0.6, 0.3), ()), waveforms=is_hubert)
+    convolved = []
+    if is_hubert:
+        model.speech_encoder.model.feature_extractor.register_forward_hook(
+            lambda *_: convolved.append(1)
+        )
     plain = benchmark("plain_schedule").PlainSchedule(model, objective)
     found = {}
     for name in ("plain", "own"):
         model.zero_grad()
+        convolved.clear()
         if name == "plain":
             loss = plain(batch)
         else:
             count = torch.tensor(batch.num_target_tokens)
             loss, _ = TrainingStep(model, objective)(MicroBatch(batch), count, torch.tensor(1))
+            assert len(convolved) == int(is_hubert)  # both passes share the convolutions
         loss.backward()
         gradients = {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
         found[name] = (loss.item(), gradients)
     assert found["plain"][0] == pytest.approx(found["own"][0], rel=1e-5)
     assert found["plain"][1].keys() == found["own"][1].keys()
+    assert any("conv" in name for name in found["own"][1])
     for name, gradient in found["plain"][1].items():
         assert torch.allclose(gradient, found["own"][1][name], atol=1e-5), name
 

@@ -206,6 +206,28 @@ def test_an_unsplit_table_is_split_on_demand(run, table, tmp_path):
     assert run("new", "mine", "--manifest", "corpus")[0] == 0
 
 
+def test_a_split_that_training_lacks_is_called_so(run, table, tmp_path):
+    """Of tables and of published corpora alike."""
+    lines = table.read_text(encoding="utf-8").replace("\ttrain\t", "\tpart1\t")
+    table.write_text(lines, encoding="utf-8")
+    status, shown = run("prepare", "tsv", table, "corpus")
+    assert status == 0
+    assert "There is no train split in corpus, but dev, part1; to train, there must be" in shown
+    assert "a table named train into corpus" in shown
+    assert "There is no dev split" not in shown
+    folder = tmp_path / "st" / "eval"
+    (folder / "txt").mkdir(parents=True)
+    (folder / "txt" / "eval.yaml").write_text("- {duration: 1.0, offset: 0.0, wav: 0.wav}\n")
+    for name, text in (("en", "do"), ("de", "eins")):
+        (folder / "txt" / f"eval.{name}").write_text(f"{text}\n")
+    soundfile.write(folder / "0.wav", np.full(16_000, 0.1), 16_000)
+    status, shown = run("prepare", "mustc", "st", "other", "--source", "en", "--target", "de")
+    assert status == 0
+    assert "There is no train split in other, but eval" in shown
+    assert "There is no dev split yet" in shown
+    assert "--dev-share" not in shown
+
+
 def test_a_dev_table_joins_a_train_table(run, table, tmp_path):
     header, *rows = table.read_text(encoding="utf-8").splitlines()
     for name, some in (("train", rows[:7]), ("dev", rows[7:])):

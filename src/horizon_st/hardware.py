@@ -6,8 +6,9 @@ PyTorch is imported where it is asked: exported models run where it is not insta
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
-__all__ = ["cpu_has_fast_bf16", "gpu_has_bf16", "take_share", "usable_cores"]
+__all__ = ["cpu_has_fast_bf16", "gpu_has_bf16", "memory_gb", "take_share", "usable_cores"]
 
 
 def gpu_has_bf16() -> bool:
@@ -29,6 +30,18 @@ def usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):  # not on macOS
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def memory_gb(limits: Path = Path("/sys/fs/cgroup")) -> float:
+    """The memory that this process may use, in GB (1e9 bytes): the machine's, or a container's.
+
+    Args:
+        limits: folder of the control group, of Linux; elsewhere there is none.
+    """
+    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    limit = limits / "memory.max"
+    text = limit.read_text().strip() if limit.is_file() else "max"
+    return min(machine, int(text)) / 1e9 if text.isdigit() else machine / 1e9
 
 
 def take_share(index: int, num_workers: int) -> None:

@@ -43,7 +43,12 @@ def test_lines_end_where_editors_end_them(tmp_path, name):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"ok\nf\xfcnf\n", "text:2: expected UTF-8, found the byte 0xfc at column 2"),
+        (
+            b"ok\nf\xfcnf\n",
+            "text:2: expected UTF-8, found the byte 0xfc at column 2.* -f LATIN1 -t UTF-8 FILE",
+        ),
+        ("\ufeffab\nc\n".encode("utf-16-le"), "text:1: .*0xff .* -f UTF-16 -t UTF-8 FILE"),
+        ("\ufeffab\nc\n".encode("utf-16-be"), "text:1: .*0xfe .* -f UTF-16 -t UTF-8 FILE"),
         (b"ok\n" + b"x" * (LONGEST_LINE_BYTES + 1), "text:2: expected a line of at most"),
     ],
 )

@@ -8,6 +8,8 @@ from lhotse import CutSet
 
 from horizon_st.data.cut_checks import TRANSLATION_KEY
 from horizon_st.data.manifest import read_manifest, transcript_of, translation_of
+from horizon_st.data.shar import open_cuts
+from horizon_st.data.validation.manifests import find_manifests
 from horizon_st.errors import UserError
 
 
@@ -63,6 +65,25 @@ def test_a_folder_is_no_missing_file(tmp_path):
     message = r"expected a manifest .*, found a folder\. Name the file in it.* packed from"
     with pytest.raises(UserError, match=message):
         read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "remedy"),
+    [
+        ("own.jsonl", '{"audio": "a.wav", "target": "b"}', "prepare jsonl .*own.jsonl OUT"),
+        ("own.jsonl.gz", '\n{"Audio_FilePath": "a", "text": "b"}', "prepare jsonl .*own.jsonl.gz"),
+        ("own.tsv", "audio\ttarget", "prepare tsv .*own.tsv OUT"),
+    ],
+)
+def test_a_table_of_ones_own_is_no_manifest(tmp_path, name, line, remedy):
+    """To training and to validate alike."""
+    open_text = gzip.open if name.endswith(".gz") else open
+    with open_text(tmp_path / name, "wt", encoding="utf-8") as file:
+        file.write(line + "\n")
+    message = rf"{name}: expected a manifest .* found a table\. .*horizon-st {remedy}"
+    for read in (read_manifest, open_cuts, lambda path: find_manifests([path])):
+        with pytest.raises(UserError, match=message):
+            read(tmp_path / name)
 
 
 def test_a_missing_manifest_is_refused(tmp_path):

@@ -67,6 +67,25 @@ def test_the_summary_names_everything_that_makes_it_comparable(model_folder, man
     assert summary["modality"] == "speech"
 
 
+def test_bleu_is_tokenised_as_the_run_was(model_folder, manifest, tmp_path):
+    """By the record beside the model, unless the command says otherwise."""
+    record = {"recipe": {"decoding": {"tokenize": "char"}}}
+    (model_folder.parent / "record.json").write_text(json.dumps(record), encoding="utf-8")
+    try:
+        for options, expected in (((), "char"), (("--tokenize", "13a"), "13a")):
+            command = ["evaluate", str(model_folder), str(manifest), "--beam-size", "1"]
+            out = tmp_path / expected
+            assert CliRunner().invoke(app, [*command, "--out", str(out), *options]).exit_code == 0
+            summary = read_evaluation(out).summary
+            assert f"tok:{expected}" in summary["metrics"]["BLEU"]["signature"]
+            assert summary["scoring"]["tokenize"] == expected
+        (model_folder.parent / "record.json").write_text("{", encoding="utf-8")
+        with pytest.raises(UserError, match=r"record\.json: expected a JSON object.*Remove it, or"):
+            evaluate(model_folder, manifest, tmp_path / "out")
+    finally:
+        (model_folder.parent / "record.json").unlink()
+
+
 def test_the_command_passes_its_options_on(model_folder, manifest, tmp_path):
     options = {
         "beam_size": (2, "--beam-size"),
@@ -146,8 +165,8 @@ def test_manifests_that_cannot_be_evaluated_are_refused(model_folder, manifest, 
     manifest.write_text("", encoding="utf-8")
     with pytest.raises(UserError, match="expected at least one utterance, found none"):
         evaluate(model_folder, manifest, tmp_path / "out")
-    with pytest.raises(UserError, match="tokenize: expected one of"):
-        evaluate(model_folder, manifest, tmp_path / "out", tokenize="words")
+    with pytest.raises(UserError, match=r"decoding\.tokenize: expected one of 13a, .*found words"):
+        DecodingConfig(tokenize="words")
 
 
 def test_a_file_in_the_place_of_the_folder_is_refused_before_decoding(

@@ -1,6 +1,7 @@
 """Which terms enter the objective, with which weights, passes, taps and errors."""
 
 import dataclasses
+import itertools
 from dataclasses import dataclass, replace
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 
 from horizon_st.errors import UserError
 from horizon_st.objective import token_terms
+from horizon_st.objective.adaptive import AdaptiveConfig
 from horizon_st.objective.objective import (
     LossReport,
     ObjectiveConfig,
@@ -226,6 +228,65 @@ def test_a_schedule_and_rdrop_now_and_then_go_together():
     )
     weights = [config.of_update(update).rdrop_weight for update in range(6)]
     assert weights == pytest.approx([0.0, 4.0, 0.0, 8.0, 0.0, 8.0])
+
+
+FORMS = [
+    {"consistency_weight": c, "rdrop_weight": r} | more
+    for c, r in itertools.product((0.0, 2.0), repeat=2)
+    for more in (
+        {},
+        {"mt_rdrop_weight": 1.0},
+        {"token_gap_weight": 0.05},
+        {"rdrop_from": "shared_encoder", "rdrop_passes": 3},
+        {"rdrop_every_steps": 2},
+        {"tap": "encoder"},
+        {"divergence": "renyi", "renyi_order": 2.0},
+        {"rdrop_every_steps": 2, "adaptive": AdaptiveConfig(every_steps=10)},
+    )
+]
+
+
+@pytest.mark.parametrize("schedule", ["constant", "loss_ratio", "warmup", "cosine"])
+@pytest.mark.parametrize("mt_weight", [0.0, 0.5])
+@pytest.mark.parametrize("st_weight", [0.0, 1.0])
+def test_what_is_accepted_at_the_start_lasts_to_the_end(schedule, mt_weight, st_weight):
+    """Every update has the passes of its weights above 0, and a finite total, even of CTC off."""
+    steps = 3 if schedule in ("warmup", "cosine") else 0
+    num_accepted = 0
+    for form in FORMS:
+        values = form | {"st_weight": st_weight, "mt_weight": mt_weight}
+        try:
+            config = ObjectiveConfig(**values, schedule=schedule, schedule_steps=steps)
+        except UserError:
+            continue
+        num_accepted += 1
+        for update in (0, 2, 3):
+            now = config.of_update(update).weighted({"ctc_weight": 0.0})
+            assert now.of_update(update) == now
+            passes = plan_passes(now)
+            has_text = now.mt_weight > 0 or now.consistency_weight > 0
+            assert passes.text == (1 + (now.mt_rdrop_weight > 0) if has_text else 0)
+            report = compute(now, speech(passes.speech), text(passes.text))
+            assert torch.isfinite(report.total(9))
+            assert ("rdrop" in report.terms) == (now.rdrop_weight > 0) == (passes.speech > 1)
+            assert ("consistency" in report.terms) == (now.consistency_weight > 0)
+    assert num_accepted >= 3 or (st_weight == 0 and schedule in ("cosine", "loss_ratio"))
+
+
+def test_without_a_text_pass_tokens_count_their_base():
+    """As after a cosine, when consistency alone needed it."""
+    config = ObjectiveConfig(
+        mt_weight=0.0,
+        consistency_weight=1.0,
+        token_base_weight=0.5,
+        token_gap_weight=0.05,
+        schedule="cosine",
+        schedule_steps=3,
+    )
+    last = config.of_update(2)
+    plain = term(compute(ObjectiveConfig(mt_weight=0.0), speech(), []), "ce_speech")
+    assert plan_passes(last) == Passes(1, 0)
+    assert term(compute(last, speech(), []), "ce_speech") == (pytest.approx(plain[0] / 2), 9)
 
 
 def test_terms_brought_to_the_size_of_the_cross_entropy():

@@ -1,7 +1,10 @@
 """Recipes sized for a corpus: they load, train, and grow with the corpus."""
 
 import dataclasses
+import json
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,8 +15,9 @@ from horizon_st.data.manifest import read_manifest, transcript_of, translation_o
 from horizon_st.data.text import train_tokenizer
 from horizon_st.data.text_pairs import write_text_pairs
 from horizon_st.errors import UserError
+from horizon_st.training.corpus_size import CorpusSize, measure_corpus
 from horizon_st.training.recipe import Recipe
-from horizon_st.training.sizing import CorpusSize, has_too_long, measure_corpus, size_recipe
+from horizon_st.training.sizing import has_too_long, size_recipe
 
 MBOSHI = CorpusSize(
     hours=4.02,
@@ -25,7 +29,9 @@ MBOSHI = CorpusSize(
     dev_is_transcribed=True,
     characters_per_s=9.5,
     num_words=66_406,
+    least_pieces=80,
     most_pieces=10_000,
+    tokenize="13a",
     num_text_pairs=0,
 )
 HOURS = [0.05, 0.5, 3, 11, 12, 50, 150, 500, 5000]
@@ -47,11 +53,13 @@ def of_hours(hours, **changes):
 
 @pytest.fixture
 def load(tmp_path):
-    """A function: size -> the recipe that is written for it."""
+    """A function: size -> the recipe that is written for it, perhaps changed by a function."""
 
-    def read(size):
+    def read(size, *, change=lambda text: text, memory_gb=16, num_cores=8):
         path = tmp_path / "recipe.yaml"
-        path.write_text(size_recipe("my corpus: 1", tmp_path / "a b", size), encoding="utf-8")
+        machine = {"memory_gb": memory_gb, "num_cores": num_cores}
+        text = size_recipe("my corpus: 1", tmp_path / "a b", size, **machine)
+        path.write_text(change(text), encoding="utf-8")
         return load_config(Recipe, path)
 
     return read
@@ -74,6 +82,16 @@ def test_every_recipe_loads(load, tmp_path, hours, num_text_pairs, is_transcribe
     assert recipe.stages.trained == ["mt_external"] * bool(num_text_pairs) + of_transcripts + ["st"]
     for weight in ("ctc_weight", "consistency_weight", "mt_weight"):
         assert (getattr(recipe.objective, weight) > 0) == is_transcribed
+
+
+def test_the_page_names_the_weights_that_the_recipe_begins_with(load):
+    text = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
+    page = " ".join(text.split())
+    objective = load(MBOSHI).objective
+    assert (
+        f"begins at α_t {objective.mt_weight:g}, α_cr {objective.consistency_weight:g}, "
+        f"α_rd {objective.rdrop_weight:g} from the {objective.rdrop_from.replace('_', ' ')} on."
+    ) in page
 
 
 def test_asr_is_as_long_as_its_speech(load):
@@ -116,7 +134,7 @@ def test_without_transcripts_in_the_dev_set_no_text_stage_is_planned(load):
 
 def test_marks_of_comments_in_a_path_stay_in_it(tmp_path):
     folder = tmp_path / "my # corpus"
-    text = size_recipe("x", folder, MBOSHI)
+    text = size_recipe("x", folder, MBOSHI, memory_gb=16, num_cores=8)
     assert yaml.safe_load(text)["data"]["train"] == str(folder / "train.jsonl")
 
 
@@ -124,8 +142,10 @@ def test_a_corpus_is_measured(corpus):
     cuts = list(read_manifest(corpus / "train.jsonl"))
     texts = [text for cut in cuts for text in (transcript_of(cut), translation_of(cut)) if text]
     write_text_pairs(corpus / "text_pairs.arrow", [("a", "b")] * 3)
-    size = measure_corpus(corpus)
+    told = []
+    size = measure_corpus(corpus, progress=lambda done, total: told.append((done, total)))
     (corpus / "text_pairs.arrow").unlink()
+    assert told == [(number, len(cuts)) for number in range(len(cuts) + 1)]
     assert size.hours == pytest.approx(sum(cut.duration for cut in cuts) / 3600)
     assert size.longest_s == max(cut.duration for cut in cuts)
     assert size.long_s == pytest.approx(np.quantile([cut.duration for cut in cuts], 0.99))
@@ -136,6 +156,80 @@ def test_a_corpus_is_measured(corpus):
     assert size.num_words == len(" ".join(texts).split())
     assert size.dev_is_transcribed
     assert size.num_text_pairs == 3
+
+
+def test_features_are_kept_where_they_fit_and_else_loaded_by_processes(load):
+    """Three speeds of 80 bins in 32 bits, 100 times a second, in a third of the memory."""
+    data = load(of_hours(12)).data
+    exact_gb = 12 * 3600 * 100 * 80 * 4 * (1 / 0.9 + 1 + 1 / 1.1) / 1e9
+    assert exact_gb <= data.cache_gb <= exact_gb + 0.2
+    assert data.num_workers == 0
+    assert load(of_hours(0.05)).data.cache_gb == 1
+    for memory_gb, num_cores, num_workers in ((16, 8, 4), (16, 1, 1), (2, 4, 3)):
+        data = load(of_hours(50), memory_gb=memory_gb, num_cores=num_cores).data
+        assert data.num_workers == num_workers
+        assert 0 < data.cache_gb * (num_workers + 1) <= memory_gb / 3
+    assert load(of_hours(50), memory_gb=64).data.num_workers == 0
+
+
+def with_pretrained_encoder(text):
+    """The recipe as its comments say it."""
+    text = re.sub(r"^( *\w+:) .*# (?:.*; )?pretrained: (\S+)$", r"\1 \2", text, flags=re.MULTILINE)
+    text = re.sub(r"^  (speech_encoder|subsampler): .*\n(    .*\n)+", "", text, flags=re.MULTILINE)
+    text = re.sub(r"^  subsampler:\n(    .*\n)+", "", text, flags=re.MULTILINE)
+    return re.sub(r"^  # (speech_encoder|subsampler): ", r"  \1: ", text, flags=re.MULTILINE)
+
+
+def test_a_pretrained_encoder_takes_few_changes(load):
+    recipe = load(MBOSHI, change=with_pretrained_encoder)
+    assert recipe.model.speech_encoder.pretrained == "facebook/hubert-base-ls960"
+    assert recipe.model.subsampler.kernel_sizes == [5, 5]
+    assert recipe.stages.st.learning_rate == 1e-4
+    assert recipe.stages.trained == ["mt_in_domain", "st"]
+    assert recipe.data.augment.num_frequency_masks == recipe.data.augment.num_time_masks == 0
+
+
+def in_chinese(folder, num_utterances, corpus):
+    """A corpus whose translations are Chinese words of two characters each, some hundred in all."""
+    lines = (corpus / "train.jsonl").read_text(encoding="utf-8").splitlines()
+    rng = np.random.default_rng(0)
+    words = [chr(0x4E00 + 2 * number) + chr(0x4E01 + 2 * number) for number in range(200)]
+    for name, number in (("train", num_utterances), ("dev", 2)):
+        rows = []
+        for index in range(number):
+            cut = json.loads(lines[index % len(lines)])
+            cut["id"] = cut["supervisions"][0]["id"] = f"{name}{index}"
+            for source in cut["recording"]["sources"]:
+                source["source"] = str(corpus / source["source"])
+            text = "".join(rng.choice(words, 6))
+            cut["supervisions"][0]["custom"]["translated_text"] = text
+            rows.append(json.dumps(cut, ensure_ascii=False))
+        (folder / f"{name}.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
+
+
+def test_without_spaces_the_vocabulary_has_room_for_all_characters(corpus, load, tmp_path):
+    in_chinese(tmp_path, 200, corpus)
+    size = measure_corpus(tmp_path)
+    assert size.tokenize == "zh"
+    cuts = list(read_manifest(tmp_path / "train.jsonl"))
+    texts = [text for cut in cuts for text in (transcript_of(cut), translation_of(cut)) if text]
+    assert size.least_pieces > len(set("".join(texts))) > 400
+    assert size.num_words > 200 * 6
+    recipe = load(size)
+    assert recipe.decoding.tokenize == "zh"
+    assert size.least_pieces + 50 < recipe.data.vocab_size <= size.most_pieces
+    assert len(train_tokenizer(texts, recipe.data.vocab_size)) == recipe.data.vocab_size
+    assert len(train_tokenizer(texts, size.least_pieces)) == size.least_pieces
+    with pytest.raises(UserError, match="more pieces than the text has characters"):
+        train_tokenizer(texts, size.least_pieces - 1)
+
+
+def test_damaged_manifests_are_answered_with_the_command_that_lists_the_damage(corpus, tmp_path):
+    in_chinese(tmp_path, 2, corpus)
+    with (tmp_path / "dev.jsonl").open("a", encoding="utf-8") as file:
+        file.write("{\n")
+    with pytest.raises(UserError, match=r"dev\.jsonl:3.*`horizon-st validate \S+dev\.jsonl`"):
+        measure_corpus(tmp_path)
 
 
 def test_missing_manifests_are_named(tmp_path):

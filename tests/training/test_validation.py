@@ -5,15 +5,17 @@ import math
 from types import SimpleNamespace
 
 import pytest
+import sacrebleu
 import torch
 from accelerate import Accelerator
 
 from horizon_st.data.collate import Collator, FeatureCache
 from horizon_st.data.manifest import transcript_of, translation_of
-from horizon_st.decoding.configuration import DecodingConfig
+from horizon_st.decoding.configuration import DecodingConfig, Hypothesis
 from horizon_st.decoding.generate import translate
 from horizon_st.decoding.scoring import score
 from horizon_st.errors import UserError
+from horizon_st.training import validation
 from horizon_st.training.dev_batches import DevBatches, measuring
 from horizon_st.training.parts import build_parts, read_corpus
 from horizon_st.training.validation import Validation
@@ -27,13 +29,13 @@ def built(make_recipe):
     return corpus, build_parts(recipe, corpus)
 
 
-def validation_of(corpus, parts, modality, *, with_bleu=False):
+def validation_of(corpus, parts, modality, *, with_bleu=False, tokenize="13a"):
     return Validation(
         parts.translator,
         parts.tokenizer,
         corpus.dev_cuts,
         FeatureCache(parts.frontend, 1e9),
-        DecodingConfig(beam_size=2, max_tokens=5, batch_size=2),
+        DecodingConfig(beam_size=2, max_tokens=5, batch_size=2, tokenize=tokenize),
         Accelerator(cpu=True),
         modality=modality,
         with_bleu=with_bleu,
@@ -76,6 +78,33 @@ def test_bleu_is_sacrebleus_over_the_dev_set(built):
     references = [translation_of(cut) for cut in corpus.dev_cuts]
     expected = score([hypothesis.text for hypothesis in hypotheses], references)
     assert found["bleu"] == pytest.approx(expected.metrics["BLEU"].value)
+
+
+def test_bleu_has_the_tokeniser_of_the_recipe(built, monkeypatch):
+    corpus, parts = built
+    references = {cut.id: translation_of(cut) for cut in corpus.dev_cuts}
+    hypotheses = {name: f"{text} {text[::-1]}" for name, text in references.items()}
+
+    def found_by(_model, _tokenizer, batches, _config, *, modality):
+        names = [name for batch in batches for name in batch.ids]
+        return [Hypothesis(name, hypotheses[name], 0.0, (2,)) for name in names]
+
+    monkeypatch.setattr(validation, "translate", found_by)
+    values = []
+    for tokenize in ("13a", "char"):
+        found = validation_of(corpus, parts, "speech", with_bleu=True, tokenize=tokenize)()
+        by_sacrebleu = sacrebleu.corpus_bleu(
+            [*hypotheses.values()], [[*references.values()]], tokenize=tokenize
+        )
+        assert found["bleu"] == pytest.approx(by_sacrebleu.score)
+        values.append(found["bleu"])
+    assert values[0] != pytest.approx(values[1])
+
+
+def test_a_tokeniser_without_its_dictionaries_is_refused_before_training(train, tmp_path):
+    with pytest.raises(UserError, match=r"ja-mecab: .*pip install 'sacrebleu\[ja\]'"):
+        train(tmp_path, "decoding.tokenize=ja-mecab")
+    assert not (tmp_path / "stages").exists()
 
 
 def test_the_objective_does_not_change_the_dev_loss(train, st_only, tmp_path):

@@ -77,7 +77,10 @@ def new(
 ) -> None:
     """Write a commented recipe that is sized for a corpus."""
     from horizon_st.data.files import make_folder, whole_file
-    from horizon_st.training.sizing import batch_s, has_too_long, measure_corpus, size_recipe
+    from horizon_st.display import progress_bar
+    from horizon_st.hardware import memory_gb, usable_cores
+    from horizon_st.training.corpus_size import measure_corpus
+    from horizon_st.training.sizing import batch_s, has_too_long, size_recipe
 
     path = Path(f"{name.removesuffix('.yaml')}.yaml")
     if path.exists():
@@ -87,8 +90,9 @@ def new(
             found="a file of that name",
             remedy="Name it otherwise, or remove the file.",
         )
-    size = measure_corpus(manifest)
-    text = size_recipe(path.stem, manifest, size)
+    with progress_bar("measuring") as advance_to:
+        size = measure_corpus(manifest, progress=advance_to)
+    text = size_recipe(path.stem, manifest, size, memory_gb=memory_gb(), num_cores=usable_cores())
     make_folder(path.parent)
     with whole_file(path) as file:
         file.write(text)

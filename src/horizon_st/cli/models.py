@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 
 from horizon_st.cli.terminal import console
+from horizon_st.decoding.configuration import Tokenize
 from horizon_st.errors import UserError
 
 
@@ -109,17 +110,22 @@ def evaluate(
         Literal["speech", "text"], typer.Option(help="Translate the speech or the transcript.")
     ] = "speech",
     lowercase: Annotated[bool, typer.Option(help="Score without case.")] = False,
-    tokenize: Annotated[str, typer.Option(help="BLEU's tokeniser: 13a, zh, ja-mecab, …")] = "13a",
+    tokenize: Annotated[
+        Optional[Tokenize],  # noqa: UP045 - typer reads it
+        typer.Option(help="BLEU's tokeniser; that of the recipe of the run by default, or 13a."),
+    ] = None,
 ) -> None:
     """Score a model on a manifest: BLEU, chrF and TER with signatures, and a line per sentence."""
     from horizon_st.decoding.configuration import DecodingConfig
     from horizon_st.decoding.evaluate import evaluate as run
+    from horizon_st.decoding.evaluate import tokenizer_of_run
 
     search = DecodingConfig(
         beam_size=beam_size,
         length_penalty=length_penalty,
         batch_size=batch_size,
         precision=precision,
+        tokenize=tokenize or tokenizer_of_run(model),
     )
     evaluation = run(
         model,
@@ -128,7 +134,6 @@ def evaluate(
         config=search,
         modality=modality,
         lowercase=lowercase,
-        tokenize=tokenize,
     )
     evaluation.render(console)
     console.print(f"Scores and sentences are in {out}", soft_wrap=True)

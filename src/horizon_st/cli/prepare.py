@@ -158,7 +158,7 @@ def tsv(
     from horizon_st.data.corpora.tables import read_tsv, table_files
 
     splits = read_tsv(path, dev_share=dev_share)
-    _show_missing_dev(_write(out, splits, None, None, originals=table_files(path, ".tsv")))
+    _write(out, splits, None, None, originals=table_files(path, ".tsv"))
 
 
 @prepare.command()
@@ -171,7 +171,7 @@ def jsonl(
     from horizon_st.data.corpora.tables import read_jsonl, table_files
 
     splits = read_jsonl(path, dev_share=dev_share)
-    _show_missing_dev(_write(out, splits, None, None, originals=table_files(path, ".jsonl")))
+    _write(out, splits, None, None, originals=table_files(path, ".jsonl"))
 
 
 @prepare.command()
@@ -217,10 +217,11 @@ def _write(
     source_language: str | None,
     target_language: str | None,
     originals: Iterable[Path] = (),
-) -> PreparedCorpus:
-    """What became of the corpus: written as manifests, and shown."""
+) -> None:
+    """Writes a corpus as manifests, and shows what became of it; originals are tables alone."""
     from horizon_st.data.corpora.utterances import LEFT_OUT_FILE, write_corpus
 
+    originals = [*originals]
     with _counting() as count:
         corpus = write_corpus(
             out,
@@ -245,18 +246,35 @@ def _write(
         f"  horizon-st validate {out}",
         soft_wrap=True,
     )
-    return corpus
+    _show_missing_splits(corpus, is_table=bool(originals))
 
 
-def _show_missing_dev(corpus: PreparedCorpus) -> None:
-    """Says how to get a development set, where a table for training comes without."""
-    if "train" in corpus.num_utterances and not (corpus.folder / "dev.jsonl").exists():
-        folder = escape(str(corpus.folder))
+def _show_missing_splits(corpus: PreparedCorpus, *, is_table: bool) -> None:
+    """Says what training lacks in the folder, and how to get it."""
+    folder = escape(str(corpus.folder))
+    there = ", ".join(corpus.num_utterances)
+    if not (corpus.folder / "train.jsonl").exists():
+        how = (
+            "Name the split of its rows train, or prepare a table named train into"
+            if is_table
+            else "Name the folder of a split train, or prepare one of that name into"
+        )
         console.print(
-            "[yellow]There is no dev split yet, and training needs one.[/] Hold out a tenth of the "
-            f"recordings with\n--dev-share 0.1, or prepare a table named dev into {folder}, too.",
+            f"[yellow]There is no train split in {folder}, but {escape(there)}; to train, there "
+            f"must be one.[/] {how} {folder}, too.",
             soft_wrap=True,
         )
+    if (corpus.folder / "dev.jsonl").exists():
+        return
+    how = (
+        "Hold out a tenth of the recordings with\n--dev-share 0.1, or prepare a table named dev "
+        f"into {folder}, too."
+        if is_table
+        else f"Prepare a folder of utterances named dev into {folder}, too."
+    )
+    console.print(
+        f"[yellow]There is no dev split yet, and training needs one.[/] {how}", soft_wrap=True
+    )
 
 
 def _show_left_out(reasons: Counter[str], first: Mapping[str, str] | None = None) -> None:

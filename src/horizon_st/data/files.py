@@ -26,6 +26,7 @@ _LONGEST_NAME_BYTES = 255
 """Of a file, on nearly every system; long titles in other scripts come near it."""
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _COMPRESSIONS = {".gz": "gzip", ".zst": "zstandard"}
 
 
@@ -251,9 +252,11 @@ def decode_line(line: bytes, place: str) -> str:
     try:
         return line.decode("utf-8").removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError as error:
+        encoding = "UTF-16" if line.startswith(_UTF_16_MARKS) else "LATIN1"
         raise UserError(
             place,
             expected="UTF-8",
             found=f"the byte {line[error.start]:#04x} at column {error.start + 1}",
-            remedy="Save the file as UTF-8, for example with `iconv -t UTF-8`.",
+            remedy="Save the file as UTF-8, for example with "
+            f"`iconv -f {encoding} -t UTF-8 FILE > NEW`.",
         ) from error

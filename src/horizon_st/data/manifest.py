@@ -9,6 +9,7 @@ import numpy as np
 
 from horizon_st.data.audio import Cut
 from horizon_st.data.blocks import has_at_most, sample_lines, shuffled_blocks
+from horizon_st.data.corpora.fields import refuse_table
 from horizon_st.data.cut_checks import TRANSLATION_KEY, find_faults, to_cut
 from horizon_st.data.cuts import SURVEY_UTTERANCES, Cuts
 from horizon_st.data.files import read_lines
@@ -82,9 +83,9 @@ def read_manifest(path: Path) -> ManifestCuts:
     decompressed, and cannot be sampled or shuffled beyond what a sampler holds.
 
     Raises:
-        UserError: the file is missing, or, while reading: there are no utterances, two have the
-            same id (of so many that memory does not grow), a line is not a cut, has no translation,
-            or names audio that is not there.
+        UserError: the file is missing or a table of one's own, or, while reading: there are no
+            utterances, two have the same id (of so many that memory does not grow), a line is not a
+            cut, has no translation, or names audio that is not there.
     """
     if path.is_dir():
         raise UserError(
@@ -101,6 +102,7 @@ def read_manifest(path: Path) -> ManifestCuts:
             found="no such file",
             remedy="Check the path; `horizon-st prepare telephone DIR` writes the embedded corpus.",
         )
+    refuse_table(path)
     return ManifestCuts(path)
 
 

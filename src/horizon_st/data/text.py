@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import io
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any, cast
 
@@ -54,6 +54,11 @@ def most_pieces(sentences: Iterable[str], limit: int) -> int:
     """The size of the largest vocabulary that the sentences can fill, up to a limit."""
     model = _train_pieces(sentences, limit, character_coverage=1.0, may_be_smaller=True)
     return len(sentencepiece.SentencePieceProcessor(model_proto=model))
+
+
+def least_pieces(characters: Collection[str]) -> int:
+    """The size of the smallest vocabulary that spells texts of these characters, spaces aside."""
+    return len(SPECIAL_TOKENS) + len({*characters, "\N{LOWER ONE EIGHTH BLOCK}"} - {" "})
 
 
 def _train_pieces(

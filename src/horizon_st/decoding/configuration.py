@@ -9,11 +9,13 @@ from typing import Literal, get_args
 from horizon_st.errors import UserError, check_choice
 
 DecodingPrecision = Literal["fp32", "bf16"]
+Tokenize = Literal["13a", "intl", "char", "zh", "ja-mecab", "ko-mecab"]
+"""BLEU tokenisers of sacrebleu that need no download."""
 
 
 @dataclass(frozen=True)
 class DecodingConfig:
-    """How translations are searched for."""
+    """How translations are searched for, and how they are scored."""
 
     beam_size: int = field(default=5, metadata={"help": "Hypotheses kept; 1 is greedy search."})
     length_penalty: float = field(
@@ -35,6 +37,14 @@ class DecodingConfig:
     precision: DecodingPrecision = field(
         default="fp32",
         metadata={"help": "bf16 is faster where the hardware has it and changes some translations"},
+    )
+    tokenize: Tokenize = field(
+        default="13a",
+        metadata={
+            "help": "BLEU's tokeniser: 13a for languages with spaces between words, zh for "
+            "Chinese, char for others without spaces; intl, ja-mecab and ko-mecab, too (the last "
+            "two need sacrebleu[ja] and sacrebleu[ko])."
+        },
     )
 
     def __post_init__(self) -> None:
@@ -64,6 +74,7 @@ class DecodingConfig:
                     remedy=f"The default is {type(self).__dataclass_fields__[name].default}.",
                 )
         check_choice("decoding.precision", self.precision, get_args(DecodingPrecision))
+        check_choice("decoding.tokenize", self.tokenize, get_args(Tokenize))
         if self.no_repeat_ngram_size == 1:
             raise UserError(
                 "decoding.no_repeat_ngram_size",

@@ -14,12 +14,13 @@ from horizon_st.data.collate import Batch, Collator, FeatureCache, make_batch
 from horizon_st.data.files import make_folder
 from horizon_st.data.manifest import transcript_of, translation_of
 from horizon_st.data.shar import files_to_fingerprint, open_cuts
-from horizon_st.decoding.configuration import DecodingConfig, Hypothesis
+from horizon_st.decoding.configuration import DecodingConfig, Hypothesis, Tokenize
 from horizon_st.decoding.evaluation import Evaluation, Sentence, write_evaluation
 from horizon_st.decoding.generate import Modality, translate
 from horizon_st.decoding.model_folder import fingerprint
 from horizon_st.decoding.scoring import SentenceScores, build_metrics, score, score_sentences
 from horizon_st.decoding.trained import TrainedModel, load_trained_model, weights_fingerprint
+from horizon_st.decoding.training_record import record_beside
 from horizon_st.display import progress_bar
 from horizon_st.versions import package_versions
 
@@ -36,7 +37,6 @@ def evaluate(
     config: DecodingConfig | None = None,
     modality: Modality = "speech",
     lowercase: bool = False,
-    tokenize: str = "13a",
     device: str | None = None,
     on_decoded: OnDecoded | None = None,
 ) -> Evaluation:
@@ -47,21 +47,21 @@ def evaluate(
         manifest: cuts, or shards of them, with a translation each; for `modality="text"` with a
             transcript each too.
         out_dir: made where missing; an evaluation in it is replaced when the new one is complete.
-        config: the search; the default search when None.
+        config: the search, and BLEU's tokeniser; when None, the default search, and the tokeniser
+            of the recipe that trained the model, as `tokenizer_of_run` finds it.
         modality: translate the speech, or the transcripts (to see what the MT path has kept).
         lowercase: score BLEU and chrF without case.
-        tokenize: BLEU's tokeniser, one of `scoring.TOKENIZERS`.
         device: as PyTorch names it; None takes CUDA where it is.
         on_decoded: called after every batch with the utterances done and all of them; when None, a
             bar appears once decoding takes more than a few seconds.
 
     Raises:
         UserError: the model or the manifest cannot be read, the manifest is empty, its ids are not
-            unique, a transcript is missing for the text path, the tokeniser is unknown, the device
-            lacks the precision, or the folder cannot be written.
+            unique, a transcript is missing for the text path, the tokeniser lacks its dictionaries,
+            the device lacks the precision, or the folder cannot be written.
     """
-    config = config or DecodingConfig()
-    build_metrics(lowercase=lowercase, tokenize=tokenize)  # refuses before hours of decoding
+    config = config or DecodingConfig(tokenize=tokenizer_of_run(model_dir))
+    build_metrics(lowercase=lowercase, tokenize=config.tokenize)  # refuses before hours of decoding
     cuts = list(open_cuts(manifest))
     make_folder(out_dir)  # for the same reason
     trained = load_trained_model(model_dir, device=device)
@@ -70,12 +70,12 @@ def evaluate(
     wall_s = time.monotonic() - started
     texts = [hypotheses[cut.id].text for cut in cuts]
     references = [translation_of(cut) for cut in cuts]
-    scores = score(texts, references, lowercase=lowercase, tokenize=tokenize)
-    per_sentence = score_sentences(texts, references, lowercase=lowercase, tokenize=tokenize)
+    scores = score(texts, references, lowercase=lowercase, tokenize=config.tokenize)
+    per_sentence = score_sentences(texts, references, lowercase=lowercase, tokenize=config.tokenize)
     summary: dict[str, Any] = {
         **scores.to_json(),
         "sentence_signatures": per_sentence.signatures,
-        "scoring": {"lowercase": lowercase, "tokenize": tokenize},
+        "scoring": {"lowercase": lowercase, "tokenize": config.tokenize},
         "modality": modality,
         "decoding": asdict(config),
         **_speed(cuts, wall_s, modality),
@@ -87,6 +87,19 @@ def evaluate(
     evaluation = Evaluation(summary, _sentences(cuts, hypotheses, per_sentence))
     write_evaluation(evaluation, out_dir)
     return evaluation
+
+
+def tokenizer_of_run(model_dir: str | Path) -> Tokenize:
+    """BLEU's tokeniser in the recipe of the run whose model this is; 13a where that is not known.
+
+    Raises:
+        UserError: the record of the run cannot be read.
+    """
+    folder = Path(model_dir)
+    record = (record_beside(folder) if folder.is_dir() else None) or {}
+    decoding = record.get("recipe", {}).get("decoding", {})
+    tokenize: Tokenize = decoding.get("tokenize", DecodingConfig.tokenize)
+    return tokenize
 
 
 def _sentences(

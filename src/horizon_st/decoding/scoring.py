@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.metrics.ter import TER
 
+from horizon_st.decoding.configuration import Tokenize
 from horizon_st.errors import UserError
 
-TOKENIZERS = ("13a", "intl", "char", "zh", "ja-mecab", "ko-mecab")
+TOKENIZERS = get_args(Tokenize)
 """BLEU tokenisers that need no download; `13a` for languages with spaces between words."""
 
 _UNSPACED = ("zh", "ja-mecab")

@@ -30,10 +30,11 @@ def record_folder(folder: Path) -> Path:
 def settings_of(translator: SpeechTranslator, one_utterance: bool) -> dict[str, Any]:
     """All that translations depend on, but the recording: records of others are not used.
 
-    The batch size is left out: whoever runs out of memory goes on with a smaller one.
+    The batch size is left out: whoever runs out of memory goes on with a smaller one. So is the
+    tokeniser of scores.
     """
     search = asdict(translator.config)
-    del search["batch_size"]
+    del search["batch_size"], search["tokenize"]
     return {
         "version": _VERSION,
         "model": translator.runtime.fingerprint(),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from copy import copy
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 
 from horizon_st.errors import UserError, check_choice, refuse_unread
@@ -121,7 +122,7 @@ class ObjectiveConfig:
         default=0.0,
         metadata={
             "help": "What it counts besides for each unit of 1 - the cosine between the decoder "
-            "states of its speech pass and its text pass."
+            "states of its speech pass and its text pass; nothing in updates without a text pass."
         },
     )
     schedule: Schedule = field(
@@ -194,20 +195,19 @@ class ObjectiveConfig:
         weights = {name: getattr(self, name) * self._share_at(update) for name in _SCHEDULED}
         has_rdrop = (update + 1) % self.rdrop_every_steps == 0
         weights["rdrop_weight"] *= self.rdrop_every_steps if has_rdrop else 0
-        unread: set[str] = {"rdrop_every_steps", "schedule_steps"}
-        if weights["rdrop_weight"] == 0:
-            unread |= {*_RDROP_FORM}
-        if weights["consistency_weight"] == 0:
-            unread |= {*_CONSISTENCY_FORM}
-        is_scaled = self.schedule == "loss_ratio" and any(weights.values())
-        kept = "loss_ratio" if is_scaled else "constant"
-        defaults = {f.name: f.default for f in fields(self) if f.name in unread}
-        return replace(self, **{**weights, **defaults, "schedule": kept})
+        kept = "loss_ratio" if self.schedule == "loss_ratio" else "constant"
+        return self._changed({**weights, "rdrop_every_steps": 1, "schedule": kept})
 
     def weighted(self, weights: Mapping[str, float]) -> ObjectiveConfig:
         """The objective with these weights, by name, such as `rdrop_weight`."""
-        changes: dict[str, Any] = dict(weights)
-        return replace(self, **changes)
+        return self._changed(weights)
+
+    def _changed(self, values: Mapping[str, Any]) -> ObjectiveConfig:
+        """A copy, unchecked: a weight may be 0 in one update whose term the recipe describes."""
+        changed = copy(self)
+        for name, value in values.items():
+            setattr(changed, name, value)
+        return changed
 
     def gold_share(self, epoch: int) -> float:
         """The probability that the decoder reads a word of the reference, in an epoch from 0.

@@ -135,7 +135,7 @@ def _token_weight(
     text: Sequence[PassOutput],
     has_transcript: Bool[Tensor, "B 1"],
 ) -> Float[Tensor, "B L"] | None:
-    """What each token counts; None if all count 1. Without a transcript there is no gap to see.
+    """What each token counts; None if all count 1. Without a text pass there is no gap to see.
 
     The gap between the modalities is that of the decoder states of their first passes. Source: Fang
     and Feng 2023 (arXiv 2305.08706), section 4.3, whose published code has base 0.7 and gap 0.05.
@@ -144,7 +144,7 @@ def _token_weight(
         return None
     states = speech[0].decoder_states.detach().float()
     gap = torch.zeros(states.shape[:2], device=states.device)
-    if config.token_gap_weight > 0:
+    if config.token_gap_weight > 0 and text:
         similarity = torch.cosine_similarity(states, text[0].decoder_states.detach().float(), -1)
         gap = (1 - similarity).masked_fill(~has_transcript, 0.0)
     return config.token_base_weight + config.token_gap_weight * gap

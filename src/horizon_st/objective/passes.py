@@ -76,10 +76,11 @@ class Passes:
 
 def plan_passes(config: ObjectiveConfig) -> Passes:
     """The fewest passes that give every term of non-zero weight, for a batch of triples."""
+    has_rdrop = config.rdrop_weight > 0
     return Passes(
-        speech=config.rdrop_passes if config.rdrop_weight > 0 else 1,
+        speech=config.rdrop_passes if has_rdrop else 1,
         text=(2 if config.mt_rdrop_weight > 0 else 1) if config.has_text_pass else 0,
-        share_speech_encoder=config.rdrop_from == "shared_encoder",
+        share_speech_encoder=has_rdrop and config.rdrop_from == "shared_encoder",
         ctc=config.ctc_weight > 0,
     )
 

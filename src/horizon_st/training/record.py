@@ -26,7 +26,7 @@ class StageRecord:
     """What one stage did.
 
     Attributes:
-        name: mt_external, mt_in_domain or st.
+        name: mt_external, mt_in_domain, asr or st.
         steps: optimiser updates.
         wall_s: seconds of training and validation, over all interruptions; work that was lost to
             a kill and done again counts once.

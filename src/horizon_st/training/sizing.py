@@ -7,25 +7,20 @@ size for hundreds.
 from __future__ import annotations
 
 import math
-from array import array
-from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import yaml
 
-from horizon_st.data.manifest import read_manifest, transcript_of, translation_of
-from horizon_st.data.text import most_pieces
-from horizon_st.data.text_pairs import TextPairs
-from horizon_st.errors import UserError
 from horizon_st.recipes import FOLDER
+from horizon_st.training.corpus_size import (
+    MOST_PIECES,
+    PAIRS_FILE,
+    SECONDS_PER_HOUR,
+    CorpusSize,
+)
 
-PAIRS_FILE = "text_pairs.arrow"
 _TEMPLATE = FOLDER / "sized.template"
-_SECONDS_PER_HOUR = 3600
-_LONG_QUANTILE = 0.99
 _SLOWEST = 0.9
 """Of the speeds in the template: it makes utterances so much longer."""
 _LONGEST_PER_BATCH = 4
@@ -42,41 +37,18 @@ _CTC_LINES = """  ctc:
 """
 _WORDS_PER_PIECE = 80
 """Running words of text that a piece of the vocabulary should have been seen in."""
-_MOST_PIECES = 10_000
-_NUM_SENTENCES = 20_000
-"""Read to find how many pieces the text can fill, which only small corpora need to know."""
+_LEAST_PIECES = 200
+_PIECES_BESIDE_CHARACTERS = 100
+"""Of a vocabulary at least, where the text can fill them: characters that are rare among pairs
+without speech have to find room, too."""
+_CACHE_GB_PER_HOUR = 0.35
+"""80 mel bins of 4 bytes, 100 times a second, at the three speeds of the template."""
+_CACHE_SHARE = 1 / 3
+"""Of the memory, the most that features may take."""
+_SMALL_CACHE_GB = 1.0
+"""For what is read again and again, the dev set, where the training set has no room."""
+_MOST_WORKERS = 4
 _COMMENT_COLUMN = 29
-
-
-@dataclass
-class CorpusSize:
-    """What decides the size of a model.
-
-    Attributes:
-        hours: of training speech.
-        long_s: the duration that one training utterance in a hundred exceeds.
-        longest_s: of the longest training utterance.
-        num_utterances: of the training part.
-        num_transcribed: those with a transcript.
-        transcribed_hours: of their speech.
-        dev_is_transcribed: whether some dev utterance has a transcript.
-        characters_per_s: of the transcripts.
-        num_words: running words of transcripts and translations.
-        most_pieces: of a vocabulary that the text can fill, up to 10,000.
-        num_text_pairs: without speech.
-    """
-
-    hours: float
-    long_s: float
-    longest_s: float
-    num_utterances: int
-    num_transcribed: int
-    transcribed_hours: float
-    dev_is_transcribed: bool
-    characters_per_s: float
-    num_words: int
-    most_pieces: int
-    num_text_pairs: int
 
 
 class _Shape(NamedTuple):
@@ -104,67 +76,22 @@ _SHAPES = (
 )
 
 
-def measure_corpus(folder: Path) -> CorpusSize:
-    """The size of the corpus that `prepare` wrote into a folder.
-
-    Raises:
-        UserError: there is no ``train.jsonl`` or no ``dev.jsonl``, or one is damaged.
-    """
-    for name in ("train.jsonl", "dev.jsonl"):
-        if not (folder / name).is_file():
-            raise UserError(
-                str(folder / name),
-                expected="the manifests train.jsonl and dev.jsonl",
-                found="no such file",
-                remedy="Make them with `horizon-st prepare` (for a table without a dev split, with "
-                "--dev-share), or name the folder that holds them.",
-            )
-    durations = array("d")
-    sentences: list[str] = []
-    num_transcribed = num_characters = num_words = 0
-    transcribed_s = 0.0
-    for cut in read_manifest(folder / "train.jsonl"):
-        durations.append(cut.duration)
-        texts = [text for text in (transcript_of(cut), translation_of(cut)) if text is not None]
-        num_words += sum(len(text.split()) for text in texts)
-        if len(sentences) < _NUM_SENTENCES:
-            sentences += texts
-        if len(texts) == 2:
-            num_transcribed += 1
-            num_characters += len(texts[0])
-            transcribed_s += cut.duration
-    num_pairs = 0
-    if (folder / PAIRS_FILE).is_file():
-        pairs = TextPairs(folder / PAIRS_FILE)
-        num_pairs = len(pairs)
-        sentences += [text for pair in pairs[:_NUM_SENTENCES] for text in pair]
-    return CorpusSize(
-        hours=sum(durations) / _SECONDS_PER_HOUR,
-        long_s=float(np.quantile(durations, _LONG_QUANTILE)),
-        longest_s=max(durations),
-        num_utterances=len(durations),
-        num_transcribed=num_transcribed,
-        transcribed_hours=transcribed_s / _SECONDS_PER_HOUR,
-        dev_is_transcribed=any(map(transcript_of, read_manifest(folder / "dev.jsonl"))),
-        characters_per_s=num_characters / transcribed_s if transcribed_s else 0.0,
-        num_words=num_words,
-        most_pieces=most_pieces(islice(sentences, 2 * _NUM_SENTENCES), _MOST_PIECES),
-        num_text_pairs=num_pairs,
-    )
-
-
-def size_recipe(name: str, folder: Path, size: CorpusSize) -> str:
+def size_recipe(
+    name: str, folder: Path, size: CorpusSize, *, memory_gb: float, num_cores: int
+) -> str:
     """The YAML text of a recipe for a corpus, with the reason beside each value.
 
     Args:
         name: of the run.
         folder: where ``train.jsonl``, ``dev.jsonl`` and, if any, ``text_pairs.arrow`` lie.
         size: of the corpus, from `measure_corpus`.
+        memory_gb: of the machine that will train.
+        num_cores: likewise.
     """
     shape = next(shape for shape in _SHAPES if size.hours < shape.hours)
     uses_text = size.num_transcribed >= _LEAST_TRANSCRIBED * size.num_utterances
     max_batch_s = batch_s(size)
-    steps_per_epoch = size.hours * _SECONDS_PER_HOUR / (max_batch_s * shape.accumulation)
+    steps_per_epoch = size.hours * SECONDS_PER_HOUR / (max_batch_s * shape.accumulation)
     steps = _round(max(1500, shape.epochs * steps_per_epoch))
     has_text_stages = uses_text and size.dev_is_transcribed
     text_steps = _round(max(1000, steps / 2)) if has_text_stages else 0
@@ -174,6 +101,7 @@ def size_recipe(name: str, folder: Path, size: CorpusSize) -> str:
     if size.num_text_pairs and size.dev_is_transcribed:
         external_steps = _round(min(50_000, max(700, size.num_text_pairs / 30)))
     steps = _round(steps / 2) if has_text_stages else steps
+    cache_gb, num_workers = _loading(size.hours, memory_gb, num_cores)
     text = _TEMPLATE.read_text(encoding="utf-8").format(
         **(shape._asdict() | vars(size)),
         name=name,
@@ -183,6 +111,8 @@ def size_recipe(name: str, folder: Path, size: CorpusSize) -> str:
         pairs_line=_pairs_line(folder, size),
         vocab_size=_vocab_size(size),
         batch_s=max_batch_s,
+        num_workers=num_workers,
+        cache_gb=cache_gb,
         ffn_dim=4 * shape.d_model,
         mid_channels=max(256, 2 * shape.d_model),
         ctc_lines=_ctc_lines(size) if uses_text else "",
@@ -229,9 +159,23 @@ def _quoted(value: object) -> str:
 
 
 def _vocab_size(size: CorpusSize) -> int:
-    """Few enough pieces that each is seen often, and that the text can fill them."""
+    """Few enough pieces that each is seen often and the text can fill them; all characters fit."""
     words = size.num_words + 20 * size.num_text_pairs
-    return min(max(200, _round(words / _WORDS_PER_PIECE)), size.most_pieces, _MOST_PIECES)
+    wanted = min(max(_LEAST_PIECES, _round(words / _WORDS_PER_PIECE)), MOST_PIECES)
+    return min(max(wanted, size.least_pieces + _PIECES_BESIDE_CHARACTERS), size.most_pieces)
+
+
+def _loading(hours: float, memory_gb: float, num_cores: int) -> tuple[float, int]:
+    """Memory for features in GB, and the processes that load audio.
+
+    What fits into memory is read once, by the training process; what does not, in every epoch.
+    """
+    needed_gb = math.ceil(10 * _CACHE_GB_PER_HOUR * hours) / 10
+    if needed_gb <= _CACHE_SHARE * memory_gb:
+        return max(_SMALL_CACHE_GB, needed_gb), 0
+    num_workers = min(_MOST_WORKERS, max(1, num_cores - 1))
+    share_gb = _CACHE_SHARE * memory_gb / (num_workers + 1)
+    return min(_SMALL_CACHE_GB, math.floor(10 * share_gb) / 10), num_workers
 
 
 def _ctc_lines(size: CorpusSize) -> str:

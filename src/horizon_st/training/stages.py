@@ -24,6 +24,7 @@ from horizon_st.data.files import partial_of
 from horizon_st.data.sampling import speech_stream, text_stream
 from horizon_st.decoding.generate import Modality, check_precision
 from horizon_st.decoding.model_card import write_card
+from horizon_st.decoding.scoring import build_metrics
 from horizon_st.decoding.trained import weights_fingerprint
 from horizon_st.errors import UserError
 from horizon_st.model.attention import use_cpu_attention
@@ -88,6 +89,7 @@ class Run:
         self.parts = build_parts(recipe, self.corpus)
         check_before_training(recipe, self.corpus, self.parts)
         check_precision(recipe.decoding, accelerator.device)
+        build_metrics(tokenize=recipe.decoding.tokenize)  # refuses before hours of training
         if accelerator.device.type == "cpu":
             use_cpu_attention(self.parts.translator)
         # Of its own, or training data would leave no room for what is wanted again and again.

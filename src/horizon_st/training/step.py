@@ -7,7 +7,7 @@ the objective asks for.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -108,7 +108,7 @@ class TrainingStep(nn.Module):
         """The terms of a speech batch under an objective."""
         has_own_ctc = self.translator.config.ctc_position == "speech_encoder"
         if has_own_ctc and not train_speech_encoder:
-            objective = replace(objective, ctc_weight=0.0)
+            objective = objective.weighted({"ctc_weight": 0.0})
         plan = plan_passes(objective)
         check_batch(self.translator, batch, num_speech=plan.speech, num_text=plan.text)
         speech, text = run_passes(

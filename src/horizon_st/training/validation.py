@@ -30,7 +30,7 @@ class Validation:
         tokenizer: of the model.
         cuts: the dev set; without speech passes, those with a transcript.
         features: the encoder's input of a cut.
-        decoding: the search for BLEU.
+        decoding: the search for BLEU, and its tokeniser.
         accelerator: device and processes.
         modality: which path of the model is measured.
         with_bleu: whether to decode.
@@ -108,7 +108,8 @@ class Validation:
         references = {cut.id: translation_of(cut) for cut in self._batches.cuts}
         pairs = gather_object([(h.text, references[h.id]) for h in hypotheses])
         texts, targets = zip(*pairs, strict=True)
-        return score(texts, targets).metrics["BLEU"].value
+        scores = score(texts, targets, tokenize=self._decoding.tokenize)
+        return scores.metrics["BLEU"].value
 
 
 class ValidationOfBoth:

@@ -2,7 +2,8 @@
 
 A seeded mutator damages one file of a corpus in a published layout. The corpus is then prepared and
 validated with its sound decoded. Whatever comes out, an utterance must not silently have got other
-texts, times or sound.
+texts, times or sound. Manifests are damaged as well, and read by validate, its repair and training;
+and so are text pairs without speech.
 """
 
 import gzip
@@ -20,14 +21,18 @@ import pyarrow as pa
 import pytest
 import soundfile
 
+from horizon_st.data.corpora.bitext import prepare_bitext, read_aligned
 from horizon_st.data.corpora.utterances import LEFT_OUT_FILE, write_corpus
-from horizon_st.data.validation import validate
+from horizon_st.data.manifest import read_manifest
+from horizon_st.data.text_pairs import TextPairs
+from horizon_st.data.validation import check_before_training, repair, validate
 from horizon_st.errors import UserError
 
-NUM_SEEDS = 4
+NUM_SEEDS = 3
 AUDIO = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a")
 NUMBER = re.compile(rb"(?<![\w.])\d+(?:\.\d+)?(?![\w.])")
 NONSENSE = (b"nan", b"-3", b"1e9", b"99999999", b"abc", b"", b"1,5", b"inf", b"1e400")
+OWN_ID = re.compile(rb'^(?:{"id": ")?[^"\t]+')
 MOST_MEMORY_GROWTH = 100e6
 ZEROS = bytes(1 << 24)
 NUM_BLOCKS = 16
@@ -111,6 +116,16 @@ def wrong_number(data, chance):
     return data[: chosen.start()] + chance.choice(NONSENSE) + data[chosen.end() :]
 
 
+def double_id(data, chance):
+    """Of a manifest, or of a table whose first four rows are of one split, with ids in front."""
+    lines = data.splitlines(keepends=True)
+    rows = [number for number, line in enumerate(lines) if not line.endswith(b"gender\r\n")]
+    first, second = sorted(chance.sample(rows[:4], 2))
+    own = OWN_ID.match(lines[second])
+    lines[second] = OWN_ID.match(lines[first])[0] + lines[second][own.end() :]
+    return b"".join(lines)
+
+
 def drop_column(data, chance):
     lines = data.splitlines(keepends=True)
     columns = lines[0].rstrip(b"\r\n").split(b"\t")
@@ -128,37 +143,52 @@ OF_AUDIO = (truncate, not_a_number, zip_bomb, empty, random_bytes, missing)
 OF_TEXT = (invalid_utf8, carriage_returns, huge_field, drop_line, double_line, wrong_number)
 OF_TEXT += (drop_column, missing, empty)
 """Damage to the corpus's own files: reported, or no utterance changes by it."""
+KEEPS_ROWS = (invalid_utf8, carriage_returns, huge_field, wrong_number, empty)
+"""After these, a row has the id that it had; in place of a missing list another one may serve."""
 ANY = (flip_bits, random_bytes, truncate)
 """Damage that can give other valid data: it may change utterances, but loses none silently."""
 
 
-@pytest.fixture
-def damaged(layout, tmp_path):
+def damage_one(pristine, root, mutation, of_audio, seed):
+    """Makes a copy with one file damaged, and says what was done."""
+    chance = random.Random(seed)
+    shutil.copytree(pristine, root)
+    files = sorted(path for path in root.rglob("*") if path.is_file())
+    chosen = chance.choice([path for path in files if (path.suffix in AUDIO) == of_audio])
+    data = mutation(chosen.read_bytes(), chance)
+    chosen.unlink()
+    if data is not None:
+        chosen.write_bytes(data)
+    return f"{mutation.__name__} of {chosen.relative_to(root)}, seed {seed}"
+
+
+def damaging(pristine, outcome, folder):
     """The outcome of a pristine corpus, and a function: (mutation, of_audio, seed) -> what it
     did and the outcome, of whose reports only kinds count that the pristine corpus lacks.
+
+    Args:
+        outcome: function: (corpus, folder to write to) -> (reports, *what was read).
     """
-    pristine = tmp_path / "pristine"
-    layout.build(pristine)
-    before = outcome(layout, pristine, tmp_path / "before")
+    before = outcome(pristine, folder / "before")
     known = {report["kind"] for report in before[0]}
 
     def damage(mutation, of_audio, seed):
-        chance = random.Random(seed)
-        root = tmp_path / "damaged"
-        shutil.copytree(pristine, root)
-        files = sorted(path for path in root.rglob("*") if path.is_file())
-        chosen = chance.choice([path for path in files if (path.suffix in AUDIO) == of_audio])
-        data = mutation(chosen.read_bytes(), chance)
-        chosen.unlink()
-        if data is not None:
-            chosen.write_bytes(data)
-        reports, after = outcome(layout, root, tmp_path / "after")
+        root = folder / "damaged"
+        what = damage_one(pristine, root, mutation, of_audio, seed)
+        reports, *after = outcome(root, folder / "after")
         shutil.rmtree(root)
-        shutil.rmtree(tmp_path / "after", ignore_errors=True)
-        what = f"{mutation.__name__} of {chosen.relative_to(root)}, seed {seed}"
-        return what, [report for report in reports if report["kind"] not in known], after
+        shutil.rmtree(folder / "after", ignore_errors=True)
+        return what, [report for report in reports if report["kind"] not in known], *after
 
     return before, damage
+
+
+@pytest.fixture
+def damaged(layout, tmp_path):
+    """Of a corpus, as `damaging` has it."""
+    pristine = tmp_path / "pristine"
+    layout.build(pristine)
+    return damaging(pristine, lambda root, out: outcome(layout, root, out), tmp_path)
 
 
 def outcome(layout, root, out):
@@ -174,11 +204,28 @@ def outcome(layout, root, out):
     utterances = {}
     for manifest in out.glob("*.jsonl"):
         for cut in read_rows(manifest) if manifest.name != LEFT_OUT_FILE else []:
-            supervision = cut["supervisions"][0]
-            texts = supervision.get("text"), supervision["custom"].get("translated_text")
-            times = round(cut["start"], 3), round(cut["duration"], 3)
-            utterances[manifest.stem, cut["id"]] = times, *texts
+            utterances[manifest.stem, cut["id"]] = content(cut)
     return reports, utterances
+
+
+def content(cut):
+    """Times and texts."""
+    supervision = cut["supervisions"][0]
+    texts = supervision.get("text"), supervision["custom"].get("translated_text")
+    return (round(cut["start"], 3), round(cut["duration"], 3)), *texts
+
+
+def is_untouched(before, after, mutation):
+    """Whether nothing has got other times or texts; but a transcript may have been lost.
+
+    A lost line of optional transcripts leaves utterances without one, as the table then shows.
+    """
+    if mutation in KEEPS_ROWS:
+        then = {key: {value, (value[0], None, value[2])} for key, value in before.items()}
+        return all(value in then.get(key, ()) for key, value in after.items())
+    # Ids that count the rows of a recording move.
+    values = {*before.values()} | {(times, None, target) for times, _, target in before.values()}
+    return {*after.values()} <= values
 
 
 def read_rows(path):
@@ -202,13 +249,9 @@ def test_damaged_sound_is_reported(damaged, mutation):
 @pytest.mark.parametrize("mutation", OF_TEXT)
 def test_damaged_files_are_reported_or_change_nothing(damaged, mutation):
     (_, before), damage = damaged
-    # A lost line of optional transcripts leaves utterances without one, as the table then shows.
-    legitimate = {*before.values()} | {
-        (times, None, target) for times, _, target in before.values()
-    }
     for seed in range(NUM_SEEDS):
         what, reports, after = damage(mutation, False, seed)
-        assert reports or {*after.values()} <= legitimate, what
+        assert reports or is_untouched(before, after, mutation), what
         if mutation is carriage_returns:
             assert not reports, what
             assert after == before, what
@@ -220,6 +263,123 @@ def test_no_damage_ends_in_a_traceback(damaged, mutation, of_audio):
     (_, before), damage = damaged
     for seed in range(100, 100 + NUM_SEEDS):
         what, reports, after = damage(mutation, of_audio, seed)
+        assert reports or len(after) == len(before), f"{what}: lost without a word"
+
+
+@pytest.mark.parametrize("layout", ["tsv"], indirect=True)
+def test_an_id_that_comes_twice_is_reported(damaged):
+    (_, before), damage = damaged
+    for seed in range(NUM_SEEDS):
+        what, reports, after = damage(double_id, False, seed)
+        assert [report["kind"] for report in reports] == ["duplicate id"], what
+        assert after.items() <= before.items(), what
+
+
+@pytest.fixture
+def damaged_manifests(tmp_path, corpus):
+    """Of manifests with their audio, likewise: what training takes, and the repaired copy."""
+    root, read = corpus("tsv")
+    write_corpus(root, read())
+    (root / "table.tsv").unlink()
+    for path in root.glob("*.jsonl"):
+        path.write_text(path.read_text().replace(f"{root}/", ""))  # audio of the copy, not of this
+    return damaging(root, outcome_of_manifests, tmp_path)
+
+
+def outcome_of_manifests(root, out):
+    """What is reported of manifests, what training reads of them, and what of a repaired copy."""
+    trained = read_as_training(root)
+    try:
+        validate([root], out=out / "report")
+        repair([root], out / "mended")
+    except UserError as error:
+        return [{"kind": "error", "message": str(error)}], trained, {}
+    return read_rows(out / "report" / "problems.jsonl"), trained, read_as_training(out / "mended")
+
+
+def read_as_training(folder):
+    """Times and texts by utterance of the manifests that training takes."""
+    found = {}
+    for path in sorted({*folder.glob("*.jsonl")} - {folder / "dropped.jsonl"}):
+        try:
+            check_before_training(path)
+            found |= {(path.stem, cut.id): content(cut.to_dict()) for cut in read_manifest(path)}
+        except UserError:
+            continue
+    return found
+
+
+def test_pristine_manifests_are_read_alike(damaged_manifests):
+    (reports, trained, mended), _ = damaged_manifests
+    assert all(report["severity"] == "warning" for report in reports)
+    assert trained == mended
+    assert len(trained) == 6
+
+
+@pytest.mark.parametrize("mutation", OF_AUDIO)
+def test_damaged_sound_of_a_manifest_is_reported_and_left_out(damaged_manifests, mutation):
+    (_, before, _), damage = damaged_manifests
+    for seed in range(NUM_SEEDS):
+        what, reports, _, mended = damage(mutation, True, seed)
+        assert reports, what
+        assert {key[1] for key in mended} < {key[1] for key in before} or mutation is truncate, what
+
+
+@pytest.mark.parametrize("mutation", [*OF_TEXT, double_id])
+def test_damaged_manifests_are_reported_or_change_nothing(damaged_manifests, mutation):
+    (_, before, _), damage = damaged_manifests
+    for seed in range(NUM_SEEDS):
+        what, reports, trained, mended = damage(mutation, False, seed)
+        assert reports or is_untouched(before, trained, mutation), what
+        assert trained.items() <= before.items(), what
+        assert mended.items() <= before.items(), what
+        if mutation is double_id:
+            assert {report["kind"] for report in reports} == {"duplicate id"}, what
+
+
+@pytest.mark.parametrize("mutation", ANY)
+@pytest.mark.parametrize("of_audio", [True, False])
+def test_no_damage_to_manifests_ends_in_a_traceback(damaged_manifests, mutation, of_audio):
+    (_, before, _), damage = damaged_manifests
+    for seed in range(100, 100 + NUM_SEEDS):
+        what, reports, trained, _ = damage(mutation, of_audio, seed)
+        assert reports or len(trained) == len(before), f"{what}: lost without a word"
+
+
+@pytest.fixture
+def damaged_pairs(tmp_path, pairs):
+    """Of two aligned files of text pairs, likewise."""
+    root = tmp_path / "pristine"
+    root.mkdir()
+    for name, side in (("a.en", 0), ("a.de", 1)):
+        lines = [pair[side] for pair in pairs]
+        (root / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return damaging(root, outcome_of_pairs, tmp_path)
+
+
+def outcome_of_pairs(root, out):
+    """What is reported of text pairs, and the pairs themselves."""
+    try:
+        prepared = prepare_bitext(read_aligned(root / "a.en", root / "a.de"), out)
+    except UserError as error:
+        return [{"kind": "error", "message": str(error)}], []
+    return [{"kind": reason} for reason in prepared.left_out], [*TextPairs(prepared.path)]
+
+
+@pytest.mark.parametrize("mutation", OF_TEXT)
+def test_damaged_text_pairs_are_reported_or_stay(damaged_pairs, mutation):
+    (_, before), damage = damaged_pairs
+    for seed in range(NUM_SEEDS):
+        what, reports, after = damage(mutation, False, seed)
+        assert reports or after == before, what
+        assert {*after} <= {*before}, what
+
+
+@pytest.mark.parametrize("mutation", ANY)
+def test_no_damage_to_text_pairs_ends_in_a_traceback(damaged_pairs, mutation):
+    (_, before), damage = damaged_pairs
+    for seed in range(100, 100 + NUM_SEEDS):
+        what, reports, after = damage(mutation, False, seed)
         assert reports or len(after) == len(before), f"{what}: lost without a word"
 
 

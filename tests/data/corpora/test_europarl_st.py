@@ -8,6 +8,16 @@ from horizon_st.errors import UserError
 LANGUAGES = {"source_language": "en", "target_language": "de"}
 
 
+def test_splits_are_known_in_any_case(corpus):
+    root, read = corpus("europarl_st")
+    expected = read()
+    for folder in [*root.rglob("train"), *root.rglob("dev")]:
+        folder.rename(folder.with_name({"train": "Training", "dev": "DEVELOPMENT"}[folder.name]))
+    splits = read()
+    assert [*splits] == [*expected]
+    assert [row.id for row in splits["train"]] == [row.id for row in expected["train"]]
+
+
 def test_reads_the_published_layout(corpus):
     root, read = corpus("europarl_st")
     splits = read()

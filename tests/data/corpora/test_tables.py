@@ -138,7 +138,6 @@ def test_odd_texts_are_left_to_the_writer(table, speech, tmp_path):
         (["audio\ttarget\twav", "a\tb\tc"], "one column for audio, found audio and wav"),
         (["audio\ttarget", "a"], r"a\.tsv:2: expected 2 values, .*found 1"),
         (["audio\ttarget\tsplit", "a\tb\t../x"], r":2: expected one of a few splits.*\.\./x"),
-        (["audio\ttarget\tsplit", "a\tb\t"], ":2: expected one of a few splits"),
         ([""], "expected a header"),
         ([], "expected a header"),
     ],
@@ -179,12 +178,56 @@ def test_damaged_jsonl_is_an_error(table, lines, message):
     [
         *(("train", "train"), ("dev", "dev"), ("Valid", "dev"), ("validation", "dev")),
         *(("val", "dev"), ("test", "test"), ("tst", "tst"), ("tst-COMMON", "tst-COMMON")),
+        *(("TRAIN", "train"), ("Training", "train"), ("Development", "dev"), ("DEV", "dev")),
+        *(("Test", "test"), ("TST-common", "tst-COMMON")),
         *(("table", "train"), ("devices", "train"), ("my.dev", "train")),
     ],
 )
-def test_a_single_file_may_be_named_after_its_split(table, name, split):
+def test_a_single_file_may_be_named_after_its_split(table, tmp_path, name, split):
+    """By itself and in a folder, and likewise in a column."""
     assert [*read_tsv(table(f"{name}.tsv", "audio\ttarget", "a\tb"))] == [split]
     assert [*read_jsonl(table(f"{name}.jsonl", {"audio": "a", "target": "b"}))] == [split]
+    assert [*read_tsv(tmp_path)] == [*read_jsonl(tmp_path)] == [split]
+    if split != "train":
+        column = table("a.tsv", "audio\ttarget\tsplit", f"a\tb\t{name}")
+        assert [*read_tsv(column)] == [split]
+
+
+def test_splits_are_known_in_any_case(table):
+    names = ("Train", "training", "train", "Valid", "TEST", "Mine")
+    path = table("a.tsv", "audio\ttarget\tsplit", *(f"a\tb\t{name}" for name in names))
+    splits = {split: len(rows) for split, rows in rows_of(read_tsv(path)).items()}
+    assert splits == {"train": 3, "dev": 1, "Mine": 1, "test": 1}
+
+
+@pytest.mark.parametrize("read", [read_tsv, read_jsonl])
+def test_a_row_that_lacks_its_split_is_left_out(table, speech, tmp_path, read):
+    """Whatever the file is named, it does not end in train by accident, nor stops the others."""
+    speech(tmp_path / "a.wav", 1.0)
+    rows = [("0", "dev"), ("1", ""), ("2", " "), ("3", "dev")]
+    if read is read_tsv:
+        lines = [
+            "audio\ttarget\tid\tsplit",
+            *(f"a.wav\tt\t{name}\t{split}" for name, split in rows),
+        ]
+        path = table("a.tsv", *lines)
+    else:
+        lines = [{"audio": "a.wav", "target": "t", "id": id, "split": split} for id, split in rows]
+        path = table("a.jsonl", *lines)
+    prepared = write_corpus(tmp_path / "out", read(path))
+    assert prepared.num_utterances == {"dev": 2}
+    assert prepared.left_out == {"no split": 2}
+
+
+def test_a_table_without_rows_is_named(table, tmp_path):
+    with pytest.raises(UserError, match=r"a\.tsv: expected a row for each utterance, found none"):
+        read_tsv(table("a.tsv", "audio\ttarget"))
+    with pytest.raises(UserError, match=r"b\.jsonl: expected a row for each utterance"):
+        read_jsonl(table("b.jsonl", ""))
+    table("train.tsv", "audio\ttarget\tsplit", "a\tb\tdev", "a\tb\ttrain")
+    (tmp_path / "a.tsv").unlink()
+    table("dev.tsv", "audio\ttarget")
+    assert [*read_tsv(tmp_path)] == ["train", "dev"]  # the other table has rows of dev
 
 
 def test_a_column_of_splits_counts_more_than_the_name_of_the_file(table):
@@ -200,7 +243,8 @@ def test_splits_that_are_other_files_are_errors(table, name):
     with pytest.raises(UserError, match=message):
         read_tsv(path)
     path.unlink()
-    table(f"{name}.tsv", "audio\ttarget", "a\tb")
+    for other in ("train", name):
+        table(f"{other}.tsv", "audio\ttarget", "a\tb")
     with pytest.raises(UserError, match=rf"{name}\.tsv:2: expected the name of a split"):
         read_tsv(path.parent)
 

@@ -102,6 +102,7 @@ def test_nothing_is_replaced_when_the_corpus_is_damaged(good, tmp_path):
 def test_a_file_that_is_read_is_never_replaced(good, tmp_path):
     out = tmp_path / "out"
     write_corpus(out, {"train": iter([good]), "dev": iter([good])})
+    (out / "dev.jsonl").unlink()
     write_corpus(out, {"train": iter([good])}, originals=[good.audio])  # an older manifest may be
     (tmp_path / "link").symlink_to(out, target_is_directory=True)
     for name in ("train.jsonl", "left_out.jsonl"):
@@ -116,6 +117,28 @@ def test_a_file_that_is_read_is_never_replaced(good, tmp_path):
 def test_a_file_in_place_of_the_folder_is_an_error(good):
     with pytest.raises(UserError, match=r"a\.wav: expected a folder that can be written"):
         write_corpus(good.audio, {"train": iter([good])})
+
+
+def test_what_an_earlier_preparation_held_out_is_not_trained_on(good, tmp_path):
+    """By its sound: ids may be numbers that each table begins anew."""
+    out, other = tmp_path / "out", replace(good, id="other", offset_s=0.25)
+    write_corpus(out, {"train": iter([good]), "dev": iter([other])})
+    before = {path: path.read_bytes() for path in out.iterdir()}
+    all_rows = [good, replace(other, id="renamed")]
+    message = (
+        r"out/dev\.jsonl: expected no utterance of train, .*found 1 of them, from an earlier "
+        r"preparation\. Remove the file, or prepare into another folder"
+    )
+    with pytest.raises(UserError, match=message):
+        write_corpus(out, {"train": iter(all_rows)})
+    assert {path: path.read_bytes() for path in out.iterdir()} == before
+    with pytest.raises(UserError, match=r"train\.jsonl: expected no utterance of test, .*found 1"):
+        write_corpus(out, {"test": iter([replace(good, id="renamed")])})
+    write_corpus(out, {"train": iter([replace(good, id=other.id)])})  # the id alone is the same
+    write_corpus(out, {"test": iter([other])})  # held out twice
+    (out / "dev.jsonl").write_text("no manifest", encoding="utf-8")
+    (out / "test.jsonl").unlink()
+    assert write_corpus(out, {"train": iter(all_rows)}).num_utterances == {"train": 2}
 
 
 def test_files_that_no_manifest_can_be_are_passed_over_by_validation(good, tmp_path):

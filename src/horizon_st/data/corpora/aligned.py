@@ -19,20 +19,32 @@ AUDIO_ENDINGS = (
 )
 """Tried in this order where a list names a recording with another ending, or none."""
 
-_DEV_NAMES = ("dev", "valid", "validation", "val")
+_TRAIN_NAMES = ("train", "training")
+_DEV_NAMES = ("dev", "valid", "validation", "val", "development", "devel")
 SPLIT_NAMES = ("train", *_DEV_NAMES, "test", "tst", "tst-COMMON", "tst-HE")
+"""As `known_split` spells them."""
+_KNOWN = {name.lower(): name for name in SPLIT_NAMES} | dict.fromkeys(_TRAIN_NAMES, "train")
+
+
+def known_split(name: str) -> str:
+    """A split's usual name, if it is one in another case or ``training``; else the same."""
+    return _KNOWN.get(name.lower(), name)
 
 
 def dev_named(names: Iterable[str]) -> dict[str, str]:
-    """Names of splits -> the names to write: one of ``valid`` and the like becomes ``dev``.
+    """Names of splits -> the names to write: ``Training`` is ``train``, one like ``valid`` ``dev``.
 
-    ``train`` and ``dev`` come first, the others in the alphabet's order.
+    ``train`` and ``dev`` come first, the others in the alphabet's order. Of several that mean the
+    same one has the usual name, and the others keep theirs.
     """
-    given = set(names)
-    dev = next((name for name in _DEV_NAMES if name in given), "dev")
-    order = [name for name in ("train", dev) if name in given]
-    order += sorted(given.difference(order))
-    return {name: "dev" if name == dev else name for name in order}
+    given = sorted(set(names))
+
+    def best(usual: Sequence[str]) -> list[str]:
+        alike = (name for known in usual for name in given if name.lower() == known)
+        return [*alike][:1]
+
+    written = dict.fromkeys(best(_TRAIN_NAMES), "train") | dict.fromkeys(best(_DEV_NAMES), "dev")
+    return written | {name: name for name in given if name not in written}
 
 
 def find_audio(folders: Sequence[Path], name: str) -> Path:

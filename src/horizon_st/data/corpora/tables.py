@@ -27,31 +27,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from horizon_st.data.corpora.aligned import SPLIT_NAMES, dev_named, names_in, without_ending
+from horizon_st.data.corpora.aligned import (
+    SPLIT_NAMES,
+    dev_named,
+    known_split,
+    names_in,
+    without_ending,
+)
 from horizon_st.data.corpora.columns import ColumnFile
+from horizon_st.data.corpora.fields import FIELD_OF, FIELDS
 from horizon_st.data.corpora.held_out import hold_out
 from horizon_st.data.corpora.segments import seconds, unreadable_time
 from horizon_st.data.corpora.utterances import OTHER_FILES, Utterance
 from horizon_st.data.jsonl import read_json_lines
 from horizon_st.errors import UserError
 
-FIELDS = {
-    "audio": (
-        *("path", "wav", "file", "file_name", "filename"),
-        *("audio_path", "audio_file", "audio_filepath"),
-    ),
-    "target": ("translation", "target_text", "tgt_text", "translated_text"),
-    "source": ("transcript", "transcription", "sentence", "source_text", "src_text", "text"),
-    "offset": ("start", "offset_s", "start_s", "begin"),
-    "duration": ("duration_s",),
-    "end": ("end_s",),
-    "speaker": ("speaker_id", "client_id", "spk"),
-    "id": ("utt_id", "utterance_id"),
-    "split": ("set", "subset"),
-}
-"""Field -> other names for it."""
-
-_FIELD_OF = {name: field for field, others in FIELDS.items() for name in (field, *others)}
 _REQUIRED = ("audio", "target")
 _MOST_SPLITS = 50
 _LONGEST_SPLIT = 50
@@ -64,8 +54,9 @@ _Rows = Callable[[Path], Iterator[tuple[str, _Row]]]
 def read_tsv(path: Path, *, dev_share: float | None = None) -> dict[str, Iterator[Utterance]]:
     """The utterances of a TSV file with a header, or of all such files of a folder, by split.
 
-    Rows without a split belong to the split that their file is named after; those of a single file
-    with another name, to ``train``. Rows without an id are named after their audio, and numbered
+    Rows of a table without such a column belong to the split that their file is named after; those
+    of a single file with another name, to ``train``. Names are known in any case: ``Training`` is
+    ``train``, ``VALID`` is ``dev``. Rows without an id are named after their audio, and numbered
     where they have an offset.
 
     Args:
@@ -95,14 +86,14 @@ def table_files(path: Path, ending: str) -> dict[Path, str]:
     Raises:
         UserError: the path is a folder that has no file of this ending.
     """
-    if not path.is_dir():
-        known = {name.lower(): name for name in SPLIT_NAMES}
-        return {path: known.get(path.name.partition(ending)[0].lower(), "train")}
-    files = {
-        file: file.name.partition(ending)[0]
-        for file in sorted(path.iterdir())
-        if file.name.endswith((ending, f"{ending}.gz"))
-    }
+    files = [path]
+    if path.is_dir():
+        files = [
+            file for file in sorted(path.iterdir()) if file.name.endswith((ending, f"{ending}.gz"))
+        ]
+    names = {file: known_split(file.name.partition(ending)[0]) for file in files}
+    if len(files) == 1 and names[files[0]] not in SPLIT_NAMES:
+        return {files[0]: "train"}
     if not files:
         raise UserError(
             str(path),
@@ -110,16 +101,29 @@ def table_files(path: Path, ending: str) -> dict[Path, str]:
             found=names_in(path),
             remedy="Give the file itself, or a folder of such files.",
         )
-    return files
+    return names
 
 
 def _read(
     path: Path, ending: str, rows: _Rows, dev_share: float | None
 ) -> dict[str, Iterator[Utterance]]:
     parts: dict[str, list[tuple[Path, str]]] = {}
+    empty: dict[str, Path] = {}
     for file, default in table_files(path, ending).items():
-        for split in _splits_in(file, rows, default):
-            parts.setdefault(split, []).append((file, default))
+        found = _splits_in(file, rows, default)
+        if not found:
+            empty[default] = file
+        home = default if default in found else next(iter(found), default)
+        for split in found:
+            parts.setdefault(split, []).append((file, home))
+    for split, file in empty.items():
+        if split not in parts:
+            raise UserError(
+                str(file),
+                expected="a row for each utterance",
+                found="none",
+                remedy="Fill the table, or move the file away.",
+            )
     names = dev_named(parts)
     splits = {new: _utterances(parts[old], rows, old) for old, new in names.items()}
     if dev_share is None:
@@ -138,11 +142,13 @@ def _read(
 
 
 def _splits_in(file: Path, rows: _Rows, default: str) -> list[str]:
-    """The splits of a file, checked as names of files; the default where it has no rows."""
+    """The splits of a file, checked as names of files; the default where all rows lack theirs."""
     found: dict[str, str] = {}
+    has_rows = False
     for place, row in rows(file):
+        has_rows = True
         split = _split_of(row, default, place)
-        if split in found:
+        if split in found or split is None:
             continue
         found[split] = place
         if (
@@ -164,15 +170,16 @@ def _splits_in(file: Path, rows: _Rows, default: str) -> list[str]:
                 found=f"{split}, and {split}.jsonl is another file beside the manifests",
                 remedy="Name the split otherwise, or leave this file out.",
             )
-    return [*found] or [default]
+    return [*found] or [default] * has_rows
 
 
 def _utterances(files: Iterable[tuple[Path, str]], rows: _Rows, split: str) -> Iterator[Utterance]:
-    """The utterances of one split, from files that have some, each with its default split."""
+    """The utterances of one split, from files that have some, each with the split of its others."""
     numbers: Counter[str] = Counter()
-    for file, default in files:
+    for file, home in files:
         for place, row in rows(file):
-            if _split_of(row, default, place) != split:
+            named = _split_of(row, home, place)
+            if (named or home) != split:
                 continue
             audio = _text(row, "audio", place)
             name = without_ending(audio).lstrip("./\\")
@@ -188,6 +195,7 @@ def _utterances(files: Iterable[tuple[Path, str]], rows: _Rows, split: str) -> I
                 speaker=_text(row, "speaker", place) or None,
                 place=place,
                 unreadable_time=unreadable,
+                lacks_split=named is None,
             )
             numbers[name] += 1
 
@@ -235,7 +243,7 @@ def _fields(names: Iterable[str], place: str) -> dict[str, str]:
     names = list(names)
     fields: dict[str, str] = {}
     for name in names:
-        field = _FIELD_OF.get(name.strip().lower())
+        field = FIELD_OF.get(name.strip().lower())
         if field is None:
             continue
         if field in fields:
@@ -257,8 +265,11 @@ def _fields(names: Iterable[str], place: str) -> dict[str, str]:
     return fields
 
 
-def _split_of(row: _Row, default: str, place: str) -> str:
-    return _text(row, "split", place) if "split" in row else default
+def _split_of(row: _Row, default: str, place: str) -> str | None:
+    """The split that a row names, the default in a table without splits, None where it is blank."""
+    if "split" not in row:
+        return default
+    return known_split(_text(row, "split", place)) or None
 
 
 def _text(row: _Row, field: str, place: str) -> str:

@@ -16,6 +16,7 @@ from lhotse.audio import AudioSource
 from lhotse.cut import MonoCut, MultiCut
 
 from horizon_st.data.audio import SHORTEST_S, audio_info
+from horizon_st.data.corpora.earlier import EarlierManifests, sound_of
 from horizon_st.data.cut_checks import END_TOLERANCE_S, TRANSLATION_KEY
 from horizon_st.data.files import is_file, make_folder, refuse_originals, whole_file
 from horizon_st.errors import UserError
@@ -43,6 +44,7 @@ class Utterance:
         speaker: who speaks, where known.
         place: ``FILE:LINE`` of the row, for messages.
         unreadable_time: what the row has for a time, if that is not a number.
+        lacks_split: whether it should say what split it belongs to, and does not.
     """
 
     id: str
@@ -54,6 +56,7 @@ class Utterance:
     speaker: str | None = None
     place: str = ""
     unreadable_time: str | None = None
+    lacks_split: bool = False
 
 
 @dataclass
@@ -96,7 +99,8 @@ def write_corpus(
     """The manifests ``out/SPLIT.jsonl``; rows that cannot be used are left out and listed.
 
     Rows are read one by one, so that memory does not grow with the corpus but for its ids. Each
-    manifest appears whole or not at all.
+    manifest appears whole or not at all. Manifests of other names stay, unless training would then
+    see what they hold out.
 
     Args:
         out: folder, made if need be; manifests of the same names are replaced.
@@ -108,11 +112,13 @@ def write_corpus(
 
     Raises:
         UserError: the corpus's own files are damaged, a split has no usable row, a manifest would
-            replace an original, or the folder cannot be written to.
+            replace an original or share utterances with one that stays, or the folder cannot be
+            written to.
     """
     names = [LEFT_OUT_FILE, *(f"{split}.jsonl" for split in splits)]
     refuse_originals([out / name for name in names], originals)
     make_folder(out)
+    earlier = EarlierManifests(out, names)
     corpus = PreparedCorpus(out)
     languages = {"source": source_language, "target": target_language}
     with whole_file(out / LEFT_OUT_FILE, keep_empty=False) as left_out:
@@ -124,11 +130,16 @@ def write_corpus(
                     if progress is not None:
                         progress(split, number)
                 writer.finish()
+                earlier.refuse_shared(split, writer.sounds)
     return corpus
 
 
 class _SplitWriter:
-    """Writes the usable rows of one split, lists the others, and keeps count."""
+    """Writes the usable rows of one split, lists the others, and keeps count.
+
+    Attributes:
+        sounds: of the rows that it wrote, from `sound_of`.
+    """
 
     def __init__(
         self,
@@ -143,6 +154,7 @@ class _SplitWriter:
         self._languages = languages
         self._manifest = manifest
         self._left_out = left_out
+        self.sounds: set[bytes] = set()
         self._seen: set[str] = set()
         self._num_transcribed = 0
         self._seconds = 0.0
@@ -170,7 +182,9 @@ class _SplitWriter:
         self._seen.add(utterance.id)
         self._num_transcribed += utterance.transcript is not None
         self._seconds += cut.duration
-        self._manifest.write(json.dumps(cut.to_dict(), ensure_ascii=False) + "\n")
+        value = cut.to_dict()
+        self.sounds.add(sound_of(value))
+        self._manifest.write(json.dumps(value, ensure_ascii=False) + "\n")
 
     def finish(self) -> None:
         """Notes the sums of the split, which must have a row."""
@@ -188,6 +202,8 @@ class _SplitWriter:
 
 
 def _to_cut(utterance: Utterance, languages: Mapping[str, str | None]) -> MonoCut | MultiCut:
+    if utterance.lacks_split:
+        raise _UnusableError("no split", "nothing in the column for it")
     _check_texts(utterance)
     recording = _recording(utterance.audio.absolute())
     start, duration = _times(utterance, recording.duration)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from horizon_st.data.corpora.fields import refuse_table
 from horizon_st.data.files import decode_line, is_compressed, read_raw_lines
 from horizon_st.data.jsonl import parse_json
 from horizon_st.errors import UserError
@@ -27,7 +28,8 @@ def find_manifests(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     """Manifests, what is trained on first within a folder; and its JSONL files that are none.
 
     Raises:
-        UserError: a file is not there, a folder has no manifest, or there are shards.
+        UserError: a file is not there, a folder has no manifest, or there are shards, or tables of
+            one's own.
     """
     found: dict[Path, Path] = {}
     skipped: list[Path] = []
@@ -52,7 +54,9 @@ def find_manifests(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
                 found="no *.jsonl in the folder" if path.is_dir() else "no such file",
                 remedy="Check the path; `horizon-st prepare` writes manifests of a corpus.",
             )
-        found |= {file.resolve(): file for file in files}
+        for file in files:
+            refuse_table(file)
+            found[file.resolve()] = file
     return list(found.values()), skipped
 
 
