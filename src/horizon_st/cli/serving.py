@@ -41,6 +41,9 @@ def serve(
     max_wait: Annotated[
         float, typer.Option(help="Seconds from a request's beginning to its answer.")
     ] = 1800.0,
+    max_idle: Annotated[
+        float, typer.Option(help="Seconds between two pieces of a request.")
+    ] = 30.0,
     queue: Annotated[
         int, typer.Option(help="Requests accepted and not answered yet; more get status 429.")
     ] = 64,
@@ -80,7 +83,13 @@ def serve(
     from horizon_st.serving.server import address_of, listen, model_name_of, run_server
     from horizon_st.serving.service import TranslationService
 
-    limits = Limits(most_mb=max_mb, most_minutes=max_minutes, most_wait_s=max_wait, queue=queue)
+    limits = Limits(
+        most_mb=max_mb,
+        most_minutes=max_minutes,
+        most_wait_s=max_wait,
+        most_idle_s=max_idle,
+        queue=queue,
+    )
     keys = read_keys(api_key_file)
     settings = {
         "config": DecodingConfig(
