@@ -63,7 +63,7 @@ def test_a_node_that_dies_amid_a_trial_loses_and_doubles_none(study, tmp_path):
 
 def test_ray_is_asked_for_by_its_extra(study, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(UserError, match=r"pip install 'horizon-st\[ray\]'"):
+    with pytest.raises(UserError, match=r"pip install '\.\[ray\]'"):
         run(study, tmp_path, RayCluster("auto"))
 
 

@@ -140,7 +140,7 @@ def test_the_missing_extra_is_named(model_folder, monkeypatch, package):
     result = CliRunner().invoke(app, ["serve", str(model_folder)])
     assert isinstance(result.exception, UserError)
     assert re.search(
-        rf"no package {package}\. Install them with `pip install 'horizon-st\[serve\]'`",
+        rf"no package {package}\. Run `pip install '\.\[serve\]'` in a checkout",
         str(result.exception),
     )
 

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
 import typer
 
 from horizon_st.cli.terminal import console
-from horizon_st.errors import UserError
+from horizon_st.extras import check_extra
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from contextlib import AbstractContextManager
 
     from horizon_st.serving.batches import Replica
+
+_PACKAGES = ("fastapi", "gradio", "prometheus_client", "python_multipart", "uvicorn")
 
 
 def serve(
@@ -74,7 +76,7 @@ def serve(
     ] = None,
 ) -> None:
     """Serve a model over HTTP: as the OpenAI audio API defines it, and a page for people."""
-    _check_extra()
+    check_extra("horizon-st serve", "serve", _PACKAGES)
     from horizon_st.decoding.configuration import DecodingConfig
     from horizon_st.inference.segmenter import SegmenterConfig
     from horizon_st.serving.app import create_app
@@ -125,18 +127,3 @@ def _replicas(
         return nullcontext([SpeechTranslator.from_pretrained(model, **settings)])
     return replica_processes(model, num_replicas, **settings)
 
-
-def _check_extra() -> None:
-    try:
-        import fastapi  # noqa: F401
-        import gradio  # noqa: F401
-        import prometheus_client  # noqa: F401
-        import python_multipart  # noqa: F401
-        import uvicorn  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise UserError(
-            "horizon-st serve",
-            expected="the packages of the extra `serve`",
-            found=f"no package {error.name}",
-            remedy="Install them with `pip install 'horizon-st[serve]'`.",
-        ) from error

@@ -18,6 +18,7 @@ import torch
 
 from horizon_st.display import ProgressBars
 from horizon_st.errors import UserError
+from horizon_st.extras import install_extra
 from horizon_st.hardware import take_share
 from horizon_st.workers import Messages, Task, run_side_by_side
 
@@ -104,7 +105,7 @@ def _run_on_ray(workers: Sequence[Task], say: Callable[[str], None], cluster: Ra
             "--ray",
             expected="the package ray",
             found="it is not installed",
-            remedy="Install it with `pip install 'horizon-st[ray]'`.",
+            remedy=install_extra("ray"),
         ) from error
     try:
         _knock(cluster.address)

@@ -392,7 +392,7 @@ def test_a_folder_with_other_files_is_not_written(model_folder, tmp_path):
 
 def test_missing_packages_are_named(model_folder, tmp_path, monkeypatch):
     monkeypatch.setattr(export, "find_spec", lambda name: None if name == "onnxscript" else name)
-    message = r"found no onnxscript\. Run `pip install 'horizon-st\[onnx\]'`"
+    message = r"found no onnxscript\. Run `pip install '\.\[onnx\]'`"
     with pytest.raises(UserError, match=message):
         export.export_onnx(model_folder, tmp_path / "out")
 
