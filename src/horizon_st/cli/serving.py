@@ -126,4 +126,3 @@ def _replicas(
     if num_replicas == 1:
         return nullcontext([SpeechTranslator.from_pretrained(model, **settings)])
     return replica_processes(model, num_replicas, **settings)
-
