@@ -16,6 +16,7 @@ def module(benchmark, monkeypatch):
     monkeypatch.setattr(loaded, "BAD_OF_EACH_KIND", 1)
     monkeypatch.setattr(loaded, "LARGE_BYTES", 3 << 20)
     monkeypatch.setattr(loaded, "SILENCE_S", 60)
+    monkeypatch.setattr(loaded, "SILENCE_PATIENCE_S", 60.0)
     return loaded
 
 
@@ -51,7 +52,7 @@ def test_answers_are_counted_and_compared(measure):
 
 
 def test_swapped_and_refused_answers_are_seen(measure):
-    rows = measure(lambda sample: replace(sample, expected="else"), most_mb=1)
+    rows = measure(lambda sample: replace(sample, expected="else"), most_mb=1, most_idle_s=0.2)
     assert all(row["wrong"] == row["answers"] > 0 for row in rows)
-    refused = measure(most_mb=1e-3)
+    refused = measure(most_mb=1e-3, most_idle_s=0.2)
     assert all(row["lost"] > 0 == row["answers"] for row in refused)
