@@ -1,6 +1,7 @@
 """Pictures of the web page for the docs: a desktop's and a phone's width, a translation on it.
 
-    python scripts/screenshots.py MODEL MANIFEST [--recordings 7] [--out docs/figures]
+    python scripts/screenshots.py MODEL MANIFEST [--recordings 7] [--name telephone-es]
+        [--out docs/figures]
 
 Starts `horizon-st serve`, gives the page some of the manifest's recordings behind one another, and
 waits until they are translated. Takes an installed Chromium, and the extras `serve` and `dev`.
@@ -50,6 +51,7 @@ def main() -> None:
     parser.add_argument("model", help="folder or hub id")
     parser.add_argument("manifest", type=Path)
     parser.add_argument("--recordings", type=int, default=7)
+    parser.add_argument("--name", default="telephone-es", help="what the page calls the model")
     parser.add_argument("--out", type=Path, default=Path("docs/figures"))
     options = parser.parse_args()
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
@@ -58,7 +60,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         recording = Path(folder) / "announcements.wav"
         soundfile.write(recording, join(options.manifest, options.recordings), SAMPLING_RATE)
-        with served(options.model) as address, sync_playwright() as playwright:
+        with served(options.model, options.name) as address, sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
             for name in DEVICES:
                 take(browser, address, recording, name, options.out / f"{name}.png")
@@ -74,9 +76,10 @@ def join(manifest: Path, num_recordings: int) -> np.ndarray[Any, Any]:
 
 
 @contextmanager
-def served(model: str) -> Iterator[str]:
+def served(model: str, name: str) -> Iterator[str]:
     """The address of a server, which ends with the context."""
-    command = [sys.executable, "-m", "horizon_st", "serve", model, "--port", "0"]
+    command = [sys.executable, "-m", "horizon_st", "serve", model]
+    command += ["--port", "0", "--name", name]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         [address] = re.findall(r"^Serving \S+ at (\S+)/v1", process.stdout.readline())
