@@ -5,9 +5,10 @@
 
 Starts `horizon-st serve` on this machine and sends it the manifest's recordings with the `openai`
 client: one caller, then all of them at once, then all of them beside others who hang up before the
-answer, send random bytes, or send a gigabyte. Each caller sends the next recording when it has the
-answer to the last. Every answer is compared with what `SpeechTranslator` gives for that recording;
-`wrong` counts those that differ, `lost` those that never came. Clients and server share the cores.
+answer, send random bytes, a gigabyte, or hours of silence, or begin a request and fall silent.
+Each caller sends the next recording when it has the answer to the last. Every answer is compared
+with what `SpeechTranslator` gives for that recording; `wrong` counts those that differ, `lost`
+those that never came. Clients and server share the cores.
 Prints Markdown.
 """
 
@@ -29,6 +30,7 @@ import warnings
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -50,6 +52,15 @@ TYPE = f"multipart/form-data; boundary={BOUNDARY}"
 BAD_OF_EACH_KIND = 4
 GARBAGE_BYTES = 200_000
 LARGE_BYTES = 1_000_000_000
+SILENCE_S = 2 * 3600
+"""Sent as FLAC, in which it takes almost no bytes."""
+
+SILENCE_PATIENCE_S = 5.0
+"""After which its sender asks anew."""
+
+IDLE_S = 10.0
+"""After which the server gives up a request of which nothing comes."""
+
 PATIENCE_S = 600.0
 _END = f"\r\n--{BOUNDARY}--\r\n".encode()
 
@@ -105,7 +116,7 @@ def main() -> None:
     options = parser.parse_args()
     warnings.simplefilter("ignore", DeprecationWarning)  # of the client: its maker's model retires
     samples = read_samples(options.model, options.manifest, options.recordings)
-    queue = options.clients + 3 * BAD_OF_EACH_KIND
+    queue = options.clients + len(BAD_KINDS) * BAD_OF_EACH_KIND
     with server(options.model, options.workers, queue) as (address, process_id):
         rows = asyncio.run(measure(address, process_id, samples, options.clients, options.seconds))
     print_table(rows)
@@ -137,7 +148,7 @@ def read_samples(model: str, manifest: Path, most: int) -> list[Sample]:
 def server(model: str, num_workers: int, queue: int) -> Iterator[tuple[str, int]]:
     """The address and the process of a server; it has to end well when it is told to."""
     command = [sys.executable, "-m", "horizon_st", "serve", model, "--port", "0"]
-    command += ["--workers", str(num_workers), "--queue", str(queue)]
+    command += ["--workers", str(num_workers), "--queue", str(queue), "--max-idle", str(IDLE_S)]
     with (
         tempfile.TemporaryFile() as log,
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as process,
@@ -157,7 +168,7 @@ async def measure(
     address: str, process_id: int, samples: Sequence[Sample], num_clients: int, seconds: float
 ) -> list[dict[str, Any]]:
     """The rows of the table."""
-    bad = [hang_up, send_garbage, send_much] * BAD_OF_EACH_KIND
+    bad = [*BAD_KINDS] * BAD_OF_EACH_KIND
     rounds: list[tuple[str, int, list[Bad]]] = [
         ("1", 1, []),
         (f"{num_clients}", num_clients, []),
@@ -219,18 +230,20 @@ async def disturb(
 
 async def hang_up(address: str, file: bytes) -> str:
     """A whole request, and no patience."""
-    place = urlsplit(address)
     body = _form(file)
-    _, writer = await asyncio.open_connection(place.hostname, place.port)
-    head = [
-        f"POST {PATH} HTTP/1.1", f"Host: {place.netloc}", f"Content-Type: {TYPE}",
-        f"Content-Length: {len(body)}",
-    ]  # fmt: skip
-    writer.write("\r\n".join([*head, "", ""]).encode() + body)
-    await writer.drain()
+    _, writer = await _begin(address, body, len(body))
     await asyncio.sleep(random.uniform(0, 0.5))
     writer.close()
     return "hung up"
+
+
+async def fall_silent(address: str, file: bytes) -> str:
+    """Half a request, and nothing more."""
+    body = _form(file)
+    reader, writer = await _begin(address, body[: len(body) // 2], len(body))
+    status = (await reader.readline()).split()[1:2]
+    writer.close()
+    return status[0].decode() if status else "cut off"
 
 
 async def send_garbage(address: str, file: bytes) -> str:
@@ -248,6 +261,39 @@ async def send_much(address: str, file: bytes) -> str:
             yield block
 
     return await _post(address, body())
+
+
+async def send_silence(address: str, file: bytes) -> str:
+    """Hours in which nobody speaks, in few bytes."""
+    try:
+        async with asyncio.timeout(SILENCE_PATIENCE_S):
+            return await _post(address, _form(_silence()))
+    except TimeoutError:
+        return "gave up on silence"
+
+
+@cache
+def _silence() -> bytes:
+    file = io.BytesIO()
+    with soundfile.SoundFile(file, "w", SAMPLING_RATE, 1, "PCM_16", format="FLAC") as sound:
+        for _ in range(SILENCE_S // 60):
+            sound.write(np.zeros(60 * SAMPLING_RATE, np.int16))
+    return file.getvalue()
+
+
+async def _begin(
+    address: str, sent: bytes, num_bytes: int
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection on which a request of so many bytes has begun."""
+    place = urlsplit(address)
+    reader, writer = await asyncio.open_connection(place.hostname, place.port)
+    head = [
+        f"POST {PATH} HTTP/1.1", f"Host: {place.netloc}", f"Content-Type: {TYPE}",
+        f"Content-Length: {num_bytes}",
+    ]  # fmt: skip
+    writer.write("\r\n".join([*head, "", ""]).encode() + sent)
+    await writer.drain()
+    return reader, writer
 
 
 async def _post(address: str, content: bytes | AsyncIterator[bytes]) -> str:
@@ -271,6 +317,9 @@ def _form(file: bytes) -> bytes:
         + file
         + _END
     )
+
+
+BAD_KINDS: tuple[Bad, ...] = (hang_up, send_garbage, send_much, send_silence, fall_silent)
 
 
 if __name__ == "__main__":

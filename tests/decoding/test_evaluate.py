@@ -19,7 +19,7 @@ from horizon_st.decoding.evaluate import evaluate
 from horizon_st.decoding.evaluation import read_evaluation
 from horizon_st.decoding.generate import translate
 from horizon_st.decoding.scoring import score
-from horizon_st.decoding.trained import load_trained_model
+from horizon_st.decoding.trained import load_trained_model, weights_fingerprint
 from horizon_st.errors import UserError
 from horizon_st.versions import package_versions
 
@@ -69,7 +69,14 @@ def test_the_summary_names_everything_that_makes_it_comparable(model_folder, man
 
 def test_bleu_is_tokenised_as_the_run_was(model_folder, manifest, tmp_path):
     """By the record beside the model, unless the command says otherwise."""
-    record = {"recipe": {"decoding": {"tokenize": "char"}}}
+    weights = dict.fromkeys(("mt", "consistency", "rdrop", "ctc"), 1)
+    objective = {f"{name}_weight": weight for name, weight in weights.items()}
+    record = {
+        **{"name": "tones", "seed": 1, "num_parameters": 9, "precision": "no", "stages": []},
+        "recipe": {"data": {}, "objective": objective, "decoding": {"tokenize": "char"}},
+        **{"data_fingerprint": {}, "versions": {}},
+        "model_sha256": weights_fingerprint(model_folder),
+    }
     (model_folder.parent / "record.json").write_text(json.dumps(record), encoding="utf-8")
     try:
         for options, expected in (((), "char"), (("--tokenize", "13a"), "13a")):
@@ -80,7 +87,7 @@ def test_bleu_is_tokenised_as_the_run_was(model_folder, manifest, tmp_path):
             assert f"tok:{expected}" in summary["metrics"]["BLEU"]["signature"]
             assert summary["scoring"]["tokenize"] == expected
         (model_folder.parent / "record.json").write_text("{", encoding="utf-8")
-        with pytest.raises(UserError, match=r"record\.json: expected a JSON object.*Remove it, or"):
+        with pytest.raises(UserError, match=r"record\.json: expected a JSON object.*Train again"):
             evaluate(model_folder, manifest, tmp_path / "out")
     finally:
         (model_folder.parent / "record.json").unlink()

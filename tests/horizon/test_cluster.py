@@ -110,7 +110,7 @@ def test_the_first_failure_ends_the_workers_that_would_wait_for_ever(first, mess
 
 def test_ray_is_asked_for_by_its_extra(study, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(UserError, match=r"pip install 'horizon-st\[ray\]'"):
+    with pytest.raises(UserError, match=r"pip install '\.\[ray\]'"):
         run(study, tmp_path, RayCluster("auto"))
 
 

@@ -6,7 +6,7 @@ import random
 import re
 import socket
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -203,6 +203,40 @@ def test_who_dawdles_is_cut_off(live, replica, impatient):
         connection.sendall(head.encode() + HEAD)
         assert connection.recv(65_536).startswith(b"HTTP/1.1 408 ")
     assert accepted(address) == 0
+
+
+def test_who_falls_silent_gives_back_the_place(live, replica, impatient):
+    address = live(replica, queue=3, most_idle_s=0.3)
+    place = urlsplit(address)
+    head = (
+        f"POST /v1/audio/translations HTTP/1.1\r\nHost: x\r\nContent-Length: 999999\r\n"
+        f"Content-Type: {TYPE['Content-Type']}\r\n\r\n"
+    ).encode()
+    with ExitStack() as stack:
+        connections = [
+            stack.enter_context(socket.create_connection((place.hostname, place.port), timeout=60))
+            for _ in range(3)
+        ]
+        for connection, more in zip(connections, (b"", HEAD, HEAD + bytes(70_000)), strict=True):
+            connection.sendall(head + more)
+        for connection in connections:
+            answer = connection.recv(65_536)
+            assert answer.startswith(b"HTTP/1.1 408 ")
+            assert b"Nothing of the request came for 0.3 s" in answer + connection.recv(65_536)
+    until(lambda: accepted(address) == 0)
+
+
+def test_who_sends_slowly_is_served(live, replica, recordings, held_texts):
+    replica.go.set()
+    body = HEAD + recordings[0].read_bytes() + TAIL
+
+    def pieces():
+        for start in range(0, len(body), 1 + len(body) // 4):
+            time.sleep(0.05)
+            yield body[start : start + 1 + len(body) // 4]
+
+    answer = post(live(replica, most_idle_s=5), pieces())
+    assert answer.json()["text"] == " ".join(held_texts(recordings[0]))
 
 
 def test_what_takes_too_long_to_translate_is_answered_503(live, replica, recordings):

@@ -14,6 +14,7 @@ import openai
 import pytest
 import soundfile
 
+from horizon_st.errors import UserError
 from horizon_st.inference.formats import TranslatedRecording, to_text
 from horizon_st.serving.keys import Keys, read_keys
 
@@ -54,6 +55,8 @@ def test_every_response_format(live, connect, translator, talk, expected):
     text = " ".join(segment.text for segment in expected.segments)
     assert translate().text == text
     assert translate(response_format="json", prompt="Hello.", temperature=0).text == text
+    # Clients that are set for another model work as they are.
+    assert translate(temperature=0.2).text == translate(temperature=1).text == text
     assert translate(response_format="text") == text + "\n"
     assert translate(response_format="srt") == to_text(expected, "srt")
     assert translate(response_format="vtt") == to_text(expected, "vtt")
@@ -115,7 +118,8 @@ def test_models(live, connect, ready):
         ({"temperature": 3}, (400, "temperature", "invalid_value"), "between 0 and 1"),
         ({"temperature": "hot"}, (400, "temperature", "invalid_value"), "between 0 and 1"),
         ({"temperature": "nan"}, (400, "temperature", "invalid_value"), "between 0 and 1"),
-        ({"temperature": 0.4}, (400, "temperature", "unsupported_value"), "does not sample"),
+        ({"temperature": 1.1}, (400, "temperature", "invalid_value"), "between 0 and 1"),
+        ({"temperature": -0.1}, (400, "temperature", "invalid_value"), "between 0 and 1"),
         ({"extra_body": {"lang": "es"}}, (400, "lang", "unknown_parameter"), "'lang'"),
         ({"file": ("a.mp3", b"no sound")}, (400, "file", "invalid_audio"), "a.mp3: expected whole"),
         ({"file": ("a.wav", b"")}, (400, "file", "invalid_audio"), "an empty file"),
@@ -239,14 +243,26 @@ def test_a_full_queue_answers_429_and_clients_come_back(live, connect, replica, 
     assert httpx2.get(f"{address}/readyz").status_code == 200
 
 
-def test_a_fault_of_the_server_is_told_as_one(live, connect, replica, recordings, caplog):
-    replica.translate_segments = lambda segments: 1 / 0
+@pytest.mark.parametrize(
+    "fault",
+    [
+        ZeroDivisionError("division by zero"),
+        UserError("scores", expected="finite ones", found="nan", remedy="Train again."),
+    ],
+)
+def test_a_fault_of_the_server_is_told_as_one(live, connect, replica, recordings, caplog, fault):
+    """Also one that its user could mend: the caller is not that user."""
+
+    def fail(segments):
+        raise fault
+
+    replica.translate_segments = fail
     client = connect(live(replica))
     with pytest.raises(openai.InternalServerError, match="The server had an error") as error:
         client.audio.translations.create(file=sent(recordings[0]), model="whisper-1")
     assert refusal_of(error) == (500, None, None)
     end = time.monotonic() + 60  # the log is written after the answer
-    while "ZeroDivisionError" not in caplog.text:
+    while str(fault) not in caplog.text:
         assert time.monotonic() < end
 
 

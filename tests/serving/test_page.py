@@ -2,10 +2,13 @@
 
 import asyncio
 import json
+import os
 import re
 import shutil
+import socket
+import time
 from pathlib import Path
-from threading import Event
+from urllib.parse import urlsplit
 
 import httpx2
 import numpy as np
@@ -15,10 +18,12 @@ import srt
 from starlette.testclient import TestClient
 
 from horizon_st.data.audio import load_audio
+from horizon_st.data.mono import stream_audio
 from horizon_st.errors import UserError
-from horizon_st.serving import page
+from horizon_st.serving import kept, lingering, reading
 from horizon_st.serving.app import create_app
-from horizon_st.serving.hearing import LOUDEST_BAR, hear
+from horizon_st.serving.hearing import LOUDEST_BAR, Hearing
+from horizon_st.serving.kept import KEPT_S, KeptUploads
 from horizon_st.serving.keys import Keys
 from horizon_st.serving.limits import Limits
 from horizon_st.serving.page import translate_upload
@@ -28,23 +33,36 @@ RATE = 16_000
 
 
 @pytest.fixture(autouse=True)
-def uploads(tmp_path, monkeypatch):
-    """Where what is sent to the page is kept."""
-    folder = tmp_path / "uploads"
-    folder.mkdir()
+def gradio_folder(tmp_path, monkeypatch):
+    """Where Gradio keeps what is sent to it."""
+    folder = tmp_path / "gradio"
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(folder))
     return folder
 
 
 @pytest.fixture
-def show():
+def kept_uploads(tmp_path):
+    """What a page of its own has been sent so far: nothing."""
+    made = KeptUploads(tmp_path, 10_000_000)
+    made.path.mkdir()
+    return made
+
+
+@pytest.fixture
+def uploads(kept_uploads):
+    """Where what is sent to the page is kept."""
+    return kept_uploads.path
+
+
+@pytest.fixture
+def show(kept_uploads):
     """A function: (replica, question, settings of the service) -> all that the page shows."""
 
     def collect(replica, asked, *, unsure_below=0.6, **limits):
         service = TranslationService(replica, limits=Limits(**limits), unsure_below=unsure_below)
 
         async def go():
-            return [state async for state in translate_upload(service, asked)]
+            return [state async for state in translate_upload(service, kept_uploads, asked)]
 
         try:
             return asyncio.run(go())
@@ -52,6 +70,13 @@ def show():
             service.close()
 
     return collect
+
+
+def hear(recording, sound=None):
+    with Hearing(sound) as hearing:
+        for block in stream_audio(recording):
+            hearing(block)
+        return hearing.finish()
 
 
 def uploaded(path, folder, **more):
@@ -99,7 +124,7 @@ def test_refusals_are_shown_and_name_the_file_as_its_sender_does(show, translato
     assert str(uploads) not in state["error"]
     [state] = show(translator, uploaded(talk, uploads), most_minutes=0.1)
     assert "expected at most 0.1 minutes of sound" in state["error"]
-    assert [path.suffix for path in uploads.iterdir()].count(".wav") == 0
+    assert [path for path in uploads.rglob("*") if path.is_file()] == [text, uploads / talk.name]
 
 
 @pytest.mark.parametrize("kind", ["elsewhere", "upwards", "nothing", "no path", "no name"])
@@ -118,14 +143,16 @@ def test_only_what_was_uploaded_is_translated(show, translator, talk, uploads, k
     assert state["segments"] == []
 
 
-def test_a_fault_of_the_server_is_shown_and_goes_to_its_log(show, make_replica, talk, uploads):
+def test_a_fault_of_the_server_is_shown_and_goes_to_its_log(
+    make_replica, talk, uploads, kept_uploads
+):
     replica = make_replica()
     replica.translate_segments = lambda segments: 1 / 0
     service = TranslationService(replica)
     states = []
 
     async def go():
-        async for state in translate_upload(service, uploaded(talk, uploads)):
+        async for state in translate_upload(service, kept_uploads, uploaded(talk, uploads)):
             states.append(state)
 
     with pytest.raises(ZeroDivisionError):
@@ -134,12 +161,13 @@ def test_a_fault_of_the_server_is_shown_and_goes_to_its_log(show, make_replica, 
     assert states[-1]["error"].startswith("The server had an error")
 
 
-def test_a_full_service_says_when_to_come_back(replica, talk, uploads):
+def test_a_full_service_says_when_to_come_back(replica, talk, uploads, kept_uploads):
     service = TranslationService(replica, limits=Limits(queue=1))
 
     async def go():
         with service.accept():
-            return [state async for state in translate_upload(service, uploaded(talk, uploads))]
+            asked = uploaded(talk, uploads)
+            return [state async for state in translate_upload(service, kept_uploads, asked)]
 
     [state] = asyncio.run(go())
     replica.go.set()
@@ -151,8 +179,9 @@ def test_a_full_service_says_when_to_come_back(replica, talk, uploads):
 def test_what_is_played_is_what_the_model_hears(speech, tmp_path, ending):
     path = tmp_path / f"speech.{ending}"
     soundfile.write(path, np.stack([speech(3), speech(3, start_s=5)], axis=1), RATE)
-    heard = hear(path, tmp_path)
-    found, rate = soundfile.read(heard.path, dtype="float32")
+    sound = tmp_path / "sound.wav"
+    hear(path, sound)
+    found, rate = soundfile.read(sound, dtype="float32")
     expected = load_audio(path)
     assert rate == RATE
     assert np.abs(found - expected).max() <= 2**-15
@@ -165,7 +194,7 @@ def test_bars_are_the_loudest_samples_of_equal_parts(tmp_path, duration_s, num_b
     samples = np.clip(samples, -1, 1)
     path = tmp_path / "noise.wav"
     soundfile.write(path, samples, RATE, subtype="FLOAT")
-    bars = hear(path, tmp_path).bars
+    bars = hear(path)
     assert len(bars) == num_bars
     # Parts begin at the 20 ms before.
     starts = [
@@ -183,43 +212,128 @@ def test_a_damaged_recording_leaves_nothing_behind(tmp_path, speech):
     soundfile.write(path, speech(5), RATE)
     path.write_bytes(path.read_bytes()[:-20_000])
     with pytest.raises(UserError, match="cut"):
-        hear(path, tmp_path)
-    assert [*tmp_path.glob("*.wav")] == []
+        hear(path, tmp_path / "sound.wav")
+    assert [*tmp_path.iterdir()] == [path]
 
 
-def test_who_stops_while_it_is_read_leaves_no_file(replica, talk, uploads, monkeypatch):
-    begun, go_on, heard = Event(), Event(), []
+def test_who_stops_while_it_is_read_frees_the_place_and_leaves_no_file(
+    replica, talk, recordings, uploads, kept_uploads, held_texts, monkeypatch
+):
+    """As many as there are threads anywhere may stop: nothing waits for what they asked for."""
+    num_read = []
 
-    def slowly(path, folder):
-        begun.set()
-        go_on.wait()
-        heard.append(hear(path, folder))
-        return heard[0]
+    def endless(recording):
+        if not str(recording).endswith(".flac"):
+            yield from stream_audio(recording)
+            return
+        while True:
+            num_read.append(recording)
+            yield np.zeros(RATE, np.float32)
 
-    monkeypatch.setattr(page, "hear", slowly)
-    service = TranslationService(replica)
+    monkeypatch.setattr(reading, "stream_audio", endless)
+    service = TranslationService(replica, limits=Limits(most_minutes=1e9))
+    asked = uploaded(talk, uploads)
+
+    async def ask():
+        return await anext(translate_upload(service, kept_uploads, asked))
 
     async def go():
-        step = asyncio.ensure_future(anext(translate_upload(service, uploaded(talk, uploads))))
         async with asyncio.timeout(60):
-            await asyncio.to_thread(begun.wait)
-            step.cancel()
-            await asyncio.gather(step, return_exceptions=True)
-            go_on.set()
-            while not (heard and not heard[0].path.exists()):
+            asking = [asyncio.ensure_future(ask()) for _ in range(40)]
+            while len(num_read) < 100:
                 await asyncio.sleep(0.01)
+            for task in asking:
+                task.cancel()
+            await asyncio.gather(*asking, return_exceptions=True)
+            num_before = len(num_read)
+            assert service._num_accepted == 0
+            assert [one for one in uploads.rglob("*") if one.is_file()] == [Path(asked["path"])]
+            replica.go.set()
+            found = await service.translate(recordings[0])
+            assert [one.text for one in found.segments] == held_texts(recordings[0])
+            assert len(num_read) == num_before
 
     asyncio.run(go())
     service.close()
 
 
-def test_nothing_that_was_uploaded_outlives_the_server(replica, talk, uploads):
+def test_an_upload_has_one_sound_however_often_it_is_asked_for(show, translator, talk, uploads):
+    asked = uploaded(talk, uploads)
+    sounds = {state["sound"]["path"] for _ in range(2) for state in show(translator, asked)}
+    assert len(sounds) == 1
+    [sound] = sounds
+    assert {*uploads.rglob("*.*")} == {Path(asked["path"]), Path(sound)}
+    assert soundfile.info(sound).frames == 20 * RATE
+    # A later upload of the same lives an hour, and so does its sound.
+    before = Path(sound).stat().st_mtime_ns
+    Path(asked["path"]).touch()
+    assert show(translator, asked)[-1]["sound"]["path"] == sound
+    assert Path(sound).stat().st_mtime_ns > before
+
+
+def test_what_the_page_writes_is_bounded(show, translator, talk, uploads, kept_uploads):
+    asked = uploaded(talk, uploads)
+    kept_uploads.count(10_000_000 - 40 * RATE - 1)
+    assert "texts" in show(translator, asked)[-1]
+    Path(asked["path"]).touch()
+    [state] = show(translator, asked)
+    assert re.match(r"The server keeps as much .* Try again in 6\d minutes\.", state["error"])
+
+
+def test_uploads_that_fill_the_folder_are_refused(live, translator, gradio_folder, monkeypatch):
+    minute = 1_000
+    monkeypatch.setattr(kept, "_minute", lambda: minute)
+    address = live(translator, app={"page": True}, most_mb=0.1, queue=2)
+
+    def upload(*sizes):
+        files = [("files", (f"{number}.wav", bytes(size))) for number, size in enumerate(sizes)]
+        return httpx2.post(f"{address}/gradio_api/upload", files=files)
+
+    # Several files are no way around the size of a request.
+    assert upload(90_000, 90_000).status_code == 413
+    assert upload(90_000).status_code == 200
+    assert upload(50_000).status_code == 200
+    full = upload(90_000)
+    assert full.status_code == 429
+    assert 0 < int(full.headers["Retry-After"]) <= KEPT_S + 300
+    assert full.json()["error"]["code"] == "rate_limit_exceeded"
+    sizes = [one.stat().st_size for one in gradio_folder.rglob("*") if one.is_file()]
+    assert sum(sizes) <= 200_000
+    minute += KEPT_S // 60 + 5
+    assert upload(90_000).status_code == 200
+
+
+def test_uploads_that_fall_silent_are_cut_off(live, translator, monkeypatch):
+    monkeypatch.setattr(lingering, "LINGER_S", 0.1)
+    place = urlsplit(live(translator, app={"page": True}, most_idle_s=0.3))
+    with socket.create_connection((place.hostname, place.port), timeout=60) as connection:
+        connection.sendall(
+            b"POST /gradio_api/upload HTTP/1.1\r\nHost: x\r\nContent-Length: 9999\r\n"
+            b"Content-Type: multipart/form-data; boundary=x\r\n\r\n--x\r\n"
+        )
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 408 ")
+
+
+def test_what_is_an_hour_old_is_deleted(kept_uploads, uploads):
+    for name, age_s in (("old/a.wav", KEPT_S + 1), ("new/b.wav", KEPT_S - 60)):
+        path = uploads / name
+        path.parent.mkdir()
+        path.touch()
+        for one in (path, path.parent):
+            os.utime(one, (time.time() - age_s,) * 2)
+    kept_uploads.sweep()
+    assert {*uploads.rglob("*.wav")} == {uploads / "new/b.wav"}
+
+
+def test_nothing_that_was_uploaded_outlives_the_server(replica, talk, gradio_folder):
     with TestClient(create_app(TranslationService(replica), page=True)) as client:
         answer = client.post("/gradio_api/upload", files={"files": talk.read_bytes()})
         [path] = answer.json()
-        assert Path(path).is_relative_to(uploads)
+        assert Path(path).is_relative_to(gradio_folder)
         assert Path(path).exists()
-    assert [one for one in uploads.rglob("*") if one.is_file()] == []
+        [folder] = gradio_folder.iterdir()
+        assert folder.stat().st_mode & 0o077 == 0
+    assert [*gradio_folder.iterdir()] == []
 
 
 def test_the_page_leaves_everything_else_in_its_place(live, translator):
@@ -237,7 +351,7 @@ def test_the_page_leaves_everything_else_in_its_place(live, translator):
         assert fonts == []
 
 
-def test_uploads_are_no_larger_than_requests(live, translator, uploads):
+def test_uploads_are_no_larger_than_requests(live, translator):
     address = live(translator, app={"page": True}, most_mb=0.1)
     for size, status in [(90_000, 200), (200_000, 413)]:
         files = {"files": ("noise.wav", bytes(size))}

@@ -1,5 +1,6 @@
 """The page as people use it, in a real browser: with a mouse, a keyboard, a microphone, a phone."""
 
+import re
 import shutil
 import time
 from threading import Event, Semaphore
@@ -21,7 +22,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="no Chromium: install Debian's package chromium to test the page"
 )
-PATIENCE_MS = 20_000
+PATIENCE_MS = 60_000
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
 
 
@@ -123,13 +124,18 @@ def downloaded(page, name):
     return download.value
 
 
+def play_slowly(page):
+    """So that a slow machine sees what is shown while something plays."""
+    page.evaluate("document.querySelector('audio').playbackRate = 0.1")
+
+
 def played(page):
     """The first and the last time that is played, of what plays now."""
     return page.evaluate(
         """async () => {
             const audio = document.querySelector("audio");
             const first = audio.currentTime;
-            audio.playbackRate = 4;
+            audio.playbackRate = 1;
             while (!audio.paused) await new Promise(requestAnimationFrame);
             return [first, audio.currentTime];
         }"""
@@ -174,6 +180,7 @@ def test_a_file_becomes_text_and_subtitles_and_its_segments_play(visit, translat
     regions = page.locator(".regions div")
     expect(regions).to_have_count(count)
     for part in (items.nth(1), regions.nth(1)):
+        play_slowly(page)
         part.click()
         expect(items.nth(1)).to_have_class("unsure now")
         first, last = played(page)
@@ -230,6 +237,7 @@ def test_the_keyboard_suffices(visit, ready, talk):
         keyboard.press("Enter")
     chooser.value.set_files(talk)
     wait_until_done(page)
+    play_slowly(page)
     reached = []
     while "SRT subtitles" not in reached[-1:]:
         keyboard.press("Tab")
@@ -283,7 +291,8 @@ def test_the_microphone(visit, ready):
             record.click();
         }"""
     )
-    expect(page.get_by_role("button", name="Stop and translate (0:02)")).to_be_focused()
+    some_seconds = re.compile(r"Stop and translate \(0:(0[2-9]|[1-9]\d)\)")
+    expect(page.get_by_role("button", name=some_seconds)).to_be_focused()
     assert page.evaluate("window.opened") == 1
     page.get_by_role("button", name="Stop and translate").click()
     wait_until_done(page)

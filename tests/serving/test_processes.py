@@ -2,10 +2,13 @@
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import textwrap
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from multiprocessing import Pipe, active_children
 from threading import Thread
@@ -22,7 +25,7 @@ from horizon_st.errors import UserError
 from horizon_st.inference.pipeline import SpeechTranslator
 from horizon_st.serving import replicas, server
 from horizon_st.serving.limits import LostReplicaError
-from horizon_st.serving.replicas import replica_processes
+from horizon_st.serving.replicas import ReplicaProcess, replica_processes
 from horizon_st.serving.server import model_name_of
 
 # The client's maker retires its own translations.
@@ -116,6 +119,61 @@ def test_copies_in_processes(exported, talk):
     assert active_children() == []
 
 
+def test_two_copies_answer_alike_and_end_together(exported, recordings):
+    translator = SpeechTranslator.from_pretrained(exported, config=SEARCH)
+    segments = [[*translator.cut(path)] for path in recordings[:2]]
+    with (
+        replica_processes(str(exported), 2, config=SEARCH) as copies,
+        ThreadPoolExecutor(2) as threads,
+    ):
+        assert len(active_children()) == 2
+        found = threads.map(lambda copy, some: copy.translate_segments(some), copies, segments)
+        assert [[one.text for one in some] for some in found] == [
+            [one.text for one in translator.translate_segments(some)] for some in segments
+        ]
+    assert active_children() == []
+
+
+def test_copies_of_no_model_are_not_started(tmp_path):
+    line = [sys.executable, "-m", "horizon_st", "serve", str(tmp_path / "none"), "--workers", "2"]
+    ended = subprocess.run([*line, "--port", "0", "--no-page"], capture_output=True, text=True)
+    assert ended.returncode == 2
+    [message] = (ended.stdout + ended.stderr).strip().splitlines()
+    assert "none: expected a model folder, found no such folder" in message
+
+
+def test_only_one_copy_looks_at_a_model_that_is_broken(exported, tmp_path, monkeypatch):
+    started = []
+    start = ReplicaProcess._start
+    monkeypatch.setattr(ReplicaProcess, "_start", lambda self: [started.append(self), start(self)])
+    folder = tmp_path / "copy"
+    shutil.copytree(exported, folder)
+    (folder / "decoder.onnx").unlink()
+    with (
+        pytest.raises(UserError, match=r"found no decoder\.onnx"),
+        replica_processes(str(folder), 3),
+    ):
+        pass
+    assert len(started) == 1
+    assert active_children() == []
+
+
+@pytest.mark.parametrize("error", [EOFError, ConnectionResetError, BrokenPipeError])
+@pytest.mark.parametrize("loads", [True, False])
+def test_a_copy_ends_quietly_with_its_server(translator, monkeypatch, error, loads):
+    monkeypatch.setattr(replicas.signal, "signal", lambda *_: None)
+
+    class Gone:
+        def send(self, answer):
+            if not loads:
+                raise BrokenPipeError
+
+        def recv(self):
+            raise error
+
+    replicas._work(Gone(), lambda: translator if loads else 1 / 0)
+
+
 def test_copies_of_an_export_share_the_cores_without_pytorch(exported, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.setattr(replicas, "usable_cores", lambda: 7)
@@ -140,9 +198,36 @@ def test_the_missing_extra_is_named(model_folder, monkeypatch, package):
     result = CliRunner().invoke(app, ["serve", str(model_folder)])
     assert isinstance(result.exception, UserError)
     assert re.search(
-        rf"no package {package}\. Install them with `pip install 'horizon-st\[serve\]'`",
+        rf"no package {package}\. Run `pip install '\.\[serve\]'` in a checkout",
         str(result.exception),
     )
+
+
+def test_an_export_is_served_without_pytorch(exported, recordings):
+    program = f"""
+        import sys
+        for name in ("accelerate", "lhotse", "torch", "transformers"):
+            sys.modules[name] = None  # whoever imports it gets a ModuleNotFoundError
+        from starlette.testclient import TestClient
+        from horizon_st.cli import main
+        from horizon_st.serving import server
+
+        def ask(app, listener, **_):
+            with TestClient(app) as client, open({str(recordings[0])!r}, "rb") as file:
+                form = {{"files": {{"file": file}}, "data": {{"model": "whisper-1"}}}}
+                print(client.post("/v1/audio/translations", **form).json()["text"])
+
+        server.run_server = ask
+        sys.argv = ["horizon-st", "serve", {str(exported)!r}, "--port", "0", "--no-page"]
+        main()
+    """
+    result = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
+    translator = SpeechTranslator.from_pretrained(exported)
+    expected = " ".join(one.text for one in translator.translate_recording(recordings[0]))
+    assert result.stdout.splitlines()[1:] == [expected]
 
 
 def test_mistakes_on_the_command_line(model_folder, tmp_path):

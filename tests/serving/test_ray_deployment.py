@@ -1,7 +1,9 @@
 """The service on a Ray cluster of this machine, with two replicas of the model."""
 
 import asyncio
+import importlib
 import socket
+import sys
 
 import openai
 import pytest
@@ -49,6 +51,17 @@ def test_two_replicas_answer_as_one(address, model_folder, translator, recording
     assert [answer.text for answer in asyncio.run(ask_all())] == [
         " ".join(one.text for one in same.translate_recording(path)) for path in recordings
     ]
+
+
+@pytest.mark.parametrize("package", ["ray", "fastapi", "python_multipart", "prometheus_client"])
+def test_the_missing_extra_is_named(monkeypatch, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    for name in [name for name in sys.modules if name.startswith("horizon_st.serving.")]:
+        monkeypatch.delitem(sys.modules, name)
+    deployment = importlib.import_module("horizon_st.serving.ray_deployment")
+    message = rf"extra `ray`, found no package {package}\. Run `pip install '\.\[ray\]'`"
+    with pytest.raises(UserError, match=message):
+        deployment.build({"model": "m"})
 
 
 @pytest.mark.parametrize(

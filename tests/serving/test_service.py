@@ -11,6 +11,7 @@ import pytest
 import soundfile
 
 from horizon_st.errors import UserError
+from horizon_st.inference.segmenter import SegmenterConfig
 from horizon_st.serving import reading
 from horizon_st.serving.limits import BusyError, Limits, OutOfTimeError
 from horizon_st.serving.service import TranslationService
@@ -224,16 +225,70 @@ def test_reading_stops_with_its_caller(serve, replica, monkeypatch):
     serve(work, replica, queue=1)
 
 
+@pytest.fixture(scope="module")
+def silences(tmp_path_factory):
+    """Three files of 6 minutes of silence."""
+    folder = tmp_path_factory.mktemp("silences")
+    paths = [folder / f"{number}.flac" for number in range(3)]
+    for path in paths:
+        soundfile.write(path, np.zeros(6 * 60 * 16_000, np.int16), 16_000)
+    return paths
+
+
+def test_hours_of_silence_hold_up_nobody(serve, replica, silences, recordings, monkeypatch):
+    """Steps of all callers take turns: a short recording waits for a few of the long ones'."""
+    steps = []
+    step_of = {name: getattr(reading.Reading, name) for name in ("measure", "next_segment")}
+    for name, step in step_of.items():
+
+        def noted(self, step=step):
+            steps.append(self._name)
+            return step(self)
+
+        monkeypatch.setattr(reading.Reading, name, noted)
+    replica.go.set()
+
+    async def work(service):
+        service._readers._max_workers = 1  # a step at a time, so that their order is known
+        long = [asyncio.ensure_future(service.translate(path)) for path in silences]
+        await until(lambda: len({*steps}) == 3)
+        num_before = len(steps)
+        await service.translate(recordings[0], name="short")
+        between = steps[num_before:]
+        assert not any(task.done() for task in long)
+        # Each of the others has at most one step before each step of the short one.
+        turns = between.count("short")
+        assert 2 <= turns <= 4
+        assert between.index("short") <= 2 * len(silences)
+        assert len(between) <= (turns + 1) * (len(silences) + 1)
+        for task in long:
+            task.cancel()
+        await asyncio.gather(*long, return_exceptions=True)
+
+    serve(work, replica)
+
+
+@pytest.mark.parametrize("step", ["measure", "next_segment"])
+def test_a_step_is_short_whatever_is_in_the_recording(silences, step):
+    one = reading.Reading(silences[0], "silence", most_s=1e4, segmenter=SegmenterConfig())
+    num_steps = 0
+    while not (one.measure() if step == "measure" else one.next_segment() or one.is_cut):
+        num_steps += 1
+    one.close()
+    assert 360 / (2 * reading.STEP_S) <= num_steps <= 360 / reading.STEP_S
+
+
 def test_bad_recordings_are_refused_by_the_name_that_they_came_with(serve, replica, talk, tmp_path):
     broken = tmp_path / "tmp123"
     broken.write_bytes(talk.read_bytes()[:100_000])
+    refused = reading.RefusedRecordingError
 
     async def work(service):
-        with pytest.raises(UserError, match=r"^her talk\.flac: expected whole audio"):
+        with pytest.raises(refused, match=r"^her talk\.flac: expected whole audio"):
             await service.translate(broken, name="her talk.flac")
-        with pytest.raises(UserError, match=r"at most 0\.2 minutes of sound"):
+        with pytest.raises(refused, match=r"at most 0\.2 minutes of sound"):
             await service.translate(talk)
-        with pytest.raises(UserError, match="no such file"):
+        with pytest.raises(refused, match="no such file"):
             await service.translate(tmp_path / "missing.wav")
         assert service.has_place
 
@@ -271,7 +326,7 @@ def test_a_batch_that_fails_fails_alone(serve, translator, recordings, monkeypat
     assert found == [one.text for one in translator.translate_recording(recordings[1])]
 
 
-@pytest.mark.parametrize("name", ["most_mb", "most_minutes", "most_wait_s", "queue"])
+@pytest.mark.parametrize("name", ["most_mb", "most_minutes", "most_wait_s", "most_idle_s", "queue"])
 @pytest.mark.parametrize("value", [0, float("inf"), float("nan")])
 def test_limits_have_to_leave_something_and_to_end(name, value):
     message = rf"limits\.{name}: expected more than 0, and finite, found {value}"

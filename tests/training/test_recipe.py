@@ -247,7 +247,7 @@ def test_fp16_needs_a_gpu(monkeypatch):
 def test_a_tracker_that_is_not_installed_names_the_extra(make_recipe, monkeypatch, tmp_path):
     monkeypatch.setattr(devices, "get_available_trackers", list)
     with (
-        pytest.raises(UserError, match=r"wandb to be installed.*pip install 'horizon-st\[wandb\]'"),
+        pytest.raises(UserError, match=r"wandb to be installed.*pip install '\.\[wandb\]'"),
         devices.accelerated(make_recipe("trackers=[wandb]"), tmp_path),
     ):
         pass

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
 import typer
 
 from horizon_st.cli.terminal import console
-from horizon_st.errors import UserError
+from horizon_st.extras import check_extra
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from contextlib import AbstractContextManager
 
     from horizon_st.serving.batches import Replica
+
+_PACKAGES = ("fastapi", "gradio", "prometheus_client", "python_multipart", "uvicorn")
 
 
 def serve(
@@ -41,6 +43,9 @@ def serve(
     max_wait: Annotated[
         float, typer.Option(help="Seconds from a request's beginning to its answer.")
     ] = 1800.0,
+    max_idle: Annotated[
+        float, typer.Option(help="Seconds between two pieces of a request.")
+    ] = 30.0,
     queue: Annotated[
         int, typer.Option(help="Requests accepted and not answered yet; more get status 429.")
     ] = 64,
@@ -71,7 +76,7 @@ def serve(
     ] = None,
 ) -> None:
     """Serve a model over HTTP: as the OpenAI audio API defines it, and a page for people."""
-    _check_extra()
+    check_extra("horizon-st serve", "serve", _PACKAGES)
     from horizon_st.decoding.configuration import DecodingConfig
     from horizon_st.inference.segmenter import SegmenterConfig
     from horizon_st.serving.app import create_app
@@ -80,7 +85,13 @@ def serve(
     from horizon_st.serving.server import address_of, listen, model_name_of, run_server
     from horizon_st.serving.service import TranslationService
 
-    limits = Limits(most_mb=max_mb, most_minutes=max_minutes, most_wait_s=max_wait, queue=queue)
+    limits = Limits(
+        most_mb=max_mb,
+        most_minutes=max_minutes,
+        most_wait_s=max_wait,
+        most_idle_s=max_idle,
+        queue=queue,
+    )
     keys = read_keys(api_key_file)
     settings = {
         "config": DecodingConfig(
@@ -115,19 +126,3 @@ def _replicas(
     if num_replicas == 1:
         return nullcontext([SpeechTranslator.from_pretrained(model, **settings)])
     return replica_processes(model, num_replicas, **settings)
-
-
-def _check_extra() -> None:
-    try:
-        import fastapi  # noqa: F401
-        import gradio  # noqa: F401
-        import prometheus_client  # noqa: F401
-        import python_multipart  # noqa: F401
-        import uvicorn  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise UserError(
-            "horizon-st serve",
-            expected="the packages of the extra `serve`",
-            found=f"no package {error.name}",
-            remedy="Install them with `pip install 'horizon-st[serve]'`.",
-        ) from error

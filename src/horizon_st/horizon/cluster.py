@@ -18,7 +18,12 @@ from typing import Any
 import torch
 
 from horizon_st.display import ProgressBars
+<<<<<<< HEAD
 from horizon_st.errors import UserError, reason_of
+=======
+from horizon_st.errors import UserError
+from horizon_st.extras import install_extra
+>>>>>>> w7a
 from horizon_st.hardware import take_share
 from horizon_st.workers import Messages, Task, run_side_by_side
 
@@ -105,7 +110,7 @@ def _run_on_ray(workers: Sequence[Task], say: Callable[[str], None], cluster: Ra
             "--ray",
             expected="the package ray",
             found="it is not installed",
-            remedy="Install it with `pip install 'horizon-st[ray]'`.",
+            remedy=install_extra("ray"),
         ) from error
     try:
         _knock(cluster.address)

@@ -9,8 +9,8 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from horizon_st.errors import UserError
-from horizon_st.serving.limits import BusyError, LostReplicaError, OutOfTimeError
+from horizon_st.serving.limits import BusyError, FullError, LostReplicaError, OutOfTimeError
+from horizon_st.serving.reading import RefusedRecordingError
 
 HUNG_UP = 499
 """The status, for the metrics, of an answer that nobody waited for (nginx's)."""
@@ -60,9 +60,9 @@ def api_error_of(error: Exception) -> ApiError:
     match error:
         case ApiError():
             return error
-        case UserError():
+        case RefusedRecordingError():
             return ApiError(400, str(error), param="file", code="invalid_audio")
-        case BusyError():
+        case BusyError() | FullError():
             return ApiError(
                 429,
                 str(error),
@@ -87,8 +87,9 @@ async def answer_error(request: Request, error: Exception) -> Response:
 HANDLERS: dict[Any, Any] = dict.fromkeys(
     (
         ApiError,
-        UserError,
+        RefusedRecordingError,
         BusyError,
+        FullError,
         OutOfTimeError,
         LostReplicaError,
         ClientDisconnect,

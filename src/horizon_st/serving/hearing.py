@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from types import TracebackType
 
 import numpy as np
 import soundfile
 
-from horizon_st.data.mono import SAMPLING_RATE, Samples, stream_audio
+from horizon_st.data.mono import SAMPLING_RATE, Samples
 
 LOUDEST_BAR = 100
 _GRAIN_SAMPLES = SAMPLING_RATE // 50
@@ -17,43 +18,63 @@ _FEWEST_BARS = 200
 """Enough for the width of a page; a long recording is as much wider than it."""
 
 _BARS_PER_S = 3
+_SUBTYPE, _BYTES_PER_SAMPLE = "PCM_16", 2
 
 
-@dataclass(frozen=True)
 class Hearing:
-    """The sound that the model hears.
+    """The sound that the model hears, as it is read; a context, after which only whole files stay.
 
-    Attributes:
-        path: a WAV file, in which every browser finds any place to the sample.
-        bars: the loudness of equal parts of it, 0 to LOUDEST_BAR.
+    Called with one block after the other.
+
+    Args:
+        path: of a WAV file to make, in which every browser finds any place to the sample; None
+            where there is one already.
+        on_bytes: is told how much each block adds to the file, and may refuse.
     """
 
-    path: Path
-    bars: list[int]
+    def __init__(self, path: Path | None, on_bytes: Callable[[int], None] = lambda _: None) -> None:
+        self._path = path
+        self._on_bytes = on_bytes
+        self._loudness = [np.zeros(0, np.float32)]
+        self._rest = np.zeros(0, np.float32)
+        self._sound: soundfile.SoundFile | None = None
 
+    def __enter__(self) -> Hearing:
+        if self._path is not None:
+            file = NamedTemporaryFile(dir=self._path.parent, delete=False)
+            file.close()
+            self._begun = Path(file.name)
+            self._sound = soundfile.SoundFile(
+                self._begun, "w", SAMPLING_RATE, 1, _SUBTYPE, format="WAV"
+            )
+        return self
 
-def hear(recording: Path, folder: Path) -> Hearing:
-    """The recording at 16 kHz in a new file of the folder, read block by block, and its bars.
+    def __call__(self, block: Samples) -> None:
+        """Hears what comes next."""
+        if self._sound is not None:
+            self._on_bytes(_BYTES_PER_SAMPLE * len(block))
+            self._sound.write(block)
+        whole, self._rest = _split(np.concatenate([self._rest, block]))
+        self._loudness.append(np.abs(whole).max(axis=1))
 
-    Raises:
-        UserError: the recording is not whole audio.
-    """
-    loudness = [np.zeros(0, np.float32)]
-    rest = np.zeros(0, np.float32)
-    with NamedTemporaryFile(dir=folder, suffix=".wav", delete=False) as file:
-        path = Path(file.name)
-        try:
-            with soundfile.SoundFile(file, "w", SAMPLING_RATE, 1, "PCM_16", format="WAV") as sound:
-                for block in stream_audio(recording):
-                    sound.write(block)
-                    whole, rest = _split(np.concatenate([rest, block]))
-                    loudness.append(np.abs(whole).max(axis=1))
-        except BaseException:
-            path.unlink()
-            raise
-    if len(rest):
-        loudness.append(np.abs(rest).max(keepdims=True))
-    return Hearing(path, _to_bars(np.concatenate(loudness)))
+    def finish(self) -> list[int]:
+        """The loudness of equal parts of it, 0 to LOUDEST_BAR; the file is in its place now."""
+        if self._sound is not None and self._path is not None:
+            self._sound.close()
+            self._begun.replace(self._path)
+        if len(self._rest):
+            self._loudness.append(np.abs(self._rest).max(keepdims=True))
+        return _to_bars(np.concatenate(self._loudness))
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._sound is not None:
+            self._sound.close()
+            self._begun.unlink(missing_ok=True)
 
 
 def _split(samples: Samples) -> tuple[Samples, Samples]:

@@ -24,6 +24,21 @@ class BusyError(Exception):
         )
 
 
+class FullError(Exception):
+    """As much lies on the server's disk as may.
+
+    Args:
+        retry_after_s: when some of it will be gone.
+    """
+
+    def __init__(self, retry_after_s: float) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(
+            "The server keeps as much as it can of what was uploaded within the last hour. "
+            f"Try again in {math.ceil(retry_after_s / 60)} minutes."
+        )
+
+
 class OutOfTimeError(Exception):
     """A recording was not translated within the time that one may take."""
 
@@ -47,11 +62,14 @@ class Limits:
     most_wait_s: float = field(
         default=1800.0, metadata={"help": "From the start of a request to its answer, in seconds."}
     )
+    most_idle_s: float = field(
+        default=30.0, metadata={"help": "Between two pieces of a request, in seconds."}
+    )
     queue: int = field(default=64, metadata={"help": "Requests accepted and not answered yet."})
 
     def __post_init__(self) -> None:
         """Refuse values out of range."""
-        for name in ("most_mb", "most_minutes", "most_wait_s", "queue"):
+        for name in ("most_mb", "most_minutes", "most_wait_s", "most_idle_s", "queue"):
             if not 0 < getattr(self, name) < math.inf:
                 raise UserError(
                     f"limits.{name}",
@@ -64,6 +82,11 @@ class Limits:
     def most_bytes(self) -> int:
         """Of a request."""
         return int(self.most_mb * MEGABYTE)
+
+    @property
+    def most_kept_bytes(self) -> int:
+        """Of what was sent to the page within an hour, and its sound."""
+        return self.queue * self.most_bytes
 
     @property
     def most_s(self) -> float:

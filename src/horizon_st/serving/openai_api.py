@@ -34,7 +34,7 @@ _FORM = {
         "model": {"type": "string"},
         "prompt": {"type": "string", "description": "Accepted, and without effect."},
         "response_format": {"type": "string", "enum": get_args(Shape), "default": "json"},
-        "temperature": {"type": "number", "enum": [0], "default": 0},
+        "temperature": {"type": "number", "minimum": 0, "maximum": 1, "default": 0},
     },
 }
 _BODY = {"requestBody": {"content": {"multipart/form-data": {"schema": _FORM}}, "required": True}}
@@ -57,8 +57,13 @@ def make_router(service: TranslationService, model_name: str) -> APIRouter:
     async def create_translation(request: Request) -> Response:
         """Translates a recording."""
         with service.accept() as place:
-            most_bytes = service.limits.most_bytes
-            async with received(request, most_bytes=most_bytes, deadline=place.deadline) as form:
+            limits = service.limits
+            async with received(
+                request,
+                most_bytes=limits.most_bytes,
+                most_idle_s=limits.most_idle_s,
+                deadline=place.deadline,
+            ) as form:
                 upload, shape = _read_form(form, model_name)
                 name = upload.filename or "file"
                 work = service.translate(cast("Any", upload.file), name=name, place=place)
@@ -128,6 +133,7 @@ def _check_model(asked: str, model_name: str) -> None:
 
 
 def _check_temperature(asked: str) -> None:
+    """As the original; it has no effect, since the model searches and does not sample."""
     try:
         temperature = float(asked)
     except ValueError:
@@ -138,14 +144,6 @@ def _check_temperature(asked: str) -> None:
             f"Invalid value: '{asked}'. Expected a number between 0 and 1.",
             param="temperature",
             code="invalid_value",
-        )
-    if temperature != 0:
-        raise ApiError(
-            400,
-            f"Unsupported value: 'temperature' does not support {asked} with this model. "
-            "Only the default (0) is supported: it searches, and does not sample.",
-            param="temperature",
-            code="unsupported_value",
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from functools import partial
 from http import HTTPStatus
 from importlib.resources import files
@@ -14,20 +15,18 @@ from typing import Any
 import gradio
 from fastapi import FastAPI
 from gradio.utils import get_upload_folder
+from starlette.routing import Mount
 
-from horizon_st.errors import UserError
 from horizon_st.inference.formats import Format, TranslatedRecording, to_text
 from horizon_st.inference.pipeline import TranslatedSegment
+from horizon_st.serving.bounded_uploads import BoundedUploads
 from horizon_st.serving.errors import api_error_of
-from horizon_st.serving.hearing import Hearing, hear
+from horizon_st.serving.kept import KeptUploads
 from horizon_st.serving.keys import Keys
+from horizon_st.serving.reading import RefusedRecordingError
 from horizon_st.serving.service import TranslationService
 
 DOWNLOADS: tuple[Format, ...] = ("srt", "vtt", "txt")
-KEPT_S = 3600
-"""How long the server keeps what was uploaded, so that it can be listened to."""
-
-_CLEANED_EVERY_S = 600
 _ASSETS = files(__package__) / "assets"
 
 
@@ -47,9 +46,10 @@ def add_page(app: FastAPI, service: TranslationService, *, model_name: str, keys
 
 
 async def _mount(app: FastAPI, service: TranslationService, model_name: str, keys: Keys) -> None:
+    kept = KeptUploads(Path(get_upload_folder()), service.limits.most_kept_bytes)
     gradio.mount_gradio_app(
         app,
-        make_page(service, model_name),
+        make_page(service, kept, model_name),
         path="/",
         auth=partial(_allows, keys) if keys.are_needed else None,
         auth_message="The password is a key of this server. Write any user name, but write one.",
@@ -66,13 +66,24 @@ async def _mount(app: FastAPI, service: TranslationService, model_name: str, key
         pwa=False,
         mcp_server=False,
     )
+    mount = app.routes[-1]
+    assert isinstance(mount, Mount)
+    assert isinstance(mount.app, gradio.routes.App)
+    mount.app.uploaded_file_dir = str(kept.path)
+    mount.app = BoundedUploads(mount.app, kept, service.limits)
+    lifespan = app.router.lifespan_context
+
+    @asynccontextmanager
+    async def keeping(app: FastAPI) -> AsyncIterator[Any]:
+        async with kept.open(), lifespan(app) as state:
+            yield state
+
+    app.router.lifespan_context = keeping
 
 
-def make_page(service: TranslationService, model_name: str) -> gradio.Blocks:
+def make_page(service: TranslationService, kept: KeptUploads, model_name: str) -> gradio.Blocks:
     """One component, whose script uploads, asks for a translation, and shows what comes of it."""
-    page = gradio.Blocks(
-        title="Horizon-ST", analytics_enabled=False, delete_cache=(_CLEANED_EVERY_S, KEPT_S)
-    )
+    page = gradio.Blocks(title="Horizon-ST", analytics_enabled=False)
     with page:
         view = gradio.HTML(
             html_template=(_ASSETS / "page.html").read_text(encoding="utf-8"),
@@ -82,7 +93,7 @@ def make_page(service: TranslationService, model_name: str) -> gradio.Blocks:
             most_mb=service.limits.most_mb,
         )
         running = view.submit(
-            partial(translate_upload, service),
+            partial(translate_upload, service, kept),
             inputs=view,
             outputs=view,
             show_progress="hidden",
@@ -94,34 +105,35 @@ def make_page(service: TranslationService, model_name: str) -> gradio.Blocks:
 
 
 async def translate_upload(
-    service: TranslationService, asked: object
+    service: TranslationService, kept: KeptUploads, asked: object
 ) -> AsyncIterator[dict[str, Any]]:
     """What the page shows of a recording: each time all of it, as far as it is known.
 
     Args:
         service: what translates.
+        kept: where uploads lie.
         asked: from the browser: the `path` of an uploaded file, its `name`, and what else the
             script knows its question by.
     """
     shown: dict[str, Any] = {"asked": asked, "segments": []}
     try:
-        path, name = _read(asked)
-        async with service.open(path, name=name) as opened:
-            heard = await _hear(path)
-            shown |= {
-                "duration_s": opened.duration_s,
-                "bars": heard.bars,
-                "sound": gradio.FileData(path=str(heard.path)).model_dump(),
-            }
-            yield shown
-            segments: list[TranslatedSegment] = []
-            recording = TranslatedRecording(
-                name, opened.duration_s, segments, unsure_below=service.unsure_below
-            )
-            async for segment in opened:
-                segments.append(segment)
-                shown = shown | {"segments": [_row(one, recording) for one in segments]}
+        path, name = _read(asked, kept)
+        with kept.hearing(path) as hearing:
+            async with service.open(path, name=name, on_block=hearing) as opened:
+                shown |= {
+                    "duration_s": opened.duration_s,
+                    "bars": hearing.finish(),
+                    "sound": gradio.FileData(path=str(kept.sound_of(path))).model_dump(),
+                }
                 yield shown
+                segments: list[TranslatedSegment] = []
+                recording = TranslatedRecording(
+                    name, opened.duration_s, segments, unsure_below=service.unsure_below
+                )
+                async for segment in opened:
+                    segments.append(segment)
+                    shown = shown | {"segments": [_row(one, recording) for one in segments]}
+                    yield shown
         yield shown | {"texts": {form: to_text(recording, form) for form in DOWNLOADS}}
     except Exception as error:
         refusal = api_error_of(error)
@@ -130,29 +142,14 @@ async def translate_upload(
             raise  # to the log
 
 
-async def _hear(path: Path) -> Hearing:
-    """What `hear` gives; of a question that is given up meanwhile, no file stays."""
-    hearing = asyncio.ensure_future(asyncio.to_thread(hear, path, path.parent))
-    try:
-        return await asyncio.shield(hearing)
-    except asyncio.CancelledError:
-        hearing.add_done_callback(_discard)
-        raise
-
-
-def _discard(hearing: asyncio.Future[Hearing]) -> None:
-    if not hearing.cancelled() and hearing.exception() is None:
-        hearing.result().path.unlink()
-
-
-def _read(asked: object) -> tuple[Path, str]:
+def _read(asked: object, kept: KeptUploads) -> tuple[Path, str]:
     """The file and its name, of whatever a stranger may have sent."""
     match asked:
         case {"path": str(given), "name": str(name)}:
-            path = Path(given).resolve()
-            if path.is_relative_to(Path(get_upload_folder()).resolve()) and path.is_file():
+            path = kept.find(given)
+            if path is not None:
                 return path, name
-    raise UserError(
+    raise RefusedRecordingError(
         "upload",
         expected="a file that was uploaded a moment ago",
         found="none",

@@ -10,25 +10,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
-
-from fastapi import FastAPI
-from ray import serve
+from typing import TYPE_CHECKING, Any
 
 from horizon_st.decoding.configuration import DecodingConfig
 from horizon_st.errors import UserError
+from horizon_st.extras import check_extra
 from horizon_st.inference.pipeline import SpeechTranslator, TranslatedSegment
 from horizon_st.inference.segmenter import SegmenterConfig, SpeechSegment
-from horizon_st.serving.app import create_app
 from horizon_st.serving.keys import read_keys
 from horizon_st.serving.limits import Limits
-from horizon_st.serving.server import model_name_of
-from horizon_st.serving.service import TranslationService
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+    from ray import serve
 
 _DEFAULTS: dict[str, Any] = {
     **{"replicas": 2, "cpus": 1.0, "gpus": 0.0, "beam_size": 5, "batch_size": 16},
     **{"queue": 64, "max_mb": 200.0, "max_minutes": 180.0},
 }
+_PACKAGES = ("fastapi", "prometheus_client", "python_multipart", "ray", "uvicorn")
 _NAME = "Translator"
 _SPARE_REQUESTS = 1_000
 """More than the queue that Ray lets through to the front, which answers them that it is full."""
@@ -43,8 +43,11 @@ def build(options: Mapping[str, str]) -> serve.Application:
             ``max_minutes`` as of `horizon-st serve`.
 
     Raises:
-        UserError: an option is unknown, missing or no number.
+        UserError: an option is unknown, missing or no number, or the extra `ray` is not installed.
     """
+    check_extra("horizon_st.serving.ray_deployment", "ray", _PACKAGES)
+    from ray import serve
+
     model, chosen = _read_options(options)
     search = DecodingConfig(beam_size=chosen["beam_size"], batch_size=chosen["batch_size"])
     limits = Limits(
@@ -53,23 +56,24 @@ def build(options: Mapping[str, str]) -> serve.Application:
     num_replicas = chosen["replicas"]
 
     def make_app() -> FastAPI:
+        from horizon_st.serving.app import create_app
+        from horizon_st.serving.server import model_name_of
+        from horizon_st.serving.service import TranslationService
+
         handle = serve.get_deployment_handle(_NAME, app_name=serve.get_replica_context().app_name)
         with ThreadPoolExecutor(1) as thread:  # Ray waits for answers on no thread with a loop
             replica = thread.submit(_RayReplicas, handle).result()
         service = TranslationService(*[replica] * num_replicas, limits=limits)
         return create_app(service, model_name=model_name_of(model), keys=read_keys(None))
 
-    translators = _deployed(
-        _Translator,
+    translators = serve.deployment(
         name=_NAME,
         num_replicas=num_replicas,
         max_ongoing_requests=1,
         ray_actor_options={"num_cpus": chosen["cpus"], "num_gpus": chosen["gpus"]},
-    )
-    front = _deployed(
-        serve.ingress(make_app)(),
-        name="Front",
-        max_ongoing_requests=limits.queue + _SPARE_REQUESTS,
+    )(_Translator)
+    front = serve.deployment(name="Front", max_ongoing_requests=limits.queue + _SPARE_REQUESTS)(
+        serve.ingress(make_app)()
     )
     num_threads = max(1, int(chosen["cpus"]))
     return front.bind(translators.bind(model, search, num_threads))
@@ -88,10 +92,6 @@ class _Translator:
 
     def translate_segments(self, segments: Sequence[SpeechSegment]) -> list[TranslatedSegment]:
         return self._translator.translate_segments(segments)
-
-
-def _deployed(body: type, **settings: Any) -> serve.Deployment:
-    return serve.deployment(**settings)(body)
 
 
 class _RayReplicas:

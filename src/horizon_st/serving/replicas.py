@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 from horizon_st.decoding.configuration import DecodingConfig
@@ -97,12 +98,15 @@ def replica_processes(
     Raises:
         UserError: there is no such model.
     """
-    replicas = [
-        ReplicaProcess(partial(_load_share, index, num_replicas, model, settings))
-        for index in range(num_replicas)
-    ]
+    folder = str(find_folder(model))
+    replicas: list[ReplicaProcess] = []
     try:
-        for replica in replicas:
+        for index in range(num_replicas):
+            load = partial(_load_share, index, num_replicas, folder, settings)
+            replicas.append(ReplicaProcess(load))
+            if index == 0:  # what is wrong with the model is found by one process, not by all
+                replicas[0].wait()
+        for replica in replicas[1:]:
             replica.wait()
         yield replicas
     finally:
@@ -111,13 +115,13 @@ def replica_processes(
 
 
 def _load_share(
-    index: int, num_replicas: int, model: str, settings: dict[str, Any]
+    index: int, num_replicas: int, folder: str, settings: dict[str, Any]
 ) -> SpeechTranslator:
-    if is_export(find_folder(model)):
+    if is_export(Path(folder)):
         settings = settings | {"num_threads": max(1, usable_cores() // num_replicas)}
     else:
         take_share(index, num_replicas)  # of what PyTorch uses, which an export does without
-    return SpeechTranslator.from_pretrained(model, **settings)
+    return SpeechTranslator.from_pretrained(folder, **settings)
 
 
 def _work(connection: Connection, load: Load) -> None:
@@ -129,10 +133,11 @@ def _work(connection: Connection, load: Load) -> None:
         connection.send((translator.config, translator.segmenter))
         while True:
             connection.send(_attempt(translator, connection.recv()))
-    except (EOFError, BrokenPipeError):  # the server has ended
+    except (EOFError, ConnectionError):  # the server has ended
         return
     except Exception as error:  # raised where the replica was asked for
-        connection.send(error)
+        with suppress(OSError):  # it may have ended, too
+            connection.send(error)
 
 
 def _attempt(

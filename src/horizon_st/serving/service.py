@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, nullcontext
 from types import TracebackType
 
-from horizon_st.data.mono import name_of
+from horizon_st.data.mono import Samples, name_of
 from horizon_st.hardware import usable_cores
 from horizon_st.inference.formats import UNSURE_BELOW, TranslatedRecording
 from horizon_st.inference.pipeline import TranslatedSegment
@@ -116,7 +116,7 @@ class TranslationService:
 
         Raises:
             BusyError: there is no place.
-            UserError: the recording is not whole audio, or too long.
+            RefusedRecordingError: the recording is not whole audio, or too long.
             OutOfTimeError: it took too long.
             LostReplicaError: the process that translated it died.
         """
@@ -141,12 +141,24 @@ class TranslationService:
 
     @asynccontextmanager
     async def open(
-        self, recording: Recording, *, name: str | None = None, place: Place | None = None
+        self,
+        recording: Recording,
+        *,
+        name: str | None = None,
+        place: Place | None = None,
+        on_block: Callable[[Samples], None] | None = None,
     ) -> AsyncIterator[Translating]:
         """A recording that was found to be whole, its length, and its segments as they are ready.
 
-        Arguments and errors are those of `translate`. When the context ends, nothing more of it is
-        read or decoded.
+        Further arguments and errors are those of `translate`. When the context ends, nothing more
+        of it is read or decoded.
+
+        Args:
+            recording: a path, or an open binary file that can seek.
+            name: what its sender calls it.
+            place: what `accept` gave.
+            on_block: is given all of its sound at 16 kHz, in order, on threads, before the context
+                begins.
         """
         with self.accept() if place is None else nullcontext(place) as place:
             reading = Reading(
@@ -154,6 +166,7 @@ class TranslationService:
                 name or name_of(recording),
                 most_s=self.limits.most_s,
                 segmenter=self._segmenter,
+                on_block=on_block,
             )
             opened = Translating(
                 reading,

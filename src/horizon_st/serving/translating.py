@@ -21,13 +21,11 @@ class Translating:
 
     Args:
         reading: the recording.
-        readers: threads to read it on.
+        readers: threads to read it on, a step at a time, in turn with all others.
         batches: where segments become translations.
         deadline: by the event loop's clock.
         most_ahead: how many segments it may have cut and not given yet, at present.
 
-    Attributes:
-        duration_s: the recording's length, once `measure` has found it.
     """
 
     def __init__(
@@ -39,24 +37,28 @@ class Translating:
         deadline: float,
         most_ahead: Callable[[], int],
     ) -> None:
-        self.duration_s = 0.0
         self._reading = reading
         self._readers = readers
         self._batches = batches
         self._deadline = deadline
         self._most_ahead = most_ahead
         self._ahead: deque[Future[TranslatedSegment]] = deque()
-        self._is_read = False
         self._step: Future[Any] | None = None
+
+    @property
+    def duration_s(self) -> float:
+        """The recording's length, once `measure` has found it."""
+        return self._reading.duration_s
 
     async def measure(self) -> None:
         """Decodes all of the recording once.
 
         Raises:
-            UserError: it is not whole audio, or too long.
+            RefusedRecordingError: it is not whole audio, or too long.
             OutOfTimeError: the deadline has passed.
         """
-        self.duration_s = await self._on_thread(self._reading.measure)
+        while not await self._on_thread(self._reading.measure):
+            pass
 
     def __aiter__(self) -> Translating:
         return self
@@ -64,9 +66,7 @@ class Translating:
     async def __anext__(self) -> TranslatedSegment:
         while self._wants_more():
             speech = await self._on_thread(self._reading.next_segment)
-            if speech is None:
-                self._is_read = True
-            else:
+            if speech is not None:
                 self._ahead.append(self._batches.submit(speech))
         if not self._ahead:
             raise StopAsyncIteration
@@ -78,13 +78,16 @@ class Translating:
         """Has nothing more read or decoded; when it returns, no thread reads the recording."""
         for future in self._ahead:
             self._batches.withdraw(future)
-        if self._step is not None:
-            self._step.cancel()
-        await asyncio.to_thread(self._reading.close)
+        self._reading.stop()
+        try:
+            if self._step is not None and not self._step.cancel():
+                await asyncio.gather(asyncio.wrap_future(self._step), return_exceptions=True)
+        finally:
+            self._reading.close()
 
     def _wants_more(self) -> bool:
         """Whether to cut before giving: not while a segment is ready to be given."""
-        if self._is_read or (self._ahead and self._ahead[0].done()):
+        if self._reading.is_cut or (self._ahead and self._ahead[0].done()):
             return False
         return len(self._ahead) < self._most_ahead()
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Coroutine
+from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
 from python_multipart.multipart import parse_options_header
-from starlette.datastructures import FormData
+from starlette.datastructures import FormData, Headers
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
@@ -22,13 +22,14 @@ _T = TypeVar("_T")
 
 @asynccontextmanager
 async def received(
-    request: Request, *, most_bytes: int, deadline: float
+    request: Request, *, most_bytes: int, most_idle_s: float, deadline: float
 ) -> AsyncIterator[FormData]:
     """The form of a request; what is large lies in a temporary file until the context ends.
 
     Args:
         request: whose body has not been read.
         most_bytes: of the body; what is longer is read no further.
+        most_idle_s: between two pieces of it.
         deadline: by the event loop's clock, for its last byte.
 
     Raises:
@@ -41,12 +42,10 @@ async def received(
     # Some of Python's decode to what no answer can be made of, or fail in ways of their own.
     if settings.get(b"charset", b"utf-8").lower() not in _CHARSETS:
         raise ApiError(400, "The form's charset has to be UTF-8.")
-    declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and float(declared) > most_bytes:
-        raise _too_large(most_bytes)
+    check_length(request.headers, most_bytes)
     parser = MultiPartParser(
         request.headers,
-        _limited(request, most_bytes),
+        _limited(request, most_bytes, most_idle_s),
         max_files=1,
         max_fields=_MOST_FIELDS,
     )
@@ -82,16 +81,46 @@ async def unless_gone(request: Request, work: Coroutine[Any, Any, _T]) -> _T:
         await asyncio.gather(task, gone, return_exceptions=True)
 
 
-async def _limited(request: Request, most_bytes: int) -> AsyncGenerator[bytes, None]:
+def check_length(headers: Headers, most_bytes: int) -> None:
+    """Nothing, unless a request says that it is longer.
+
+    Raises:
+        ApiError: it does.
+    """
+    declared = headers.get("content-length", "")
+    if declared.isdecimal() and float(declared) > most_bytes:
+        raise too_large(most_bytes)
+
+
+async def unless_idle(coming: Awaitable[_T], most_idle_s: float) -> _T:
+    """The next piece of a request.
+
+    Raises:
+        ApiError: nothing came for so long.
+    """
+    try:
+        async with asyncio.timeout(most_idle_s):
+            return await coming
+    except TimeoutError as error:
+        raise ApiError(408, f"Nothing of the request came for {most_idle_s:g} s.") from error
+
+
+async def _limited(
+    request: Request, most_bytes: int, most_idle_s: float
+) -> AsyncGenerator[bytes, None]:
     num_bytes = 0
-    async for chunk in request.stream():
-        num_bytes += len(chunk)
-        if num_bytes > most_bytes:
-            raise _too_large(most_bytes)
-        yield chunk
+    stream = aiter(request.stream())
+    with suppress(StopAsyncIteration):
+        while True:
+            chunk = await unless_idle(anext(stream), most_idle_s)
+            num_bytes += len(chunk)
+            if num_bytes > most_bytes:
+                raise too_large(most_bytes)
+            yield chunk
 
 
-def _too_large(most_bytes: int) -> ApiError:
+def too_large(most_bytes: int) -> ApiError:
+    """The refusal of a request that is."""
     return ApiError(
         413,
         f"The request has more than {most_bytes / MEGABYTE:g} MB. Compress the sound, or cut it.",

@@ -24,6 +24,7 @@ from accelerate.utils import (
 )
 
 from horizon_st.errors import UserError
+from horizon_st.extras import install_extra
 from horizon_st.hardware import cpu_has_fast_bf16, gpu_has_bf16
 from horizon_st.training.recipe import Recipe
 
@@ -162,8 +163,7 @@ def _check_trackers(names: list[str]) -> None:
                 "trackers",
                 expected=f"{name} to be installed",
                 found="no such package",
-                remedy=f"Install it with `pip install 'horizon-st[{name}]'`, or remove {name} "
-                "from trackers.",
+                remedy=f"{install_extra(name)} Or remove {name} from trackers.",
             )
 
 

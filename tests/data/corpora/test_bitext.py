@@ -101,7 +101,7 @@ def test_a_data_set_that_is_not_there_is_refused(tmp_path):
 
 def test_a_data_set_without_the_library_is_refused(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
-    message = r"opus100: expected the package datasets, .* `pip install 'horizon-st\[datasets\]'`"
+    message = r"opus100: expected the package datasets, .* `pip install '\.\[datasets\]'`"
     with pytest.raises(UserError, match=message):
         prepare_bitext(read_bitext("opus100", config="en-fr"), tmp_path / "out")
 

@@ -18,6 +18,7 @@ from horizon_st.data.files import make_folder, read_lines
 from horizon_st.data.jsonl import read_json_lines
 from horizon_st.data.text_pairs import write_text_pairs
 from horizon_st.errors import UserError
+from horizon_st.extras import install_extra
 
 PAIRS_FILE = "text_pairs.arrow"
 LONGEST_CHARACTERS = 2000
@@ -227,7 +228,7 @@ def read_dataset(
             name,
             expected="the package datasets, to read a data set of the hub or a folder",
             found=str(error),
-            remedy="Install it with `pip install 'horizon-st[datasets]'`.",
+            remedy=install_extra("datasets"),
         ) from error
     except (OSError, ValueError, RuntimeError, TypeError, KeyError) as error:
         raise UserError(

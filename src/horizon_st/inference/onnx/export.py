@@ -18,6 +18,7 @@ from horizon_st.data.files import PARTIAL_PREFIX, make_folder, write_errors
 from horizon_st.data.mono import SAMPLING_RATE, Samples
 from horizon_st.decoding.trained import TrainedModel, load_trained_model
 from horizon_st.errors import UserError
+from horizon_st.extras import install_extra
 from horizon_st.inference.onnx.describe import describe
 from horizon_st.inference.onnx.exportable import exportable
 from horizon_st.inference.onnx.folder import write_settings
@@ -100,7 +101,7 @@ def _check_packages() -> None:
             "export",
             expected="the packages of the extra onnx",
             found=f"no {' and no '.join(missing)}",
-            remedy="Run `pip install '.[onnx]'` in a checkout of Horizon-ST.",
+            remedy=install_extra("onnx"),
         )
 
 
