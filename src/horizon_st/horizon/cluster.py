@@ -18,12 +18,8 @@ from typing import Any
 import torch
 
 from horizon_st.display import ProgressBars
-<<<<<<< HEAD
 from horizon_st.errors import UserError, reason_of
-=======
-from horizon_st.errors import UserError
 from horizon_st.extras import install_extra
->>>>>>> w7a
 from horizon_st.hardware import take_share
 from horizon_st.workers import Messages, Task, run_side_by_side
 
