@@ -60,7 +60,7 @@ def test_a_package_without_the_network_is_refused(monkeypatch, tmp_path, install
     spec = SimpleNamespace(submodule_search_locations=[str(tmp_path)]) if installed else None
     monkeypatch.setattr(voice_activity, "find_spec", lambda name: spec)
     voice_activity._load_network.cache_clear()
-    with pytest.raises(UserError, match=r"voice activity: .* pip install --no-deps .*silero-vad"):
+    with pytest.raises(UserError, match=r"voice activity: .*`pip install --no-deps .*silero-vad`"):
         VoiceActivity()
 
 
