@@ -3,10 +3,12 @@
 import io
 import json
 import re
+from functools import partial
 
 import pytest
 from rich.console import Console
 
+from horizon_st.data.corpora.telephone import build_corpus
 from horizon_st.demo import run_demo
 from horizon_st.errors import UserError
 
@@ -25,8 +27,11 @@ FEW_UPDATES = [
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("demo")
     page = io.StringIO()
-    comparison = run_demo("fr", folder, Console(file=page, width=80), overrides=FEW_UPDATES)
-    return folder, page.getvalue(), comparison
+    with pytest.MonkeyPatch.context() as patch:
+        few = {"num_train": 24, "num_dev": 6, "num_test": 40, "num_text_pairs": 400}
+        patch.setattr("horizon_st.demo.build_corpus", partial(build_corpus, **few))
+        comparison = run_demo("fr", folder, Console(file=page, width=80), overrides=FEW_UPDATES)
+        yield folder, page.getvalue(), comparison
 
 
 def test_both_runs_differ_in_the_objective_alone(finished):
@@ -64,7 +69,7 @@ def test_scores_signatures_and_translations_are_shown(finished):
     folder, page, comparison = finished
     saved = json.loads((folder / "comparison.json").read_text())
     assert saved == comparison.to_json()
-    assert saved["num_sentences"] == 300
+    assert saved["num_sentences"] == 40
     delta = comparison.metrics["BLEU"].delta
     for text in (f"{delta:+.2f}", "BLEU|nrefs:1|", "translation", "horizon-st translate"):
         assert text in page

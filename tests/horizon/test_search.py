@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from typer.testing import CliRunner
 
 from horizon_st.cli import app
 from horizon_st.config import dump_config
+from horizon_st.data.corpora.telephone import build_corpus
 from horizon_st.decoding.evaluation import read_evaluation
 from horizon_st.errors import UserError
 from horizon_st.horizon.questions import AnalysisConfig
@@ -350,6 +352,8 @@ def test_the_embedded_corpus_is_built_and_its_test_set_scored(make_study, tmp_pa
         "data.max_batch_s=40",
         "stages.st.metric=loss",
     ]
+    sizes = {"num_train": 24, "num_dev": 6, "num_test": 40, "num_text_pairs": 400}
+    monkeypatch.setattr("horizon_st.horizon.search.build_corpus", partial(build_corpus, **sizes))
     study = StudyConfig(
         name="embedded",
         claim="A is B.",
@@ -364,7 +368,7 @@ def test_the_embedded_corpus_is_built_and_its_test_set_scored(make_study, tmp_pa
     [trial] = results.trials
     assert "BLEU" in trial.scores
     [folder] = run_folders(tmp_path)
-    assert len(read_evaluation(folder / "test_speech").sentences) == 300
+    assert len(read_evaluation(folder / "test_speech").sentences) == 40
     assert Path(results.study.test) == tmp_path / "corpus_fr" / "test.jsonl"
 
 

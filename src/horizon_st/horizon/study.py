@@ -103,7 +103,10 @@ class StudyConfig:
     num_trials: int = field(default=0, metadata={"help": "Runs of a search, at most."})
     least_gain: float = field(
         default=0.05,
-        metadata={"help": "A search ends when no run is expected to gain so many points."},
+        metadata={
+            "help": "A search ends when three more runs of a setting, noise counted, are expected"
+            " to gain less than so many points."
+        },
     )
     analysis: AnalysisConfig = field(default_factory=AnalysisConfig)
 
