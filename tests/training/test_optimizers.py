@@ -3,7 +3,9 @@
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from horizon_st.training import optimizers
 from horizon_st.training.optimizers import hidden_matrices, make_optimizers
 from horizon_st.training.parts import build_parts, read_corpus
 from horizon_st.training.recipe import StageConfig
@@ -52,7 +54,9 @@ def test_every_trained_parameter_has_one_optimiser(translator, name):
 
 
 @pytest.mark.parametrize("shape", [(32, 8), (8, 32)])
-def test_a_step_of_muon_is_the_gradient_with_equal_singular_values(shape):
+@pytest.mark.parametrize("has_bf16", [True, False])
+def test_a_step_of_muon_is_the_gradient_with_equal_singular_values(shape, has_bf16, monkeypatch):
+    monkeypatch.setattr(optimizers, "cpu_has_fast_bf16", lambda: has_bf16)
     torch.manual_seed(0)
     layer = nn.Linear(*shape, bias=False)
     before = layer.weight.detach().clone()
@@ -63,9 +67,35 @@ def test_a_step_of_muon_is_the_gradient_with_equal_singular_values(shape):
     adam.step()
     assert torch.equal(layer.weight, before)
     muon.step()
+    assert torch.equal(layer.weight.grad, gradient)
     u, _, v = torch.linalg.svd(gradient, full_matrices=False)
     update = (before - layer.weight).detach() / (0.1 * 0.2 * 32**0.5)
     sizes = torch.diag(u.T @ update @ v.T)
     assert sizes.min() > 0.5
     assert sizes.max() < 1.3
     assert (u.T @ update @ v.T - torch.diag(sizes)).abs().max() < 0.1
+
+
+def test_muon_computes_in_bf16_only_where_the_processor_does(monkeypatch):
+    layer = nn.Linear(8, 8, bias=False)
+    config = StageConfig(optimizer="muon", learning_rate=0.1, **SETTINGS)
+    _, muon = make_optimizers(nn.Sequential(layer, nn.LayerNorm(8)), config)
+    layer.weight.grad = torch.randn(8, 8)
+    for has_bf16, expected in ((True, torch.bfloat16), (False, torch.float32)):
+        monkeypatch.setattr(optimizers, "cpu_has_fast_bf16", lambda found=has_bf16: found)
+        with Multiplied() as multiplied:
+            muon.step()
+        assert multiplied.types == {expected}
+
+
+class Multiplied(TorchDispatchMode):
+    """Notes the types of what is multiplied."""
+
+    def __init__(self):
+        super().__init__()
+        self.types = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func is torch.ops.aten.addmm.default:
+            self.types |= {arg.dtype for arg in args}
+        return func(*args, **(kwargs or {}))

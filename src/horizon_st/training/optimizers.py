@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from horizon_st.hardware import cpu_has_fast_bf16
+from horizon_st.model.replaced_function import ReplacedFunction
 from horizon_st.training.recipe import StageConfig
 
 MOMENTUM = 0.95
 """Of Muon, as published."""
+
+
+class Muon(torch.optim.Muon):
+    """PyTorch's Muon, with products of fp32 on processors that have none of bf16.
+
+    It makes singular values equal in bf16, always; where that is emulated, it takes far longer
+    than all the rest of an update.
+    """
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """As PyTorch's."""
+        on_cpu = all(p.device.type == "cpu" for group in self.param_groups for p in group["params"])
+        if not on_cpu or cpu_has_fast_bf16():
+            return super().step(closure)
+        with ReplacedFunction(Tensor.bfloat16, Tensor.clone):
+            return super().step(closure)
 
 
 def make_optimizers(module: nn.Module, config: StageConfig) -> list[torch.optim.Optimizer]:
@@ -33,7 +54,7 @@ def make_optimizers(module: nn.Module, config: StageConfig) -> list[torch.optim.
     ]
     if matrices:
         optimizers.append(
-            torch.optim.Muon(
+            Muon(
                 matrices,
                 lr=config.learning_rate,
                 momentum=MOMENTUM,
