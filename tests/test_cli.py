@@ -152,7 +152,7 @@ def test_of_several_processes_one_shows_the_error(tmp_path):
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2"]
     launch += ["--master_port", "0", "-m", "horizon_st", "train", "telefone"]
     result = subprocess.run(
-        launch, cwd=tmp_path, capture_output=True, encoding="utf-8", check=False, timeout=60
+        launch, cwd=tmp_path, capture_output=True, encoding="utf-8", check=False, timeout=600
     )
     assert result.returncode != 0
     assert result.stderr.count("Error: telefone: expected") == 1

@@ -540,7 +540,7 @@ def test_a_browser_sorts_filters_and_turns(page, runs, tmp_path):
         BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom",
         f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=3000", path.as_uri(),
     ]  # fmt: skip
-    shown = subprocess.run(command, check=True, capture_output=True, timeout=120).stdout.decode()
+    shown = subprocess.run(command, check=True, capture_output=True, timeout=600).stdout.decode()
     found = json.loads(re.search(r'<pre id="found">(.*?)</pre>', shown, re.DOTALL)[1])
     wanted = [f"{score:.2f}" for score in sorted(runs.scores)]
     assert found["rising"] == [*wanted, "", ""]

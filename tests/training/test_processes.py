@@ -99,7 +99,7 @@ def _accelerate(*arguments, **environment):
         [sys.executable, "-m", "accelerate.commands.launch", *arguments],
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=600,
         env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
         check=False,
     )
