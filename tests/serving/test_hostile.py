@@ -171,6 +171,7 @@ def test_whoever_hangs_up_while_sending_frees_a_place(address, open_request):
     until(lambda: accepted(address) == 1)
     connection.close()
     until(lambda: accepted(address) == 0)
+    assert httpx2.get(f"{address}/readyz").status_code == 200
 
 
 def test_whoever_hangs_up_while_waiting_frees_a_place(

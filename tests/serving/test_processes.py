@@ -163,15 +163,20 @@ def test_only_one_copy_looks_at_a_model_that_is_broken(exported, tmp_path, monke
 def test_a_copy_ends_quietly_with_its_server(translator, monkeypatch, error, loads):
     monkeypatch.setattr(replicas.signal, "signal", lambda *_: None)
 
+    calls = []
+
     class Gone:
         def send(self, answer):
+            calls.append("send")
             if not loads:
                 raise BrokenPipeError
 
         def recv(self):
+            calls.append("recv")
             raise error
 
     replicas._work(Gone(), lambda: translator if loads else 1 / 0)
+    assert calls == (["send", "recv"] if loads else ["send"])
 
 
 def test_copies_of_an_export_share_the_cores_without_pytorch(exported, monkeypatch):
