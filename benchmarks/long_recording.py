@@ -4,14 +4,15 @@
 
 The utterances follow one another in the order of the manifest, with pauses of 1 to 3 seconds. Under
 all of it lies faint noise, and in half of the pauses there is louder noise, a beep or a click. The
-recording is translated as `horizon-st translate --format srt` does it, and once as cut by hand:
-each utterance from its own file. The SRT is read by the package `srt`. Its text, without the marks
-of unsure segments, is cut at the references' borders by the alignment with the fewest word errors
-(as mwerSegmenter does, Matusov et al. 2005), then scored. The truth about times is where an
-utterance's own recording is first and last louder than halfway, in decibels, between its noise and
-its speech. They are compared for the segments, and for the subtitles: of these, the last may stay
-after the speech until it has been read. Prints Markdown; the JSON names every time that is off by
-more than 0.3 s, and why.
+recording is translated as `horizon-st translate --format srt` does it, and as cut by hand: each
+utterance from its own file, and out of the recording at the true times, with margins of 0 to 0.5 s
+on both sides, since a model may answer to where the hand cuts. The SRT is read by the package
+`srt`. Its text, without the marks of unsure segments, is cut at the references' borders by the
+alignment with the fewest word errors (as mwerSegmenter does, Matusov et al. 2005), then scored. The
+truth about times is where an utterance's own recording is first and last louder than halfway, in
+decibels, between its noise and its speech. They are compared for the segments, and for the
+subtitles: of these, the last may stay after the speech until it has been read. Prints Markdown; the
+JSON names every time that is off by more than 0.3 s, and why.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ PAUSE_S = (1.0, 3.0)
 FAINT_DB = -55.0
 LOUD_DB = (-45.0, -30.0)
 TOLERANCE_S = 0.3
+MARGINS_S = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
 _FRAME_SAMPLES = SAMPLING_RATE // 100
 
 
@@ -120,20 +122,29 @@ def main() -> None:
     recording, placed = compose(utterances, options.minutes * 60, options.seed)
     translated, subtitles = translate_file(translator, recording)
     references = [one.utterance.reference for one in placed]
-    by_hand = translator.translate(
-        [one.utterance.samples for one in placed], sampling_rate=SAMPLING_RATE, one_utterance=True
-    )
+    cuts_by_hand = {
+        "each utterance's own file": [one.utterance.samples for one in placed],
+        **{
+            f"cut by hand, {margin_s} s around": [
+                cut_out(recording, one, margin_s) for one in placed
+            ]
+            for margin_s in MARGINS_S
+        },
+    }
     segments = [Span(one.start_s, one.end_s) for one in translated.segments]
     cues = [Span(one.start.total_seconds(), one.end.total_seconds()) for one in subtitles]
     off_segments, off_cues = times_off(placed, segments), times_off(placed, cues)
     scores = _scores(realign(" ".join(one.content for one in subtitles), references), references)
     rows = [
-        {
-            "of": "each utterance's own file",
-            "pieces": len(placed),
-            **_scores([one.text for one in by_hand], references),
-            **dict.fromkeys(summary(off_segments), "–"),
-        },
+        *(
+            {
+                "of": name,
+                "pieces": len(placed),
+                **_scores(translate_each(translator, cuts), references),
+                **dict.fromkeys(summary(off_segments), "–"),
+            }
+            for name, cuts in cuts_by_hand.items()
+        ),
         {"of": "the SRT's subtitles", "pieces": len(cues), **scores, **summary(off_cues)},
         {
             "of": "their segments",
@@ -201,6 +212,18 @@ def _pause(rng: np.random.Generator) -> Samples:
     elif kind == "click":
         pause[middle.start : middle.start + 80] = rng.normal(0, 10 * level, 80)
     return pause.astype(np.float32)
+
+
+def cut_out(recording: Samples, one: Placed, margin_s: float) -> Samples:
+    """An utterance's speech in the recording, and as much as that on both sides of it."""
+    begin = max(0, round((one.start_s - margin_s) * SAMPLING_RATE))
+    return recording[begin : round((one.end_s + margin_s) * SAMPLING_RATE)]
+
+
+def translate_each(translator: SpeechTranslator, cuts: Sequence[Samples]) -> list[str]:
+    """The translations of what is cut already."""
+    found = translator.translate(list(cuts), sampling_rate=SAMPLING_RATE, one_utterance=True)
+    return [one.text for one in found]
 
 
 def translate_file(

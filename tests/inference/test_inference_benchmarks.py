@@ -8,6 +8,7 @@ import pytest
 import soundfile
 from rapidfuzz.distance import Levenshtein
 
+from horizon_st.data.mono import SAMPLING_RATE
 from horizon_st.inference.live import LiveText
 
 
@@ -115,10 +116,24 @@ def test_a_word_is_delayed_until_it_is_stable(benchmark):
     assert delays_s == [2.0, 3.0, 4.0, 4.0, 6.0]
 
 
+def test_what_is_cut_by_hand_is_the_speech_and_its_margin(benchmark):
+    module = benchmark("long_recording")
+    recording = np.arange(10 * SAMPLING_RATE, dtype=np.float32)
+    one = module.Placed(utterance=None, start_s=2.0, end_s=4.0)
+    cut = module.cut_out(recording, one, margin_s=0.5)
+    assert (cut[0], cut[-1]) == (1.5 * SAMPLING_RATE, 4.5 * SAMPLING_RATE - 1)
+    at_the_start = module.Placed(utterance=None, start_s=0.2, end_s=1.0)
+    assert len(module.cut_out(recording, at_the_start, margin_s=0.5)) == 1.5 * SAMPLING_RATE
+
+
 def test_both_run(run_main, model_folder, manifest):
     rows = run_main("long_recording", model_folder, manifest, "--minutes", "0.5")
-    own_file, subtitles, segments = rows
-    assert own_file["pieces"] == 4
+    *by_hand, subtitles, segments = rows
+    assert [row["of"] for row in by_hand[:2]] == [
+        "each utterance's own file",
+        "cut by hand, 0.0 s around",
+    ]
+    assert {row["pieces"] for row in by_hand} == {4}
     assert subtitles["pieces"] >= segments["pieces"] >= 4
     assert 50 < subtitles["starts within 0.3 s (%)"] <= 100
     assert 50 < segments["starts within 0.3 s (%)"] <= 100
