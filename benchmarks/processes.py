@@ -124,8 +124,10 @@ def seconds_of_epochs(minutes: int) -> tuple[float, float, float]:
 
 
 def _start(corpus: Path, num_processes: int) -> subprocess.Popen[str]:
-    launch = ["-m", "accelerate.commands.launch", "--num_processes", str(num_processes)]
-    launch += ["--multi_gpu"] if num_processes > 1 else []  # of which accelerate knows no other way
+    launch = []
+    if num_processes > 1:  # accelerate knows no other way, on CPUs either
+        launch = ["-m", "accelerate.commands.launch", "--multi_gpu"]
+        launch += ["--num_processes", str(num_processes)]
     return subprocess.Popen(
         [sys.executable, *launch, __file__, "--measure", str(corpus)],
         stdout=subprocess.PIPE,

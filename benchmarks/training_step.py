@@ -3,14 +3,14 @@
     python benchmarks/training_step.py SIZE [--out FILE.json] [--rounds 7] [--threads 2]
 
 SIZE is small (the model of the recipe mboshi_fr), paper (HuBERT-base and the paper's text model,
-random weights) or tiny (a second of speech, to see that it runs). A step is the forward and
-backward passes and the update over one made-up batch. The contenders take turns on the same batch,
-so that a machine that slows down slows all of them; ratios are medians over the rounds. Memory is
-what a process that runs one contender alone adds from before its first step to its peak. The share
-of the peak is that of the operations of matrix products, convolutions and attention in a step, per
-second, in those of the fastest product of two large matrices in the same precision (PyTorch does
-not count its attention on CPUs, so the share is a lower bound). All of them keep freed memory, as
-`horizon-st` does. Prints Markdown.
+random weights) or tiny (a layer of each kind, a second of speech, to see that it runs). A step is
+the forward and backward passes and the update over one made-up batch. The contenders take turns on
+the same batch, so that a machine that slows down slows all of them; ratios are medians over the
+rounds. Memory is what a process that runs one contender alone adds from before its first step to
+its peak. The share of the peak is that of the operations of matrix products, convolutions and
+attention in a step, per second, in those of the fastest product of two large matrices in the same
+precision (PyTorch does not count its attention on CPUs, so the share is a lower bound). All of them
+keep freed memory, as `horizon-st` does. Prints Markdown.
 """
 
 from __future__ import annotations
@@ -269,6 +269,9 @@ def build_model(size: str, *, fast_attention: bool) -> SpeechTranslatorModel:
     if size != "paper":
         section = load_config(Recipe, FOLDER / "mboshi_fr.yaml").model
         section.ctc = ModelConfig().ctc
+    if size == "tiny":
+        section.speech_encoder.layers = 1
+        section.text_model.encoder_layers = section.text_model.decoder_layers = 1
     with tempfile.TemporaryDirectory() as folder:
         if size == "paper":
             HubertModel(HubertConfig(layerdrop=0.0, apply_spec_augment=False)).save_pretrained(
