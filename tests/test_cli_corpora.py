@@ -262,6 +262,20 @@ def test_a_file_in_place_of_the_folder_to_write_is_refused(refused, table, tmp_p
         assert "a.tsv: expected a folder that can be written" in message
 
 
+def test_a_full_disk_is_told(refused, run, table, file_size_limit, tmp_path):
+    run("prepare", "tsv", table, "corpus")
+    for arguments, name in (
+        (["prepare", "tsv", table, "other"], r"other/left_out\.jsonl"),
+        (["validate", "corpus", "--workers", "0", "--out", "other"], r"other/\w+\.\w+"),
+        (["validate", "corpus", "--workers", "0", "--fix", "other"], r"other/dev\.jsonl"),
+        (["new", "mine", "--manifest", "corpus"], r"mine\.yaml"),
+    ):
+        with file_size_limit(100):
+            message = refused(*arguments)
+        assert re.search(rf"{name}: expected a file that can be written, found OSError", message)
+    assert {path.name for path in (tmp_path / "other").iterdir()} == {"problems.jsonl"}
+
+
 def test_bitext_is_counted(run, tmp_path):
     for name, lines in (("a.en", ["one", "", "three"]), ("a.fr", ["un", "deux", "trois"])):
         (tmp_path / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
