@@ -99,6 +99,22 @@ def test_nothing_is_replaced_when_the_corpus_is_damaged(good, tmp_path):
     assert (out / "train.jsonl").read_bytes() == before
 
 
+def test_a_preparation_that_fails_late_leaves_the_earlier_one_as_it_was(good, tmp_path):
+    """With the rows that had moved: else what was held out would be trained on, too."""
+    out, other = tmp_path / "out", replace(good, id="u2")
+    bad = replace(good, id="u3", translation="")
+    write_corpus(out, {"train": iter([good, bad]), "dev": iter([other])})
+    before = {path: path.read_bytes() for path in out.iterdir()}
+    rows = [replace(bad, place="f:2"), replace(other, audio=tmp_path / "none.wav", place="f:3")]
+    message = (
+        r"f:3: expected a usable utterance in dev, found missing audio: .*none\.wav "
+        r"\(in all 1 × empty translation, 1 × missing audio\)"
+    )
+    with pytest.raises(UserError, match=message):
+        write_corpus(out, {"train": iter([other]), "dev": iter(rows)})
+    assert {path: path.read_bytes() for path in out.iterdir()} == before
+
+
 def test_a_file_that_is_read_is_never_replaced(good, tmp_path):
     out = tmp_path / "out"
     write_corpus(out, {"train": iter([good]), "dev": iter([good])})

@@ -18,7 +18,7 @@ from lhotse.cut import MonoCut, MultiCut
 from horizon_st.data.audio import SHORTEST_S, audio_info
 from horizon_st.data.corpora.earlier import EarlierManifests, sound_of
 from horizon_st.data.cut_checks import END_TOLERANCE_S, TRANSLATION_KEY
-from horizon_st.data.files import is_file, make_folder, refuse_originals, whole_file
+from horizon_st.data.files import is_file, make_folder, refuse_originals, whole_files
 from horizon_st.errors import UserError
 
 LEFT_OUT_FILE = "left_out.jsonl"
@@ -98,9 +98,9 @@ def write_corpus(
 ) -> PreparedCorpus:
     """The manifests ``out/SPLIT.jsonl``; rows that cannot be used are left out and listed.
 
-    Rows are read one by one, so that memory does not grow with the corpus but for its ids. Each
-    manifest appears whole or not at all. Manifests of other names stay, unless training would then
-    see what they hold out.
+    Rows are read one by one, so that memory does not grow with the corpus but for its ids. All
+    files appear together, or nothing changes. Manifests of other names stay, unless training would
+    then see what they hold out.
 
     Args:
         out: folder, made if need be; manifests of the same names are replaced.
@@ -121,16 +121,15 @@ def write_corpus(
     earlier = EarlierManifests(out, names)
     corpus = PreparedCorpus(out)
     languages = {"source": source_language, "target": target_language}
-    with whole_file(out / LEFT_OUT_FILE, keep_empty=False) as left_out:
-        for split, utterances in splits.items():
-            with whole_file(out / f"{split}.jsonl") as manifest:
-                writer = _SplitWriter(split, corpus, languages, manifest, left_out)
-                for number, utterance in enumerate(utterances, start=1):
-                    writer.add(utterance)
-                    if progress is not None:
-                        progress(split, number)
-                writer.finish()
-                earlier.refuse_shared(split, writer.sounds)
+    with whole_files([out / name for name in names], keep_empty=False) as [left_out, *manifests]:
+        for (split, utterances), manifest in zip(splits.items(), manifests, strict=True):
+            writer = _SplitWriter(split, corpus, languages, manifest, left_out)
+            for number, utterance in enumerate(utterances, start=1):
+                writer.add(utterance)
+                if progress is not None:
+                    progress(split, number)
+            writer.finish()
+            earlier.refuse_shared(split, writer.sounds)
     return corpus
 
 
@@ -158,6 +157,7 @@ class _SplitWriter:
         self._seen: set[str] = set()
         self._num_transcribed = 0
         self._seconds = 0.0
+        self._reasons: Counter[str] = Counter()
         self._last: tuple[str, str, object] | None = None
 
     def add(self, utterance: Utterance) -> None:
@@ -168,6 +168,7 @@ class _SplitWriter:
             cut = _to_cut(utterance, self._languages)
         except _UnusableError as problem:
             self._corpus.left_out[problem.reason] += 1
+            self._reasons[problem.reason] += 1
             self._last = (utterance.place, problem.reason, problem.found)
             row = {
                 "place": utterance.place,
@@ -190,10 +191,11 @@ class _SplitWriter:
         """Notes the sums of the split, which must have a row."""
         if not self._seen:
             place, reason, found = self._last or (self._split, "no rows", "none")
+            counts = ", ".join(f"{n:,} × {name}" for name, n in self._reasons.most_common())
             raise UserError(
                 place,
                 expected=f"a usable utterance in {self._split}",
-                found=f"{reason}: {found}",
+                found=f"{reason}: {found}" + (f" (in all {counts})" if counts else ""),
                 remedy="Check the layout of the corpus, and that its audio lies where it says.",
             )
         self._corpus.num_utterances[self._split] = len(self._seen)
