@@ -6,6 +6,8 @@ from dataclasses import replace
 import pytest
 from lhotse import CutSet
 
+from horizon_st.data.audio import audio_info
+from horizon_st.data.corpora import utterances
 from horizon_st.data.corpora.utterances import OTHER_FILES, Utterance, write_corpus
 from horizon_st.data.validation.manifests import find_manifests
 from horizon_st.errors import UserError
@@ -76,6 +78,21 @@ def test_unusable_rows_are_counted_and_listed(good, tmp_path, change, reason):
     [line] = (tmp_path / "out" / "left_out.jsonl").read_text(encoding="utf-8").splitlines()
     row = json.loads(line)
     assert (row["place"], row["split"], row["reason"]) == ("f:2", "train", reason)
+
+
+def test_a_damaged_recording_is_opened_once_for_all_its_segments(good, tmp_path, monkeypatch):
+    (tmp_path / "text.wav").write_text("not audio", encoding="utf-8")
+    opened = []
+
+    def count(path):
+        opened.append(path.name)
+        return audio_info(path)
+
+    monkeypatch.setattr(utterances, "audio_info", count)
+    segments = [replace(good, id=f"s{n}", audio=tmp_path / "text.wav") for n in range(5)]
+    prepared = write_corpus(tmp_path / "out", {"train": iter([good, *segments])})
+    assert prepared.left_out == {"unreadable audio": 5}
+    assert opened == ["a.wav", "text.wav"]
 
 
 def test_a_test_split_may_lack_references(good, tmp_path):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from lhotse import Recording, SupervisionSegment
 from lhotse.audio import AudioSource
@@ -76,6 +76,13 @@ class PreparedCorpus:
     hours: dict[str, float] = field(default_factory=dict)
     num_transcribed: dict[str, int] = field(default_factory=dict)
     left_out: Counter[str] = field(default_factory=Counter)
+
+
+class _Unusable(NamedTuple):
+    """What is wrong with a recording: a value, since a cache keeps no exceptions."""
+
+    reason: str
+    found: str
 
 
 class _UnusableError(Exception):
@@ -208,6 +215,8 @@ def _to_cut(utterance: Utterance, languages: Mapping[str, str | None]) -> MonoCu
         raise _UnusableError("no split", "nothing in the column for it")
     _check_texts(utterance)
     recording = _recording(utterance.audio.absolute())
+    if isinstance(recording, _Unusable):
+        raise _UnusableError(recording.reason, recording.found)
     start, duration = _times(utterance, recording.duration)
     channels = recording.channel_ids
     assert channels is not None
@@ -284,13 +293,13 @@ def _times(utterance: Utterance, recording_s: float) -> tuple[float, float]:
 
 
 @lru_cache(maxsize=_NUM_KNOWN_RECORDINGS)
-def _recording(path: Path) -> Recording:
+def _recording(path: Path) -> Recording | _Unusable:
     if not is_file(path):
-        raise _UnusableError("missing audio", str(path))
+        return _Unusable("missing audio", str(path))
     try:
         info = audio_info(path)
     except UserError as error:
-        raise _UnusableError("unreadable audio", f"{path}: {error.found}") from error
+        return _Unusable("unreadable audio", f"{path}: {error.found}")
     channels = list(range(info.num_channels))
     return Recording(
         id=path.stem,
