@@ -1,6 +1,8 @@
 """Utterances -> manifests: what is written, what is left out, all or nothing."""
 
+import gc
 import json
+import tracemalloc
 from dataclasses import replace
 
 import pytest
@@ -145,6 +147,22 @@ def test_a_file_that_is_read_is_never_replaced(good, tmp_path):
         with pytest.raises(UserError, match=message):
             write_corpus(out, {"dev": iter([good]), "train": iter([good])}, originals=[original])
         assert (out / name).read_text(encoding="utf-8") == "mine"
+
+
+def test_some_bytes_are_kept_of_a_row_however_long_its_id(good, tmp_path):
+    held = {}
+
+    def rows():
+        for number in range(4801):
+            if number in (1000, 4800):
+                gc.collect()
+                held[number] = tracemalloc.get_traced_memory()[0]
+            yield replace(good, id=f"{number:0500}")
+
+    tracemalloc.start()
+    write_corpus(tmp_path / "out", {"train": rows()})
+    tracemalloc.stop()
+    assert held[4800] - held[1000] < 90 * 3800
 
 
 def test_a_file_in_place_of_the_folder_is_an_error(good):

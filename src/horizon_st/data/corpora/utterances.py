@@ -19,6 +19,7 @@ from horizon_st.data.audio import SHORTEST_S, audio_info
 from horizon_st.data.corpora.earlier import EarlierManifests, sound_of
 from horizon_st.data.cut_checks import END_TOLERANCE_S, TRANSLATION_KEY
 from horizon_st.data.files import is_file, make_folder, refuse_originals, whole_files
+from horizon_st.data.validation.columns import id_fingerprint
 from horizon_st.errors import UserError
 
 LEFT_OUT_FILE = "left_out.jsonl"
@@ -105,7 +106,8 @@ def write_corpus(
 ) -> PreparedCorpus:
     """The manifests ``out/SPLIT.jsonl``; rows that cannot be used are left out and listed.
 
-    Rows are read one by one, so that memory does not grow with the corpus but for its ids. All
+    Rows are read one by one; some 80 bytes are kept of each of a split, and as many again beside
+    manifests that stay and hold out what it trains on, or train on what it holds out. All
     files appear together, or nothing changes. Manifests of other names stay, unless training would
     then see what they hold out.
 
@@ -130,21 +132,28 @@ def write_corpus(
     languages = {"source": source_language, "target": target_language}
     with whole_files([out / name for name in names], keep_empty=False) as [left_out, *manifests]:
         for (split, utterances), manifest in zip(splits.items(), manifests, strict=True):
-            writer = _SplitWriter(split, corpus, languages, manifest, left_out)
+            sounds = set[bytes]() if earlier.concern(split) else None
+            writer = _SplitWriter(split, corpus, languages, manifest, left_out, sounds)
             for number, utterance in enumerate(utterances, start=1):
                 writer.add(utterance)
                 if progress is not None:
                     progress(split, number)
             writer.finish()
-            earlier.refuse_shared(split, writer.sounds)
+            if sounds is not None:
+                earlier.refuse_shared(split, sounds)
     return corpus
 
 
 class _SplitWriter:
     """Writes the usable rows of one split, lists the others, and keeps count.
 
-    Attributes:
-        sounds: of the rows that it wrote, from `sound_of`.
+    Args:
+        split: its name.
+        corpus: gets the counts.
+        languages: of ``source`` and ``target``.
+        manifest: to write to.
+        left_out: likewise, for the other rows.
+        sounds: gets those of the rows that are written, from `sound_of`; None where nobody asks.
     """
 
     def __init__(
@@ -154,14 +163,15 @@ class _SplitWriter:
         languages: Mapping[str, str | None],
         manifest: IO[str],
         left_out: IO[str],
+        sounds: set[bytes] | None,
     ) -> None:
         self._split = split
         self._corpus = corpus
         self._languages = languages
         self._manifest = manifest
         self._left_out = left_out
-        self.sounds: set[bytes] = set()
-        self._seen: set[str] = set()
+        self._sounds = sounds
+        self._seen: set[int] = set()
         self._num_transcribed = 0
         self._seconds = 0.0
         self._reasons: Counter[str] = Counter()
@@ -169,8 +179,9 @@ class _SplitWriter:
 
     def add(self, utterance: Utterance) -> None:
         """Writes the row, or lists it among those left out."""
+        name = id_fingerprint(utterance.id)
         try:
-            if utterance.id in self._seen:
+            if name in self._seen:
                 raise _UnusableError("duplicate id", utterance.id)
             cut = _to_cut(utterance, self._languages)
         except _UnusableError as problem:
@@ -187,11 +198,12 @@ class _SplitWriter:
             line = json.dumps(row, ensure_ascii=False)
             self._left_out.write(line.encode("utf-8", "replace").decode("utf-8") + "\n")
             return
-        self._seen.add(utterance.id)
+        self._seen.add(name)
         self._num_transcribed += utterance.transcript is not None
         self._seconds += cut.duration
         value = cut.to_dict()
-        self.sounds.add(sound_of(value))
+        if self._sounds is not None:
+            self._sounds.add(sound_of(value))
         self._manifest.write(json.dumps(value, ensure_ascii=False) + "\n")
 
     def finish(self) -> None:

@@ -131,4 +131,6 @@ class SplitColumns:
 
 def id_fingerprint(name: str) -> int:
     """64 bits of a name, in which case and blanks count."""
-    return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big")
+    return int.from_bytes(
+        blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big"
+    )
