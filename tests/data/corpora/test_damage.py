@@ -228,6 +228,10 @@ def is_untouched(before, after, mutation):
     return {*after.values()} <= values
 
 
+def splits_of(utterances):
+    return {split for split, _ in utterances}
+
+
 def read_rows(path):
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
@@ -247,11 +251,13 @@ def test_damaged_sound_is_reported(damaged, mutation):
 
 
 @pytest.mark.parametrize("mutation", OF_TEXT)
-def test_damaged_files_are_reported_or_change_nothing(damaged, mutation):
+def test_damaged_files_are_reported_or_change_nothing(damaged, layout, mutation):
     (_, before), damage = damaged
     for seed in range(NUM_SEEDS):
         what, reports, after = damage(mutation, False, seed)
         assert reports or is_untouched(before, after, mutation), what
+        if not (layout.names_splits_once and mutation in (missing, drop_column)):
+            assert reports or splits_of(after) == splits_of(before), f"{what}: lost without a word"
         if mutation is carriage_returns:
             assert not reports, what
             assert after == before, what
