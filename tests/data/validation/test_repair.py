@@ -158,6 +158,18 @@ def test_rows_that_share_one_text_with_another_split_stay(corpus, damage, tmp_pa
     assert validate([tmp_path / "out"]).problems.counts == {"transcript in two splits": 1}
 
 
+def test_rows_without_transcripts_stay_whatever_their_translation(corpus, damage, tmp_path):
+    def answer(line):
+        line["supervisions"][0].pop("text")
+        line["supervisions"][0]["custom"]["translated_text"] = "Oui."
+
+    for name, number in (("train", 1), ("train", 3), ("dev", 1)):
+        damage(corpus / f"{name}.jsonl", number, answer)
+    repairs = repair([corpus], tmp_path / "out")
+    assert repairs.num_kept == {"dev": 2, "train": 4}
+    assert not repairs.dropped.counts
+
+
 def test_the_folder_for_copies_may_not_be_a_file(corpus, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"file: expected a folder that can be written, .* another"):

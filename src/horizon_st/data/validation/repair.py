@@ -157,7 +157,7 @@ class _Copier:
         assert row.cut is not None
         repairs.num_kept[self._name] += 1
         repairs.changed.update(row.changes)
-        if not self._is_train:
+        if not self._is_train and None not in row.texts:
             self._held_out.add(fingerprint(*row.texts))
         value = json.loads(row.line)
         _move_paths(value, _manifest_of(row).parent, repairs.folder)
