@@ -262,6 +262,13 @@ def test_a_file_in_place_of_the_folder_to_write_is_refused(refused, table, tmp_p
         assert "a.tsv: expected a folder that can be written" in message
 
 
+def test_copies_over_the_originals_are_refused_before_the_check(refused, run, table, monkeypatch):
+    run("prepare", "tsv", table, "corpus")
+    monkeypatch.delattr("horizon_st.data.validation.validate")
+    message = refused("validate", "corpus", "--fix", "corpus")
+    assert "train.jsonl: expected a name of its own for the repaired copy" in message
+
+
 def test_a_full_disk_is_told(refused, run, table, file_size_limit, tmp_path):
     run("prepare", "tsv", table, "corpus")
     for arguments, name in (

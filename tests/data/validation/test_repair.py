@@ -8,7 +8,7 @@ import soundfile
 
 from horizon_st.data.audio import load_cut
 from horizon_st.data.manifest import read_manifest, transcript_of, translation_of
-from horizon_st.data.validation import repair, validate
+from horizon_st.data.validation import repair, sound, validate
 from horizon_st.errors import UserError
 
 
@@ -140,6 +140,26 @@ def test_other_processes_write_the_same(corpus, damage, tmp_path):
         repair([corpus], tmp_path / f"out{num_workers}", num_workers=num_workers)
     for name in ("train.jsonl", "dev.jsonl", "dropped.jsonl"):
         assert (tmp_path / "out0" / name).read_bytes() == (tmp_path / "out1" / name).read_bytes()
+
+
+def test_what_was_sound_is_not_decoded_again(corpus, damage, tmp_path, monkeypatch):
+    """But what is changed is, and what was not sound: the copies are the same."""
+    spoil(corpus, damage)
+    (corpus / "train2.wav").write_bytes(b"no sound")
+    report = validate([corpus])
+    repair([corpus], tmp_path / "anew")
+    decoded = []
+
+    def count(cut):
+        decoded.append(cut.id)
+        return load_cut(cut)
+
+    monkeypatch.setattr(sound, "load_cut", count)
+    repairs = repair([corpus], tmp_path / "out", heard=report.splits)
+    assert sorted(decoded) == ["train0", "train1", "train2"]
+    assert repairs.num_kept == {"dev": 2, "train": 2}
+    for name in ("train.jsonl", "dev.jsonl", "dropped.jsonl"):
+        assert (tmp_path / "anew" / name).read_bytes() == (tmp_path / "out" / name).read_bytes()
 
 
 def test_rows_to_test_on_stay_without_a_reference_when_they_are_changed(corpus, damage, tmp_path):

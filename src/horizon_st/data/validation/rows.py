@@ -31,6 +31,7 @@ class Row:
         cut: what it says; None where it cannot be read as a cut.
         problems: what is wrong with it.
         changes: what a repair has done to it.
+        is_sound: whether its sound was decoded, and nothing found.
     """
 
     place: str
@@ -38,6 +39,7 @@ class Row:
     cut: Cut | None = None
     problems: list[Problem] = field(default_factory=list)
     changes: list[str] = field(default_factory=list)
+    is_sound: bool = False
 
     @property
     def is_usable(self) -> bool:
