@@ -101,8 +101,14 @@ def test_damage_is_shown_and_mended(run, table, tmp_path):
     assert status == 1
     assert "duplicate id" in shown
     assert "corpus/train.jsonl:7" in shown
+    (tmp_path / "a.tsv").write_text("source\ttarget\ndo\teins\n", encoding="utf-8")
+    run("prepare", "bitext", "a.tsv", "corpus")
     status, shown = run("validate", "corpus", "--workers", "0", "--fix", "mended")
     assert status == 0
+    assert "The copy is in mended, with the text pairs.\n" in shown
+    assert "horizon-st new NAME --manifest mended\n" in shown
+    run("new", "mine", "--manifest", "mended")
+    assert "text_pairs: mended/text_pairs.arrow" in (tmp_path / "mine.yaml").read_text()
     assert len([*read_manifest(tmp_path / "mended" / "train.jsonl")]) == 5
     assert run("validate", "mended", "--workers", "0")[0] == 0
 
@@ -118,6 +124,8 @@ def test_a_split_that_is_lost_ends_with_status_1(run, table, tmp_path):
     status, shown = run("validate", "corpus", "--workers", "0", "--fix", "mended")
     assert status == 1
     assert "No row of train can be used: the copy has no train.jsonl." in shown
+    assert "The copy is in mended.\n" in shown
+    assert "horizon-st new" not in shown
 
 
 def test_a_negative_number_of_workers_is_refused(run, table):

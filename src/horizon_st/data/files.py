@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import os
+import shutil
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -222,6 +223,25 @@ def write_errors(path: Path) -> Iterator[None]:
             found=f"{type(error).__name__}: {error.strerror or error}",
             remedy="Make room, or choose another folder for the output.",
         ) from error
+
+
+def link_or_copy(original: Path, copy: Path) -> None:
+    """Gives a file a second name, replacing what has it; a second content where disks forbid that.
+
+    Raises:
+        UserError: the copy cannot be written.
+    """
+    partial = partial_of(copy)
+    partial.unlink(missing_ok=True)
+    try:
+        with write_errors(copy):
+            try:
+                os.link(original.resolve(), partial)
+            except OSError:  # on another disk, or one without links
+                shutil.copyfile(original, partial)
+            partial.replace(copy)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def make_folder(path: Path) -> None:

@@ -9,8 +9,8 @@ import datasets
 import pyarrow as pa
 import pytest
 
-from horizon_st.data.corpora.bitext import PAIRS_FILE, Row, prepare_bitext, read_bitext
-from horizon_st.data.text_pairs import TextPairs
+from horizon_st.data.corpora.bitext import Row, prepare_bitext, read_bitext
+from horizon_st.data.text_pairs import PAIRS_FILE, TextPairs
 from horizon_st.errors import UserError
 
 PAIRS = [("one", "un"), ("two\u2028three", "deux trois"), ('say "no"', "dis « non »")]

@@ -1,5 +1,6 @@
 """Repaired copies, and the count of what was done."""
 
+import errno
 import gzip
 import json
 
@@ -8,6 +9,7 @@ import soundfile
 
 from horizon_st.data.audio import load_cut
 from horizon_st.data.manifest import read_manifest, transcript_of, translation_of
+from horizon_st.data.text_pairs import PAIRS_FILE, TextPairs, write_text_pairs
 from horizon_st.data.validation import repair, sound, validate
 from horizon_st.errors import UserError
 
@@ -160,6 +162,28 @@ def test_what_was_sound_is_not_decoded_again(corpus, damage, tmp_path, monkeypat
     assert repairs.num_kept == {"dev": 2, "train": 2}
     for name in ("train.jsonl", "dev.jsonl", "dropped.jsonl"):
         assert (tmp_path / "anew" / name).read_bytes() == (tmp_path / "out" / name).read_bytes()
+
+
+@pytest.mark.parametrize("can_link", [True, False])
+def test_text_pairs_beside_train_come_along(corpus, tmp_path, monkeypatch, can_link):
+    def refuse(*_):
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    if not can_link:
+        monkeypatch.setattr("os.link", refuse)
+    out = tmp_path / "out"
+    assert repair([corpus], out).text_pairs is None
+    write_text_pairs(out / PAIRS_FILE, [("old", "alt")])
+    assert repair([corpus], out).text_pairs is None
+    assert [*TextPairs(out / PAIRS_FILE)] == [("old", "alt")]
+    write_text_pairs(corpus / PAIRS_FILE, [("one", "eins")])
+    for _ in range(2):
+        assert repair([corpus], out).text_pairs == out / PAIRS_FILE
+        assert [*TextPairs(out / PAIRS_FILE)] == [("one", "eins")]
+    assert (out / PAIRS_FILE).samefile(corpus / PAIRS_FILE) == can_link
+    write_text_pairs(corpus / PAIRS_FILE, [("two", "zwei")])
+    assert [*TextPairs(out / PAIRS_FILE)] == [("one", "eins")]
+    assert repair([corpus / "dev.jsonl"], tmp_path / "other").text_pairs is None
 
 
 def test_rows_to_test_on_stay_without_a_reference_when_they_are_changed(corpus, damage, tmp_path):

@@ -17,11 +17,10 @@ from typing import Any, NamedTuple
 from horizon_st.data.corpora.columns import ColumnFile
 from horizon_st.data.files import make_folder, read_lines
 from horizon_st.data.jsonl import read_json_lines
-from horizon_st.data.text_pairs import write_text_pairs
+from horizon_st.data.text_pairs import PAIRS_FILE, write_text_pairs
 from horizon_st.errors import UserError
 from horizon_st.extras import install_extra
 
-PAIRS_FILE = "text_pairs.arrow"
 LONGEST_CHARACTERS = 2000
 _RATIO_FROM_CHARACTERS = 40
 """Below, a greeting of one word may well be a sentence elsewhere, whatever the ratio."""

@@ -12,7 +12,8 @@ from typing import IO, Any
 
 from horizon_st.data.audio import SHORTEST_S, audio_info
 from horizon_st.data.cut_checks import END_TOLERANCE_S, TRANSLATION_KEY
-from horizon_st.data.files import make_folder, whole_file
+from horizon_st.data.files import link_or_copy, make_folder, whole_file
+from horizon_st.data.text_pairs import PAIRS_FILE
 from horizon_st.data.validation.columns import SplitColumns, id_fingerprint
 from horizon_st.data.validation.manifests import (
     DROPPED_FILE,
@@ -41,6 +42,7 @@ class Repairs:
         folder: where the copies lie, and ``dropped.jsonl`` with every row left out and why.
         num_read: rows of each split.
         num_kept: rows of each copy; a split without any has no copy.
+        text_pairs: the copy of the pairs that lay beside what is trained on, if any did.
         changed: rows by what was done to them.
         dropped: the first error of each row that was left out.
     """
@@ -50,6 +52,7 @@ class Repairs:
     num_kept: dict[str, int] = field(default_factory=dict)
     changed: Counter[str] = field(default_factory=Counter)
     dropped: ProblemLog = field(default_factory=ProblemLog)
+    text_pairs: Path | None = None
 
     @property
     def lost(self) -> list[str]:
@@ -71,7 +74,7 @@ def repair(
     Texts are trimmed, empty transcripts removed, segments clipped to their recording where little
     is missing. Left out are rows that still have an error, all but the first of an id, and rows of
     train whose two texts also stand in another split. The audio stays where it is: absolute paths
-    are kept, relative ones made relative to `out`.
+    are kept, relative ones made relative to `out`. Text pairs beside train are carried over.
 
     Args:
         manifests: as for `validate`.
@@ -101,6 +104,7 @@ def repair(
                     if progress is not None:
                         done = repairs.num_read[name]
                         progress(name, done, max(num_lines, done))
+    repairs.text_pairs = _carry_text_pairs(paths, out)
     return repairs
 
 
@@ -126,6 +130,18 @@ def check_copies(manifests: Sequence[Path], out: Path) -> list[Path]:
         originals[target] = path
     make_folder(out)
     return paths
+
+
+def _carry_text_pairs(manifests: Sequence[Path], out: Path) -> Path | None:
+    """The file of text pairs in `out`, a second name of the one beside train where disks can."""
+    for manifest in manifests:
+        pairs = manifest.with_name(PAIRS_FILE)
+        if held_out_rank(split_name(manifest)) == 0 and pairs.is_file():
+            copy = out / PAIRS_FILE
+            if not (copy.exists() and copy.samefile(pairs)):
+                link_or_copy(pairs, copy)
+            return copy
+    return None
 
 
 class _Copier:
