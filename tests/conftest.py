@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import resource
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -104,6 +105,22 @@ def pytest_collection_modifyitems(items):
         return LONG_FILES.index(name) if name in LONG_FILES else len(LONG_FILES)
 
     items.sort(key=place)
+
+
+@pytest.fixture(scope="session")
+def file_size_limit():
+    """A function: bytes -> a block in which no file can be longer, as on a full disk."""
+
+    @contextmanager
+    def limit(num_bytes):
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, limits[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    return limit
 
 
 @pytest.fixture(autouse=True, scope="module")

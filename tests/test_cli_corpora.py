@@ -101,8 +101,14 @@ def test_damage_is_shown_and_mended(run, table, tmp_path):
     assert status == 1
     assert "duplicate id" in shown
     assert "corpus/train.jsonl:7" in shown
+    (tmp_path / "a.tsv").write_text("source\ttarget\ndo\teins\n", encoding="utf-8")
+    run("prepare", "bitext", "a.tsv", "corpus")
     status, shown = run("validate", "corpus", "--workers", "0", "--fix", "mended")
     assert status == 0
+    assert "The copy is in mended, with the text pairs.\n" in shown
+    assert "horizon-st new NAME --manifest mended\n" in shown
+    run("new", "mine", "--manifest", "mended")
+    assert "text_pairs: mended/text_pairs.arrow" in (tmp_path / "mine.yaml").read_text()
     assert len([*read_manifest(tmp_path / "mended" / "train.jsonl")]) == 5
     assert run("validate", "mended", "--workers", "0")[0] == 0
 
@@ -118,6 +124,8 @@ def test_a_split_that_is_lost_ends_with_status_1(run, table, tmp_path):
     status, shown = run("validate", "corpus", "--workers", "0", "--fix", "mended")
     assert status == 1
     assert "No row of train can be used: the copy has no train.jsonl." in shown
+    assert "The copy is in mended.\n" in shown
+    assert "horizon-st new" not in shown
 
 
 def test_a_negative_number_of_workers_is_refused(run, table):
@@ -260,6 +268,27 @@ def test_a_file_in_place_of_the_folder_to_write_is_refused(refused, table, tmp_p
     for name, path in (("tsv", table), ("bitext", "a.tsv")):
         message = refused("prepare", name, path, "a.tsv")
         assert "a.tsv: expected a folder that can be written" in message
+
+
+def test_copies_over_the_originals_are_refused_before_the_check(refused, run, table, monkeypatch):
+    run("prepare", "tsv", table, "corpus")
+    monkeypatch.delattr("horizon_st.data.validation.validate")
+    message = refused("validate", "corpus", "--fix", "corpus")
+    assert "train.jsonl: expected a name of its own for the repaired copy" in message
+
+
+def test_a_full_disk_is_told(refused, run, table, file_size_limit, tmp_path):
+    run("prepare", "tsv", table, "corpus")
+    for arguments, name in (
+        (["prepare", "tsv", table, "other"], r"other/left_out\.jsonl"),
+        (["validate", "corpus", "--workers", "0", "--out", "other"], r"other/\w+\.\w+"),
+        (["validate", "corpus", "--workers", "0", "--fix", "other"], r"other/dev\.jsonl"),
+        (["new", "mine", "--manifest", "corpus"], r"mine\.yaml"),
+    ):
+        with file_size_limit(100):
+            message = refused(*arguments)
+        assert re.search(rf"{name}: expected a file that can be written, found OSError", message)
+    assert {path.name for path in (tmp_path / "other").iterdir()} == {"problems.jsonl"}
 
 
 def test_bitext_is_counted(run, tmp_path):

@@ -2,6 +2,7 @@
 
 import gzip
 import tracemalloc
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -14,6 +15,7 @@ from horizon_st.data.files import (
     refuse_originals,
     require_folder,
     whole_file,
+    whole_files,
 )
 from horizon_st.errors import UserError
 
@@ -125,7 +127,7 @@ def test_a_write_that_never_reaches_the_disk_leaves_the_old_text(tmp_path, monke
         raise OSError("disk full")
 
     monkeypatch.setattr("os.fsync", fail)
-    with pytest.raises(OSError, match="disk full"), whole_file(path) as file:
+    with pytest.raises(UserError, match=r"out: .*disk full"), whole_file(path) as file:
         file.write("new")
     assert [entry.name for entry in tmp_path.iterdir()] == ["out"]
     assert path.read_text(encoding="utf-8") == "old"
@@ -163,3 +165,55 @@ def test_an_empty_file_stays_or_goes(tmp_path):
     with whole_file(path, keep_empty=False):
         pass
     assert not path.exists()
+
+
+def test_files_take_their_names_together(tmp_path):
+    paths = [tmp_path / "a", tmp_path / "b"]
+    paths[0].write_text("old", encoding="utf-8")
+
+    def write_one():
+        with whole_files(paths) as [first, _]:
+            first.write("new")
+            raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        write_one()
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("a", "old")]
+    with whole_files(paths) as files:
+        for file, text in zip(files, "xy", strict=True):
+            file.write(text)
+    assert [path.read_text(encoding="utf-8") for path in paths] == ["x", "y"]
+    assert len([*tmp_path.iterdir()]) == 2
+
+
+@pytest.mark.parametrize("size", [100, 100_000])  # of what is written at the end, and before
+def test_a_full_disk_is_an_error_that_names_the_file(tmp_path, file_size_limit, size):
+    paths = [tmp_path / "a", tmp_path / "b"]
+
+    def write_both():
+        with whole_files(paths) as files:
+            files[0].write("short")
+            files[1].write("x" * size)
+
+    message = r"/b: expected a file that can be written, found OSError"
+    with file_size_limit(10), pytest.raises(UserError, match=message):
+        write_both()
+    assert not [*tmp_path.iterdir()]
+    with (
+        pytest.raises(UserError, match=r"none/a: expected a file .*found FileNotFoundError"),
+        whole_file(tmp_path / "none" / "a"),
+    ):
+        pass
+
+
+def test_only_errors_of_writing_name_the_file_that_is_written(tmp_path):
+    with pytest.raises(FileNotFoundError), whole_file(tmp_path / "out"):
+        (tmp_path / "none").read_bytes()
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a file that opens alone")
+def test_a_file_that_cannot_be_read_is_an_error(tmp_path):
+    path = tmp_path / "text"
+    path.symlink_to("/proc/self/mem")
+    with pytest.raises(UserError, match=r"text:1: expected a file that can be read, found .*Input"):
+        [*read_lines(path)]

@@ -5,7 +5,6 @@ import io
 import json
 import os
 import re
-import resource
 from contextlib import closing
 from pathlib import Path
 
@@ -256,23 +255,18 @@ def test_names_of_any_bytes_and_length(translator, run, recordings, tmp_path, na
     assert written.stdout == str(srt_path).replace("\udce9", "\ufffd") + "\n"
 
 
-def test_a_full_disk_is_told(translator, recordings, tmp_path):
+def test_a_full_disk_is_told(translator, recordings, tmp_path, file_size_limit):
     everything(translator, recordings[1:2], tmp_path)
     files = examine(recordings[:2])
     before = {tmp_path: outputs(tmp_path)}
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     [record] = (tmp_path / ".horizon-st").iterdir()
     most_bytes = record.read_bytes().index(b"\n") + 50  # its first line, but no second one
     for folder, limit, message in (
         (tmp_path / "out", most_bytes, r"talk\.flac\.jsonl: expected a file that can be written"),
         (tmp_path, 100, r"note\[1\]\.json: expected a file .* Make room, or choose another folder"),
     ):
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limits[1]))
-        try:
-            with pytest.raises(UserError, match=message):
-                [*translate_into(folder, "json", translator, files[folder == tmp_path :])]
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        with file_size_limit(limit), pytest.raises(UserError, match=message):
+            [*translate_into(folder, "json", translator, files[folder == tmp_path :])]
         assert outputs(folder) == before.get(folder, {})
 
 

@@ -31,12 +31,11 @@ def validate(
 ) -> None:
     """Find everything that is wrong with manifests; ends with status 1 if training refuses them."""
     from horizon_st.data import validation
-    from horizon_st.data.files import make_folder
     from horizon_st.display import ProgressBars
     from horizon_st.hardware import usable_cores
 
     if fix is not None:
-        make_folder(fix)  # refuses before hours of decoding
+        validation.check_copies(paths, fix)  # refuses before hours of decoding
     workers = usable_cores() if workers is None else workers
     with ProgressBars(console) as bars:
         report = validation.validate(
@@ -46,7 +45,12 @@ def validate(
     if fix is not None:
         with ProgressBars(console) as bars:
             repairs = validation.repair(
-                paths, fix, check_audio=audio, num_workers=workers, progress=bars.advance_to
+                paths,
+                fix,
+                check_audio=audio,
+                num_workers=workers,
+                heard=report.splits,
+                progress=bars.advance_to,
             )
         validation.show_repairs(repairs, console)
         if repairs.lost:

@@ -6,13 +6,14 @@ import gzip
 import hashlib
 import io
 import os
+import shutil
 import zlib
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from fcntl import LOCK_EX, LOCK_NB, lockf
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO, cast
+from typing import IO, Any, cast
 
 from horizon_st.errors import UserError
 
@@ -61,8 +62,8 @@ def read_lines(path: Path) -> Iterator[tuple[str, str]]:
     other separators, such as U+2028. A byte order mark at the start is left out.
 
     Raises:
-        UserError: the file is missing, a line is not UTF-8 or absurdly long, or the compression
-            is damaged.
+        UserError: the file is missing or cannot be read, a line is not UTF-8 or absurdly long, or
+            the compression is damaged.
     """
     for place, line in read_raw_lines(path):
         yield place, decode_line(line, place)
@@ -75,28 +76,28 @@ def read_raw_lines(path: Path) -> Iterator[tuple[str, bytes]]:
     that.
 
     Raises:
-        UserError: the file is missing, or the compression is damaged.
+        UserError: the file is missing or cannot be read, or the compression is damaged.
     """
-    if not path.is_file():
-        raise UserError(
-            str(path),
-            expected="a text file",
-            found="a folder" if path.is_dir() else "no such file",
-            remedy="Check the path; of a corpus, unpack all files.",
-        )
     number = 0
     try:
+        if not path.is_file():
+            raise UserError(
+                str(path),
+                expected="a text file",
+                found="a folder" if path.is_dir() else "no such file",
+                remedy="Check the path; of a corpus, unpack all files.",
+            )
         with open_binary(path) as file:
             for number, line in enumerate(bounded_lines(file), start=1):
                 yield f"{path}:{number}", line
     except (OSError, EOFError, zlib.error) as error:
-        if not is_compressed(path):
-            raise
+        if is_compressed(path):
+            expected = f"a whole {_COMPRESSIONS[path.suffix]} file"
+            remedy = "Compress the file again."
+        else:
+            expected, remedy = "a file that can be read", "Check its permissions and its disk."
         raise UserError(
-            f"{path}:{number + 1}",
-            expected=f"a whole {_COMPRESSIONS[path.suffix]} file",
-            found=str(error),
-            remedy="Compress the file again.",
+            f"{path}:{number + 1}", expected=expected, found=str(error), remedy=remedy
         ) from error
 
 
@@ -122,19 +123,55 @@ def whole_file(path: Path, *, keep_empty: bool = True) -> Iterator[IO[str]]:
     Args:
         path: the file, which is replaced.
         keep_empty: whether an empty file stays; else it is removed, with the one it replaces.
+
+    Raises:
+        UserError: the file cannot be written.
     """
+    with whole_files([path], keep_empty=keep_empty) as [file]:
+        yield file
+
+
+@contextmanager
+def whole_files(paths: Sequence[Path], *, keep_empty: bool = True) -> Iterator[list[IO[str]]]:
+    """Text files to write, as :func:`whole_file` has one, which take their names together."""
+    with ExitStack() as stack:
+        files = [stack.enter_context(_partial_file(path)) for path in paths]
+        yield files
+        for path, file in zip(paths, files, strict=True):
+            with write_errors(path):
+                file.flush()
+                os.fsync(file.fileno())
+        for path in paths:
+            with write_errors(path):
+                partial = partial_of(path)
+                if partial.stat().st_size or keep_empty:
+                    partial.replace(path)
+                else:
+                    path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _partial_file(path: Path) -> Iterator[IO[str]]:
     partial = partial_of(path)
     try:
-        with partial.open("w", encoding="utf-8", newline="\n") as file:
+        with write_errors(path):
+            raw = _NamedFile(partial, path)
+        with io.TextIOWrapper(io.BufferedWriter(raw), encoding="utf-8", newline="\n") as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
-        if partial.stat().st_size or keep_empty:
-            partial.replace(path)
-        else:
-            path.unlink(missing_ok=True)
     finally:
         partial.unlink(missing_ok=True)
+
+
+class _NamedFile(io.FileIO):
+    """A file to write, whose own errors alone name it: blocks that write it read others, too."""
+
+    def __init__(self, partial: Path, path: Path) -> None:
+        super().__init__(partial, "w")
+        self._path = path
+
+    def write(self, data: Any, /) -> int:
+        with write_errors(self._path):
+            return super().write(data)
 
 
 @contextmanager
@@ -183,9 +220,28 @@ def write_errors(path: Path) -> Iterator[None]:
         raise UserError(
             str(path),
             expected="a file that can be written",
-            found=f"{type(error).__name__}: {error.strerror}",
+            found=f"{type(error).__name__}: {error.strerror or error}",
             remedy="Make room, or choose another folder for the output.",
         ) from error
+
+
+def link_or_copy(original: Path, copy: Path) -> None:
+    """Gives a file a second name, replacing what has it; a second content where disks forbid that.
+
+    Raises:
+        UserError: the copy cannot be written.
+    """
+    partial = partial_of(copy)
+    partial.unlink(missing_ok=True)
+    try:
+        with write_errors(copy):
+            try:
+                os.link(original.resolve(), partial)
+            except OSError:  # on another disk, or one without links
+                shutil.copyfile(original, partial)
+            partial.replace(copy)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def make_folder(path: Path) -> None:

@@ -17,6 +17,9 @@ import pyarrow.compute as pc
 from horizon_st.data.jsonl import read_json_lines
 from horizon_st.errors import UserError
 
+PAIRS_FILE = "text_pairs.arrow"
+"""Beside manifests, where `horizon-st new` looks for it."""
+
 _COLUMNS = ("source", "target")
 _ROWS_WRITTEN = 4096
 """Rows per record batch: at most 1 MB a line, they stay below the 2 GB that `string` can hold."""

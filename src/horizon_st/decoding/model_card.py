@@ -9,7 +9,7 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from horizon_st.data.files import whole_file, write_errors
+from horizon_st.data.files import whole_file
 from horizon_st.decoding.evaluation import Evaluation, read_evaluation
 from horizon_st.decoding.trained import weights_fingerprint
 from horizon_st.decoding.training_record import WEIGHTS, record_beside
@@ -85,7 +85,7 @@ def write_card(
         eval_results=[result for one in evaluations for result in _results(one)] or None,
     )
     body = "\n".join(_body(title, name, record, evaluations, licence, picture))
-    with write_errors(path), whole_file(path) as file:
+    with whole_file(path) as file:
         file.write(str(ModelCard(f"---\n{data.to_yaml()}\n---\n\n{body}")))
     return path
 

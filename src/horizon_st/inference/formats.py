@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from horizon_st.data.files import whole_file, write_errors
+from horizon_st.data.files import whole_file
 from horizon_st.inference.line_breaks import join_texts
 from horizon_st.inference.pipeline import TranslatedSegment
 from horizon_st.inference.subtitles import Cue, Spoken, make_cues, to_srt, to_vtt
@@ -77,7 +77,7 @@ def write_file(recording: TranslatedRecording, form: Format, path: Path) -> None
     Raises:
         UserError: it cannot be written.
     """
-    with write_errors(path), whole_file(path) as file:
+    with whole_file(path) as file:
         file.write(to_text(recording, form))
 
 

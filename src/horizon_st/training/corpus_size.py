@@ -12,14 +12,13 @@ import numpy as np
 from horizon_st.data.characters import characters_of
 from horizon_st.data.manifest import read_manifest, transcript_of, translation_of
 from horizon_st.data.text import least_pieces, most_pieces
-from horizon_st.data.text_pairs import TextPairs
+from horizon_st.data.text_pairs import PAIRS_FILE, TextPairs
 from horizon_st.data.unspaced import count_words, unspaced_writing
 from horizon_st.data.validation import check_before_training
 from horizon_st.data.validation.manifests import count_lines
 from horizon_st.decoding.configuration import Tokenize
 from horizon_st.errors import UserError
 
-PAIRS_FILE = "text_pairs.arrow"
 MOST_PIECES = 10_000
 SECONDS_PER_HOUR = 3600
 _LONG_QUANTILE = 0.99

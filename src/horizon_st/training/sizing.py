@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import yaml
 
+from horizon_st.data.text_pairs import PAIRS_FILE
 from horizon_st.recipes import FOLDER
 from horizon_st.training.corpus_size import (
     MOST_PIECES,
-    PAIRS_FILE,
     SECONDS_PER_HOUR,
     CorpusSize,
 )

@@ -32,10 +32,15 @@ SEGMENT_S = 0.5
 
 @dataclass(frozen=True)
 class Layout:
-    """How a corpus is laid out under a root, and how it is read from there."""
+    """How a corpus is laid out under a root, and how it is read from there.
+
+    Attributes:
+        names_splits_once: whether nothing but a table, or its column, tells that a split is there.
+    """
 
     build: Callable[[Path], None]
     read: Callable[[Path], dict]
+    names_splits_once: bool = False
 
 
 def write_speech(path, duration_s=SEGMENT_S, *, rate=16_000, channels=1):
@@ -255,8 +260,8 @@ LAYOUTS = {
         build_fleurs,
         lambda root: read_fleurs(root, source_language="en_us", target_language="de_de"),
     ),
-    "tsv": Layout(build_tsv, lambda root: read_tsv(root / "table.tsv")),
-    "jsonl": Layout(build_jsonl, read_jsonl),
+    "tsv": Layout(build_tsv, lambda root: read_tsv(root / "table.tsv"), names_splits_once=True),
+    "jsonl": Layout(build_jsonl, read_jsonl, names_splits_once=True),
 }
 
 

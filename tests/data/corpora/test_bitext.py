@@ -9,8 +9,8 @@ import datasets
 import pyarrow as pa
 import pytest
 
-from horizon_st.data.corpora.bitext import PAIRS_FILE, Row, prepare_bitext, read_bitext
-from horizon_st.data.text_pairs import TextPairs
+from horizon_st.data.corpora.bitext import Row, prepare_bitext, read_bitext
+from horizon_st.data.text_pairs import PAIRS_FILE, TextPairs
 from horizon_st.errors import UserError
 
 PAIRS = [("one", "un"), ("two\u2028three", "deux trois"), ('say "no"', "dis « non »")]
@@ -62,6 +62,26 @@ def test_a_table_without_a_header(tmp_path):
     lines = [f"{target}\t0.5\t{source}" for source, target in PAIRS]
     path = write(tmp_path / "corpus.tsv.zst", "\n".join(lines))
     assert pairs_of(read_bitext(str(path), source="3", target="1"), tmp_path) == PAIRS
+
+
+@pytest.mark.parametrize("row", ["2\tzwei\tmehr\ttwo", "2\tzwei"])
+def test_a_row_of_another_length_is_refused_or_without_a_header_left_out(tmp_path, row):
+    """A tab too many would pair one text with a part of another."""
+    path = write(tmp_path / "corpus.tsv", f"id\tde\ten\n1\teins\tone\n{row}\n")
+    message = rf"corpus\.tsv:3: expected 3 values, .*found {len(row.split())} in 2"
+    with pytest.raises(UserError, match=message):
+        prepare_bitext(read_bitext(str(path), source="de", target="en"), tmp_path / "out")
+    bitext = prepare_bitext(read_bitext(str(path), source="2", target="3"), tmp_path / "out")
+    assert [*TextPairs(bitext.path)] == [("de", "en"), ("eins", "one")]
+    assert bitext.left_out == {"another number of values than in line 1": 1}
+    assert [*bitext.first_left_out.values()] == [f"{path}:3"]
+
+
+def test_tables_put_one_after_the_other_have_no_pair_of_headers(tmp_path):
+    path = write(tmp_path / "corpus.tsv", "en\tde\na\tb\nen\tde\nc\td\n")
+    bitext = prepare_bitext(read_bitext(str(path), source="en", target="de"), tmp_path / "out")
+    assert [*TextPairs(bitext.path)] == [("a", "b"), ("c", "d")]
+    assert bitext.first_left_out == {"the header again": f"{path}:3"}
 
 
 def test_a_table_without_the_columns_is_refused(tmp_path):

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pytest
 import soundfile
 
-from horizon_st.data.corpora.bitext import prepare_bitext, read_aligned
+from horizon_st.data.corpora.bitext import prepare_bitext, read_aligned, read_bitext
 from horizon_st.data.corpora.utterances import LEFT_OUT_FILE, write_corpus
 from horizon_st.data.manifest import read_manifest
 from horizon_st.data.text_pairs import TextPairs
@@ -138,6 +138,11 @@ def drop_column(data, chance):
     )
 
 
+def tab_too_many(data, chance):
+    place = chance.randrange(len(data) - 1)
+    return data[:place] + b"\t" + data[place:]
+
+
 OF_AUDIO = (truncate, not_a_number, zip_bomb, empty, random_bytes, missing)
 """Damage to sound that must be reported."""
 OF_TEXT = (invalid_utf8, carriage_returns, huge_field, drop_line, double_line, wrong_number)
@@ -228,6 +233,10 @@ def is_untouched(before, after, mutation):
     return {*after.values()} <= values
 
 
+def splits_of(utterances):
+    return {split for split, _ in utterances}
+
+
 def read_rows(path):
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
@@ -247,11 +256,13 @@ def test_damaged_sound_is_reported(damaged, mutation):
 
 
 @pytest.mark.parametrize("mutation", OF_TEXT)
-def test_damaged_files_are_reported_or_change_nothing(damaged, mutation):
+def test_damaged_files_are_reported_or_change_nothing(damaged, layout, mutation):
     (_, before), damage = damaged
     for seed in range(NUM_SEEDS):
         what, reports, after = damage(mutation, False, seed)
         assert reports or is_untouched(before, after, mutation), what
+        if not (layout.names_splits_once and mutation in (missing, drop_column)):
+            assert reports or splits_of(after) == splits_of(before), f"{what}: lost without a word"
         if mutation is carriage_returns:
             assert not reports, what
             assert after == before, what
@@ -273,6 +284,14 @@ def test_an_id_that_comes_twice_is_reported(damaged):
         what, reports, after = damage(double_id, False, seed)
         assert [report["kind"] for report in reports] == ["duplicate id"], what
         assert after.items() <= before.items(), what
+
+
+@pytest.mark.parametrize("layout", ["tsv"], indirect=True)
+def test_a_tab_too_many_in_a_table_is_reported(damaged):
+    _, damage = damaged
+    for seed in range(NUM_SEEDS):
+        what, reports, _ = damage(tab_too_many, False, seed)
+        assert reports, what
 
 
 @pytest.fixture
@@ -346,41 +365,94 @@ def test_no_damage_to_manifests_ends_in_a_traceback(damaged_manifests, mutation,
         assert reports or len(trained) == len(before), f"{what}: lost without a word"
 
 
-@pytest.fixture
-def damaged_pairs(tmp_path, pairs):
-    """Of two aligned files of text pairs, likewise."""
-    root = tmp_path / "pristine"
-    root.mkdir()
+def write_aligned(root, pairs):
     for name, side in (("a.en", 0), ("a.de", 1)):
         lines = [pair[side] for pair in pairs]
         (root / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return damaging(root, outcome_of_pairs, tmp_path)
 
 
-def outcome_of_pairs(root, out):
+def write_table(root, pairs):
+    lines = ["id\tscore\ten\tde", *(f"u{n}\t0.5\t{en}\t{de}" for n, (en, de) in enumerate(pairs))]
+    (root / "a.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def write_numbered(root, pairs):
+    write_table(root, pairs)
+    lines = (root / "a.tsv").read_text(encoding="utf-8").splitlines(keepends=True)
+    (root / "a.tsv").write_text("".join(lines[1:]), encoding="utf-8")
+
+
+def write_objects(root, pairs):
+    lines = [json.dumps({"score": 0.5, "en": en, "de": de}) for en, de in pairs]
+    (root / "a.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+OF_PAIRS = {
+    "aligned": (write_aligned, lambda root: read_aligned(root / "a.en", root / "a.de")),
+    "table": (write_table, lambda root: read_bitext(f"{root}/a.tsv", source="en", target="de")),
+    "numbered": (write_numbered, lambda root: read_bitext(f"{root}/a.tsv", source="3", target="4")),
+    "jsonl": (write_objects, lambda root: read_bitext(f"{root}/a.jsonl", source="en", target="de")),
+}
+
+
+@pytest.fixture(params=[*OF_PAIRS])
+def damaged_pairs(tmp_path, pairs, request):
+    """Of text pairs in files of each form, likewise; and the form."""
+    root = tmp_path / "pristine"
+    root.mkdir()
+    build, read = OF_PAIRS[request.param]
+    build(root, pairs)
+    before, damage = damaging(root, lambda root, out: outcome_of_pairs(read(root), out), tmp_path)
+    return before, damage, request.param
+
+
+def outcome_of_pairs(rows, out):
     """What is reported of text pairs, and the pairs themselves."""
     try:
-        prepared = prepare_bitext(read_aligned(root / "a.en", root / "a.de"), out)
+        prepared = prepare_bitext(rows, out)
     except UserError as error:
         return [{"kind": "error", "message": str(error)}], []
     return [{"kind": reason} for reason in prepared.left_out], [*TextPairs(prepared.path)]
 
 
+def test_pristine_pairs_are_read_alike(damaged_pairs, pairs):
+    (reports, found), *_ = damaged_pairs
+    assert not reports
+    assert found == pairs
+
+
 @pytest.mark.parametrize("mutation", OF_TEXT)
 def test_damaged_text_pairs_are_reported_or_stay(damaged_pairs, mutation):
-    (_, before), damage = damaged_pairs
+    (_, before), damage, form = damaged_pairs
+    if form == "numbered" and mutation is drop_column:
+        pytest.skip("columns without names")
     for seed in range(NUM_SEEDS):
         what, reports, after = damage(mutation, False, seed)
-        assert reports or after == before, what
+        if form == "aligned" or mutation not in (drop_line, double_line):  # one file has no other
+            assert reports or after == before, what
         assert {*after} <= {*before}, what
+
+
+def test_a_tab_too_many_is_reported(damaged_pairs):
+    (_, before), damage, form = damaged_pairs
+    if form == "aligned":
+        pytest.skip("a tab is a blank in a line of text")
+    for seed in range(4 * NUM_SEEDS):
+        what, reports, after = damage(tab_too_many, False, seed)
+        assert reports or (form == "jsonl" and after == before), what
+        # Without a header, the first row tells how many values there are.
+        assert {*after} <= {*before} or (form == "numbered" and len(after) == 1), what
 
 
 @pytest.mark.parametrize("mutation", ANY)
 def test_no_damage_to_text_pairs_ends_in_a_traceback(damaged_pairs, mutation):
-    (_, before), damage = damaged_pairs
+    (_, before), damage, form = damaged_pairs
     for seed in range(100, 100 + NUM_SEEDS):
         what, reports, after = damage(mutation, False, seed)
-        assert reports or len(after) == len(before), f"{what}: lost without a word"
+        if mutation is truncate and form != "aligned":  # the end of a table may be anywhere
+            assert reports or after[:-1] == before[: len(after) - 1], what
+        else:
+            assert reports or len(after) == len(before), f"{what}: lost without a word"
 
 
 READ_ALL = """

@@ -51,7 +51,10 @@ def test_missing_text_or_pair_are_errors(corpus):
     (root / "v1.1" / "en" / "de" / "dev" / "segments.de").unlink()
     with pytest.raises(UserError, match=r"segments\.de: expected a text file"):
         read()
-    for split in ("train", "dev"):
-        (root / "v1.1" / "en" / "de" / split / "segments.lst").unlink()
+    (root / "v1.1" / "en" / "de" / "dev" / "segments.lst").unlink()
+    message = r"dev/segments\.lst: expected the segments of the split, .* found segments\.en, speak"
+    with pytest.raises(UserError, match=message):
+        read()
+    (root / "v1.1" / "en" / "de" / "train" / "segments.lst").unlink()
     with pytest.raises(UserError, match=r"expected folders of splits with segments\.lst"):
         read()

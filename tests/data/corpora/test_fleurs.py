@@ -42,12 +42,25 @@ def test_a_length_that_is_no_number_is_listed_as_written(corpus, tmp_path):
     assert '"found": "8OOO"' in (tmp_path / "out" / "left_out.jsonl").read_text(encoding="utf-8")
 
 
-def test_a_split_that_only_one_language_has_is_skipped(corpus):
+@pytest.mark.parametrize("language", ["en_us", "de_de"])
+def test_a_split_without_its_texts_is_refused(corpus, language):
     root, read = corpus("fleurs")
-    (root / "data" / "de_de" / "dev.tsv").unlink()
+    (root / "data" / language / "dev.tsv").unlink()
+    message = (
+        rf"{language}/dev\.tsv: expected the texts of a split that en_us has, found .*train\.t"
+    )
+    with pytest.raises(UserError, match=message):
+        read()
+
+
+def test_a_split_that_the_target_language_alone_has_is_skipped(corpus):
+    root, read = corpus("fleurs")
+    (root / "data" / "en_us" / "dev.tsv").unlink()
+    (root / "data" / "en_us" / "audio" / "dev").rename(root / "elsewhere")
     assert [*read()] == ["train"]
     (root / "data" / "en_us" / "train.tsv").unlink()
-    with pytest.raises(UserError, match=r"a split that both languages have.*found audio, dev\.tsv"):
+    (root / "data" / "en_us" / "audio" / "train").rename(root / "elsewhere" / "train")
+    with pytest.raises(UserError, match=r"expected a split, such as train\.tsv, found audio"):
         read()
 
 

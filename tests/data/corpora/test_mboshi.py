@@ -1,8 +1,11 @@
 """The Mboshi corpus: raw and cleaned texts, any audio ending."""
 
+import json
+
 import pytest
 
 from horizon_st.data.corpora.mboshi import read_mboshi
+from horizon_st.data.corpora.utterances import write_corpus
 from horizon_st.errors import UserError
 
 
@@ -42,12 +45,18 @@ def test_other_files_are_passed_over_and_transcripts_may_be_missing(corpus):
     ]
 
 
-def test_missing_text_and_wrong_folder_are_errors(corpus, tmp_path):
+def test_an_utterance_without_translation_is_counted(corpus, tmp_path):
     root, read = corpus("mboshi")
     text = root / "full_corpus_newsplit" / "dev" / "abiayi_2015-09-08_Dico18_5.fr"
     text.unlink()
-    with pytest.raises(UserError, match=r"_5\.fr: expected a text file, found no such file"):
-        read()
+    prepared = write_corpus(tmp_path / "out", read())
+    assert prepared.left_out == {"empty translation": 1}
+    assert prepared.num_utterances == {"train": 4, "dev": 1}
+    listed = (tmp_path / "out" / "left_out.jsonl").read_text(encoding="utf-8")
+    assert json.loads(listed)["place"] == f"{text}:1"
+
+
+def test_a_wrong_folder_is_an_error(tmp_path):
     with pytest.raises(UserError, match="train: expected a folder of the corpus"):
         read_mboshi(tmp_path)
     empty = tmp_path / "empty"

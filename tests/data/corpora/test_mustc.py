@@ -1,6 +1,7 @@
 """MuST-C's layout and what is shipped in that shape."""
 
 import json
+import shutil
 
 import pytest
 
@@ -130,6 +131,38 @@ def test_other_files_and_a_transcript_in_one_split_are_no_error(corpus):
     splits = read()
     assert [row.transcript for row in splits["dev"]] == ["x", "x"]
     assert [row.transcript for row in splits["train"]] == [None] * 4
+
+
+@pytest.mark.parametrize(
+    ("left", "found"),
+    [
+        (["wav", "txt"], r"tst-COMMON\.de, tst-COMMON\.en, tst-common\.yaml"),
+        (["wav"], "wav"),
+        (["tst-COMMON.de"], r"tst-COMMON\.de"),
+    ],
+)
+def test_a_split_without_its_list_is_refused(corpus, left, found):
+    root, read = corpus("mustc")
+    split = root / "en-de" / "data" / "tst-COMMON"
+    listed = split / "txt" / "tst-COMMON.yaml"
+    listed.rename(listed.with_name("tst-common.yaml"))
+    shutil.copy(split / "txt" / "tst-COMMON.de", split)
+    for path in [*split.iterdir()]:
+        if path.name not in left:
+            path.rename(root / path.name)
+    message = (
+        rf"tst-COMMON: expected a list of segments, .*txt/tst-COMMON\.yaml or .*found {found}\."
+    )
+    with pytest.raises(UserError, match=message):
+        read()
+
+
+def test_folders_of_other_things_are_passed_over(corpus):
+    root, read = corpus("mustc")
+    expected = [*read()]
+    (root / "en-de" / "data" / "docs").mkdir()
+    (root / "en-de" / "data" / "docs" / "readme.txt").touch()
+    assert [*read()] == expected
 
 
 def test_another_folder_is_an_error(tmp_path):

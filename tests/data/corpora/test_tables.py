@@ -7,6 +7,7 @@ import pytest
 
 from horizon_st.data.corpora.tables import FIELDS, read_jsonl, read_tsv
 from horizon_st.data.corpora.utterances import write_corpus
+from horizon_st.data.validation import validate
 from horizon_st.errors import UserError
 
 
@@ -77,6 +78,32 @@ def test_segments_are_numbered_and_ends_become_durations(table):
     assert (second.id, second.offset_s, second.duration_s) == ("x/a_1", 1.5, 0.5)
     assert second.speaker == "3"
     assert (third.id, third.offset_s, third.duration_s) == ("a.b_0", 0.0, None)
+
+
+@pytest.mark.parametrize("is_one_file", [True, False])
+def test_segments_of_one_recording_have_ids_of_their_own_across_splits(
+    table, speech, tmp_path, is_one_file
+):
+    speech(tmp_path / "a.wav", 3.0)
+    splits = ["train", "dev", "train", "test", "dev", "train"]
+    rows = [
+        {"audio": "a.wav", "offset": n / 2, "duration": 0.5, "target": f"t{n}", "split": split}
+        for n, split in enumerate(splits)
+    ]
+    if is_one_file:
+        path = table("a.jsonl", *rows)
+    else:
+        path = tmp_path
+        for split in {*splits}:
+            table(f"{split}.jsonl", *(row for row in rows if row["split"] == split))
+    write_corpus(tmp_path / "out", read_jsonl(path))
+    assert not validate([tmp_path / "out"], check_audio=False).problems.counts
+    ids = [
+        json.loads(line)["id"]
+        for split in {*splits}
+        for line in (tmp_path / "out" / f"{split}.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
+    assert sorted(ids) == [f"a_{n}" for n in range(6)]
 
 
 def test_a_quotation_mark_is_a_character(table):

@@ -1,11 +1,15 @@
 """Utterances -> manifests: what is written, what is left out, all or nothing."""
 
+import gc
 import json
+import tracemalloc
 from dataclasses import replace
 
 import pytest
 from lhotse import CutSet
 
+from horizon_st.data.audio import audio_info
+from horizon_st.data.corpora import utterances
 from horizon_st.data.corpora.utterances import OTHER_FILES, Utterance, write_corpus
 from horizon_st.data.validation.manifests import find_manifests
 from horizon_st.errors import UserError
@@ -78,6 +82,21 @@ def test_unusable_rows_are_counted_and_listed(good, tmp_path, change, reason):
     assert (row["place"], row["split"], row["reason"]) == ("f:2", "train", reason)
 
 
+def test_a_damaged_recording_is_opened_once_for_all_its_segments(good, tmp_path, monkeypatch):
+    (tmp_path / "text.wav").write_text("not audio", encoding="utf-8")
+    opened = []
+
+    def count(path):
+        opened.append(path.name)
+        return audio_info(path)
+
+    monkeypatch.setattr(utterances, "audio_info", count)
+    segments = [replace(good, id=f"s{n}", audio=tmp_path / "text.wav") for n in range(5)]
+    prepared = write_corpus(tmp_path / "out", {"train": iter([good, *segments])})
+    assert prepared.left_out == {"unreadable audio": 5}
+    assert opened == ["a.wav", "text.wav"]
+
+
 def test_a_test_split_may_lack_references(good, tmp_path):
     write_corpus(tmp_path / "out", {"test": iter([replace(good, translation=None)])})
     [cut] = CutSet.from_file(tmp_path / "out" / "test.jsonl")
@@ -99,6 +118,22 @@ def test_nothing_is_replaced_when_the_corpus_is_damaged(good, tmp_path):
     assert (out / "train.jsonl").read_bytes() == before
 
 
+def test_a_preparation_that_fails_late_leaves_the_earlier_one_as_it_was(good, tmp_path):
+    """With the rows that had moved: else what was held out would be trained on, too."""
+    out, other = tmp_path / "out", replace(good, id="u2")
+    bad = replace(good, id="u3", translation="")
+    write_corpus(out, {"train": iter([good, bad]), "dev": iter([other])})
+    before = {path: path.read_bytes() for path in out.iterdir()}
+    rows = [replace(bad, place="f:2"), replace(other, audio=tmp_path / "none.wav", place="f:3")]
+    message = (
+        r"f:3: expected a usable utterance in dev, found missing audio: .*none\.wav "
+        r"\(in all 1 × empty translation, 1 × missing audio\)"
+    )
+    with pytest.raises(UserError, match=message):
+        write_corpus(out, {"train": iter([other]), "dev": iter(rows)})
+    assert {path: path.read_bytes() for path in out.iterdir()} == before
+
+
 def test_a_file_that_is_read_is_never_replaced(good, tmp_path):
     out = tmp_path / "out"
     write_corpus(out, {"train": iter([good]), "dev": iter([good])})
@@ -112,6 +147,22 @@ def test_a_file_that_is_read_is_never_replaced(good, tmp_path):
         with pytest.raises(UserError, match=message):
             write_corpus(out, {"dev": iter([good]), "train": iter([good])}, originals=[original])
         assert (out / name).read_text(encoding="utf-8") == "mine"
+
+
+def test_some_bytes_are_kept_of_a_row_however_long_its_id(good, tmp_path):
+    held = {}
+
+    def rows():
+        for number in range(4801):
+            if number in (1000, 4800):
+                gc.collect()
+                held[number] = tracemalloc.get_traced_memory()[0]
+            yield replace(good, id=f"{number:0500}")
+
+    tracemalloc.start()
+    write_corpus(tmp_path / "out", {"train": rows()})
+    tracemalloc.stop()
+    assert held[4800] - held[1000] < 90 * 3800
 
 
 def test_a_file_in_place_of_the_folder_is_an_error(good):

@@ -65,9 +65,16 @@ def test_what_comes_twice_is_what_brute_force_finds(many, survey):
 def test_case_and_blanks_do_not_hide_a_leak_but_other_texts_do(many, survey):
     train = [(1.0, "A  b", "C"), (1.0, "a b", "d"), (1.0, None, "c"), (1.0, "x", "c")]
     _, out = survey(many("train", train), many("dev", [(1.0, "a b", "c"), (1.0, None, "C ")]))
-    assert set(found_by(out, "sentence in two splits")) == {
-        ("train.jsonl:1", "train0"),
-        ("train.jsonl:3", "train2"),
+    assert set(found_by(out, "sentence in two splits")) == {("train.jsonl:1", "train0")}
+
+
+def test_without_transcripts_the_same_translation_is_no_leak_but_counted(many, survey):
+    oui = (1.0, None, "Oui.")
+    report, out = survey(many("train", [oui, oui]), many("dev", [oui]), many("test", [oui]))
+    assert report.problems.counts == {"translation in two splits": 2}
+    assert set(found_by(out, "translation in two splits")) == {
+        ("dev.jsonl:1", "dev0"),
+        ("test.jsonl:1", "test0"),
     }
 
 
@@ -90,7 +97,7 @@ def test_one_text_in_two_splits_is_what_brute_force_finds(many, survey, side, in
             (f"{name}.jsonl:{n}", f"{name}{n - 1}")
             for n, row in enumerate(rows, 1)
             if row[index] is not None
-            and row not in others
+            and (row not in others or row[1] is None)
             and row[index] in [other[index] for other in others]
         }
     found = found_by(out, f"{side} in two splits")

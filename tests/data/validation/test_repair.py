@@ -1,5 +1,6 @@
 """Repaired copies, and the count of what was done."""
 
+import errno
 import gzip
 import json
 
@@ -8,7 +9,8 @@ import soundfile
 
 from horizon_st.data.audio import load_cut
 from horizon_st.data.manifest import read_manifest, transcript_of, translation_of
-from horizon_st.data.validation import repair, validate
+from horizon_st.data.text_pairs import PAIRS_FILE, TextPairs, write_text_pairs
+from horizon_st.data.validation import repair, sound, validate
 from horizon_st.errors import UserError
 
 
@@ -142,6 +144,48 @@ def test_other_processes_write_the_same(corpus, damage, tmp_path):
         assert (tmp_path / "out0" / name).read_bytes() == (tmp_path / "out1" / name).read_bytes()
 
 
+def test_what_was_sound_is_not_decoded_again(corpus, damage, tmp_path, monkeypatch):
+    """But what is changed is, and what was not sound: the copies are the same."""
+    spoil(corpus, damage)
+    (corpus / "train2.wav").write_bytes(b"no sound")
+    report = validate([corpus])
+    repair([corpus], tmp_path / "anew")
+    decoded = []
+
+    def count(cut):
+        decoded.append(cut.id)
+        return load_cut(cut)
+
+    monkeypatch.setattr(sound, "load_cut", count)
+    repairs = repair([corpus], tmp_path / "out", heard=report.splits)
+    assert sorted(decoded) == ["train0", "train1", "train2"]
+    assert repairs.num_kept == {"dev": 2, "train": 2}
+    for name in ("train.jsonl", "dev.jsonl", "dropped.jsonl"):
+        assert (tmp_path / "anew" / name).read_bytes() == (tmp_path / "out" / name).read_bytes()
+
+
+@pytest.mark.parametrize("can_link", [True, False])
+def test_text_pairs_beside_train_come_along(corpus, tmp_path, monkeypatch, can_link):
+    def refuse(*_):
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    if not can_link:
+        monkeypatch.setattr("os.link", refuse)
+    out = tmp_path / "out"
+    assert repair([corpus], out).text_pairs is None
+    write_text_pairs(out / PAIRS_FILE, [("old", "alt")])
+    assert repair([corpus], out).text_pairs is None
+    assert [*TextPairs(out / PAIRS_FILE)] == [("old", "alt")]
+    write_text_pairs(corpus / PAIRS_FILE, [("one", "eins")])
+    for _ in range(2):
+        assert repair([corpus], out).text_pairs == out / PAIRS_FILE
+        assert [*TextPairs(out / PAIRS_FILE)] == [("one", "eins")]
+    assert (out / PAIRS_FILE).samefile(corpus / PAIRS_FILE) == can_link
+    write_text_pairs(corpus / PAIRS_FILE, [("two", "zwei")])
+    assert [*TextPairs(out / PAIRS_FILE)] == [("one", "eins")]
+    assert repair([corpus / "dev.jsonl"], tmp_path / "other").text_pairs is None
+
+
 def test_rows_to_test_on_stay_without_a_reference_when_they_are_changed(corpus, damage, tmp_path):
     path = (corpus / "dev.jsonl").rename(corpus / "tst.jsonl")
     damage(path, 1, lambda line: line["supervisions"][0].update(text=" a ", custom=None))
@@ -156,6 +200,18 @@ def test_rows_that_share_one_text_with_another_split_stay(corpus, damage, tmp_pa
     repairs = repair([corpus], tmp_path / "out")
     assert repairs.num_kept == {"dev": 2, "train": 4}
     assert validate([tmp_path / "out"]).problems.counts == {"transcript in two splits": 1}
+
+
+def test_rows_without_transcripts_stay_whatever_their_translation(corpus, damage, tmp_path):
+    def answer(line):
+        line["supervisions"][0].pop("text")
+        line["supervisions"][0]["custom"]["translated_text"] = "Oui."
+
+    for name, number in (("train", 1), ("train", 3), ("dev", 1)):
+        damage(corpus / f"{name}.jsonl", number, answer)
+    repairs = repair([corpus], tmp_path / "out")
+    assert repairs.num_kept == {"dev": 2, "train": 4}
+    assert not repairs.dropped.counts
 
 
 def test_the_folder_for_copies_may_not_be_a_file(corpus, tmp_path):

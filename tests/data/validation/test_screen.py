@@ -1,6 +1,7 @@
 """What the terminal shows, in 80 columns."""
 
 import io
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -63,10 +64,11 @@ def test_the_whole_place_is_shown_however_long(corpus, printed, tmp_path):
     assert f"{names}/test.jsonl:1" in "".join(line.strip() for line in lines)
 
 
-def test_repairs_are_shown(corpus, damage, printed, tmp_path):
+def test_repairs_are_shown(corpus, damage, printed, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     damage(corpus / "train.jsonl", 1, lambda line: line.update(start=9.0))
     damage(corpus / "train.jsonl", 2, lambda line: line["supervisions"][0].update(text=""))
-    lines = printed(show_repairs, repair([corpus], tmp_path / "out"))
+    lines = printed(show_repairs, repair([corpus], Path("out")))
     assert [line.split() for line in lines[1:3]] == [
         ["dev", "2", "2", "0"],
         ["train", "4", "3", "1"],
@@ -74,13 +76,19 @@ def test_repairs_are_shown(corpus, damage, printed, tmp_path):
     assert lines[3:] == [
         "1 × empty transcript removed",
         "1 left out: segment outside recording",
+        "The copy is in out.",
+        "To begin with it: horizon-st new NAME --manifest out",
     ]
 
 
-def test_a_split_that_is_lost_is_told(corpus, printed, tmp_path):
+def test_a_split_that_is_lost_is_told(corpus, printed, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     (corpus / "dev.jsonl").write_text("{}\n", encoding="utf-8")
-    lines = printed(show_repairs, repair([corpus], tmp_path / "out"))
-    assert lines[-1] == "No row of dev can be used: the copy has no dev.jsonl."
+    lines = printed(show_repairs, repair([corpus], Path("out")))
+    assert lines[-2:] == [
+        "The copy is in out.",
+        "No row of dev can be used: the copy has no dev.jsonl.",
+    ]
 
 
 def test_one_text_in_two_splits_is_counted(corpus, damage, printed, monkeypatch):

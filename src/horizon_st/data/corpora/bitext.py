@@ -14,13 +14,13 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from horizon_st.data.corpora.columns import ColumnFile
 from horizon_st.data.files import make_folder, read_lines
 from horizon_st.data.jsonl import read_json_lines
-from horizon_st.data.text_pairs import write_text_pairs
+from horizon_st.data.text_pairs import PAIRS_FILE, write_text_pairs
 from horizon_st.errors import UserError
 from horizon_st.extras import install_extra
 
-PAIRS_FILE = "text_pairs.arrow"
 LONGEST_CHARACTERS = 2000
 _RATIO_FROM_CHARACTERS = 40
 """Below, a greeting of one word may well be a sentence elsewhere, whatever the ratio."""
@@ -29,11 +29,19 @@ _ROWS_PER_REPORT = 10_000
 
 
 class Row(NamedTuple):
-    """What a corpus gives for one pair; None where the row lacks the field."""
+    """What a corpus gives for one pair; None where the row lacks the field.
+
+    Attributes:
+        place: ``FILE:LINE``.
+        source: the source text.
+        target: its translation.
+        fault: why the row cannot be used, if the reader knows.
+    """
 
     place: str
     source: str | None
     target: str | None
+    fault: str | None = None
 
 
 @dataclass
@@ -78,11 +86,11 @@ def prepare_bitext(
     bitext = PreparedBitext(out / PAIRS_FILE)
 
     def usable() -> Iterator[tuple[str, str]]:
-        for number, (place, *texts) in enumerate(rows, start=1):
+        for number, (place, *texts, fault) in enumerate(rows, start=1):
             if progress is not None and number % _ROWS_PER_REPORT == 0:
                 progress(number)
             sides = [None if text is None else text.strip() for text in texts]
-            reason = _fault(sides, max_characters, max_ratio)
+            reason = fault or _fault(sides, max_characters, max_ratio)
             if reason is None:
                 source, target = sides
                 assert source is not None
@@ -170,29 +178,37 @@ def read_table(path: Path, source: str, target: str) -> Iterator[Row]:
     Args:
         path: the file.
         source: a name in the header, which is the first line; or a number from 1 on if there is no
-            header.
+            header. Rows with another number of values than the first one are then left out.
         target: likewise.
 
     Raises:
-        UserError: the file is missing or damaged, or the header lacks a name.
+        UserError: the file is missing or damaged, the header lacks a name, or a row has more or
+            fewer values than the header has names.
     """
-    lines = read_lines(path)
     if source.isdecimal() and target.isdecimal():
-        columns = [int(source) - 1, int(target) - 1]
-    else:
-        place, header = next(lines, (str(path), ""))
-        names = [name.strip() for name in header.split("\t")]
-        if not {source, target} <= {*names}:
-            raise UserError(
-                place,
-                expected=f"a header with the columns {source} and {target}",
-                found=", ".join(names)[:200],
-                remedy="Name the columns of the header; or give their numbers if there is none.",
-            )
-        columns = [names.index(source), names.index(target)]
-    for place, line in lines:
-        values = dict(enumerate(line.split("\t")))
-        yield Row(place, *map(values.get, columns))
+        yield from _numbered(path, int(source) - 1, int(target) - 1)
+        return
+    table = ColumnFile(path)
+    if not {source, target} <= {*table.names}:
+        raise UserError(
+            table.place,
+            expected=f"a header with the columns {source} and {target}",
+            found=", ".join(table.names)[:200],
+            remedy="Name the columns of the header; or give their numbers if there is none.",
+        )
+    for place, row in table:
+        texts = row[source], row[target]
+        yield Row(place, *texts, fault="the header again" if texts == (source, target) else None)
+
+
+def _numbered(path: Path, source: int, target: int) -> Iterator[Row]:
+    num_values: int | None = None
+    for place, line in read_lines(path):
+        values = line.split("\t")
+        num_values = num_values or len(values)
+        fault = None if len(values) == num_values else "another number of values than in line 1"
+        by_column = dict(enumerate(values))
+        yield Row(place, by_column.get(source), by_column.get(target), fault)
 
 
 def read_objects(path: Path, source: str, target: str) -> Iterator[Row]:

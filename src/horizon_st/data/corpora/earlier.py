@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,10 @@ class EarlierManifests:
         self._stay = [path for path in sorted(folder.glob("*.jsonl")) if path.name not in names]
         self._sounds: dict[Path, set[bytes]] = {}
 
+    def concern(self, split: str) -> bool:
+        """Whether a manifest that stays is on the other side of training from a split."""
+        return any(self._beside(split))
+
     def refuse_shared(self, split: str, sounds: Collection[bytes]) -> None:
         """Nothing, where what is written of a split is nowhere on the other side of training.
 
@@ -34,9 +38,7 @@ class EarlierManifests:
         Raises:
             UserError: a manifest that stays has some of them.
         """
-        for path in self._stay:
-            if (held_out_rank(path.name) == 0) == (held_out_rank(split) == 0):
-                continue
+        for path in self._beside(split):
             if path not in self._sounds:
                 self._sounds[path] = _sounds_in(path)
             if num_shared := len(self._sounds[path].intersection(sounds)):
@@ -46,6 +48,11 @@ class EarlierManifests:
                     found=f"{num_shared} of them, from an earlier preparation",
                     remedy="Remove the file, or prepare into another folder.",
                 )
+
+    def _beside(self, split: str) -> Iterator[Path]:
+        for path in self._stay:
+            if (held_out_rank(path.name) == 0) != (held_out_rank(split) == 0):
+                yield path
 
 
 def sound_of(cut: dict[str, Any]) -> bytes:

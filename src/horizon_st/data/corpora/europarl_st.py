@@ -19,6 +19,8 @@ from horizon_st.data.files import read_lines, require_folder
 from horizon_st.errors import UserError
 
 _SEGMENTS = "segments.lst"
+_OF_SPLITS = ("segments.*", "speeches.*")
+"""What the folder of a split has, in whatever language."""
 
 
 def read_europarl_st(
@@ -49,6 +51,14 @@ def read_europarl_st(
 
 def _read_pair(folder: Path, source: str, target: str) -> dict[str, Iterator[Utterance]]:
     splits = {path.parent.name: path.parent for path in (folder / target).glob(f"*/{_SEGMENTS}")}
+    begun = {path.parent for name in _OF_SPLITS for path in (folder / target).glob(f"*/{name}")}
+    if splits and (unlisted := sorted(begun - {*splits.values()})):
+        raise UserError(
+            str(unlisted[0] / _SEGMENTS),
+            expected="the segments of the split, as of other splits here",
+            found=names_in(unlisted[0]),
+            remedy="Restore the list, or move the folder away.",
+        )
     if not splits:
         raise UserError(
             str(folder / target),

@@ -56,6 +56,6 @@ def _begins_with_a_row(path: Path) -> bool:
                     and _CUT_KEYS.isdisjoint(value)
                     and "audio" in {FIELD_OF.get(key.strip().lower()) for key in value}
                 )
-    except (UserError, OSError):
+    except UserError:
         pass
     return False

@@ -38,7 +38,7 @@ class _Row(NamedTuple):
 def read_fleurs(
     root: Path, *, source_language: str, target_language: str, text: Text = "raw"
 ) -> dict[str, Iterator[Utterance]]:
-    """The utterances of the splits that both languages have; ids are the names of the recordings.
+    """The utterances of the source language's splits; ids are the names of the recordings.
 
     Sentences that the target language lacks get an empty translation, so that they are counted.
 
@@ -49,7 +49,7 @@ def read_fleurs(
         text: ``raw`` as written, or ``normalized`` in lower case without punctuation.
 
     Raises:
-        UserError: the layout is another, audio is not unpacked, or a file is damaged.
+        UserError: the layout is another, audio is not unpacked, a table is missing or damaged.
     """
     data = require_folder(root) / "data" if (root / "data").is_dir() else root
     for language in (source_language, target_language):
@@ -62,15 +62,26 @@ def read_fleurs(
             )
     source, target = data / source_language, data / target_language
     splits = [
-        split for split in SPLITS if all((f / f"{split}.tsv").is_file() for f in (source, target))
+        split
+        for split in SPLITS
+        if (source / f"{split}.tsv").is_file() or (source / "audio" / split).is_dir()
     ]
     if not splits:
         raise UserError(
             str(source),
-            expected=f"a split that both languages have, such as {SPLITS[0]}.tsv",
-            found=f"{names_in(source)}; in {target_language}: {names_in(target)}",
+            expected=f"a split, such as {SPLITS[0]}.tsv",
+            found=names_in(source),
             remedy="Download the TSV files of both languages.",
         )
+    for table in (folder / f"{split}.tsv" for split in splits for folder in (source, target)):
+        if not table.is_file():
+            raise UserError(
+                str(table),
+                expected=f"the texts of a split that {source_language} has",
+                found=names_in(table.parent),
+                remedy="Download the TSV files of both languages, or move what is of other splits "
+                "away.",
+            )
     return {
         split: _read_split(split, _audio_folder(source, split), source, target, text)
         for split in splits

@@ -26,13 +26,15 @@ def read_mboshi(
 ) -> dict[str, Iterator[Utterance]]:
     """The utterances of both splits; the audio may have another ending, and ``.mb`` be missing.
 
+    Where ``.fr`` is missing, the translation is empty, so that it is counted.
+
     Args:
         root: the corpus, or its folder ``full_corpus_newsplit``.
         text: as written, with case and punctuation; or ``cleaned``, in lower case and with spaces
             around every word and mark, as published scores take it. Entities are undone.
 
     Raises:
-        UserError: the folders are not there, a translation is missing, or a text is not UTF-8.
+        UserError: the folders are not there, or a text is not UTF-8 or has more than one line.
     """
     if (root / _LAYOUT).is_dir():
         root = root / _LAYOUT
@@ -56,7 +58,7 @@ def _read_split(folder: Path, ending: str) -> Iterator[Utterance]:
         yield Utterance(
             id=name,
             audio=audio.get(name, folder / f"{name}.wav"),
-            transcript=(_read_sentence(transcript) or None) if is_file(transcript) else None,
+            transcript=_read_sentence(transcript) or None,
             translation=_read_sentence(translation),
             speaker=name.partition("_")[0],
             place=f"{translation}:1",
@@ -64,6 +66,9 @@ def _read_split(folder: Path, ending: str) -> Iterator[Utterance]:
 
 
 def _read_sentence(path: Path) -> str:
+    """The sentence of a file, empty where there is no file."""
+    if not is_file(path):
+        return ""
     sentences = [line.strip() for _, line in read_lines(path) if line.strip()]
     if len(sentences) > 1:
         raise UserError(

@@ -53,6 +53,11 @@ class _Split:
                     return path
         return None
 
+    def is_begun(self) -> bool:
+        """Whether there is what belongs to a split, such as recordings or texts."""
+        has_folders = any((self.folder / name).is_dir() for name in ("wav", "txt"))
+        return has_folders or bool(self.languages())
+
     def languages(self) -> set[str]:
         """The endings of the files that have the name of a text."""
         name = f"{self.folder.name}."
@@ -77,8 +82,9 @@ def read_split_folders(
         target_language: the ending of the translations; only ``train`` must have them.
 
     Raises:
-        UserError: there is no such folder, no translation for training, or no transcript while
-            there are texts in a third language.
+        UserError: there is no such folder, one beside it has recordings or texts but no list, there
+            is no translation for training, or no transcript while there are texts in a third
+            language.
     """
     splits = _find_splits(require_folder(root), lists, f"{source_language}-{target_language}")
     train = splits.get("train")
@@ -131,16 +137,27 @@ def _find_splits(root: Path, lists: SegmentLists, pair: str) -> dict[str, _Split
     for place in places:
         if not place.is_dir():
             continue
-        splits = {
-            path.name: _Split(path)
-            for path in place.iterdir()
-            if path.is_dir() and _Split(path).segment_list(lists)
-        }
+        folders = [_Split(path) for path in sorted(place.iterdir()) if path.is_dir()]
+        splits = {split.folder.name: split for split in folders if split.segment_list(lists)}
         if splits:
+            for split in folders:
+                if split.folder.name not in splits and split.is_begun():
+                    raise _unlisted(split, lists)
             return {new: splits[old] for old, new in dev_named(splits).items()}
     raise UserError(
         str(root),
         expected=f"folders of splits with {' or '.join(lists)}, here, in data or in {pair}/data",
         found=names_in(root),
         remedy="Give the folder that the corpus was unpacked into, and both languages.",
+    )
+
+
+def _unlisted(split: _Split, lists: SegmentLists) -> UserError:
+    names = [pattern.format(split=split.folder.name) for pattern in lists]
+    has_texts = (split.folder / "txt").is_dir()
+    return UserError(
+        str(split.folder),
+        expected=f"a list of segments, as other splits here have one: {' or '.join(names)}",
+        found=names_in(split.folder / "txt" if has_texts else split.folder),
+        remedy="Restore the list, or move the folder away.",
     )

@@ -57,7 +57,7 @@ def read_tsv(path: Path, *, dev_share: float | None = None) -> dict[str, Iterato
     Rows of a table without such a column belong to the split that their file is named after; those
     of a single file with another name, to ``train``. Names are known in any case: ``Training`` is
     ``train``, ``VALID`` is ``dev``. Rows without an id are named after their audio, and numbered
-    where they have an offset.
+    over all files where they have an offset.
 
     Args:
         path: the file or folder.
@@ -107,15 +107,15 @@ def table_files(path: Path, ending: str) -> dict[Path, str]:
 def _read(
     path: Path, ending: str, rows: _Rows, dev_share: float | None
 ) -> dict[str, Iterator[Utterance]]:
-    parts: dict[str, list[tuple[Path, str]]] = {}
+    homes: dict[Path, str] = {}
+    parts: dict[str, Path] = {}
     empty: dict[str, Path] = {}
     for file, default in table_files(path, ending).items():
         found = _splits_in(file, rows, default)
         if not found:
             empty[default] = file
-        home = default if default in found else next(iter(found), default)
-        for split in found:
-            parts.setdefault(split, []).append((file, home))
+        homes[file] = default if default in found else next(iter(found), default)
+        parts |= dict.fromkeys(found, file)
     for split, file in empty.items():
         if split not in parts:
             raise UserError(
@@ -125,7 +125,7 @@ def _read(
                 remedy="Fill the table, or move the file away.",
             )
     names = dev_named(parts)
-    splits = {new: _utterances(parts[old], rows, old) for old, new in names.items()}
+    splits = {new: _utterances(homes, rows, old, parts[old]) for old, new in names.items()}
     if dev_share is None:
         return splits
     if "train" not in splits or "dev" in splits:
@@ -135,7 +135,7 @@ def _read(
             found=", ".join(names),
             remedy="Leave out --dev-share.",
         )
-    train = partial(_utterances, parts["train"], rows, "train")
+    train = partial(_utterances, homes, rows, "train", parts["train"])
     return hold_out(train, path if path.is_dir() else path.parent, dev_share) | {
         name: utterances for name, utterances in splits.items() if name != "train"
     }
@@ -173,16 +173,26 @@ def _splits_in(file: Path, rows: _Rows, default: str) -> list[str]:
     return [*found] or [default] * has_rows
 
 
-def _utterances(files: Iterable[tuple[Path, str]], rows: _Rows, split: str) -> Iterator[Utterance]:
-    """The utterances of one split, from files that have some, each with the split of its others."""
+def _utterances(
+    homes: Mapping[Path, str], rows: _Rows, split: str, last: Path
+) -> Iterator[Utterance]:
+    """The utterances of one split; segments are numbered over all files, so that ids differ.
+
+    Args:
+        homes: the files, each with the split of its rows that name none.
+        rows: reads a file.
+        split: that is read.
+        last: of the files, the last one that has some of it.
+    """
     numbers: Counter[str] = Counter()
-    for file, home in files:
+    for file, home in homes.items():
         for place, row in rows(file):
-            named = _split_of(row, home, place)
-            if (named or home) != split:
-                continue
             audio = _text(row, "audio", place)
             name = without_ending(audio).lstrip("./\\")
+            named = _split_of(row, home, place)
+            if (named or home) != split:
+                numbers[name] += 1
+                continue
             offset_s, duration_s, unreadable = _times(row)
             number = f"_{numbers[name]}" if "offset" in row else ""
             yield Utterance(
@@ -198,6 +208,8 @@ def _utterances(files: Iterable[tuple[Path, str]], rows: _Rows, split: str) -> I
                 lacks_split=named is None,
             )
             numbers[name] += 1
+        if file == last:
+            return
 
 
 def _tsv_rows(path: Path) -> Iterator[tuple[str, _Row]]:

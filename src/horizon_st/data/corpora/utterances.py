@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from lhotse import Recording, SupervisionSegment
 from lhotse.audio import AudioSource
@@ -18,7 +18,8 @@ from lhotse.cut import MonoCut, MultiCut
 from horizon_st.data.audio import SHORTEST_S, audio_info
 from horizon_st.data.corpora.earlier import EarlierManifests, sound_of
 from horizon_st.data.cut_checks import END_TOLERANCE_S, TRANSLATION_KEY
-from horizon_st.data.files import is_file, make_folder, refuse_originals, whole_file
+from horizon_st.data.files import is_file, make_folder, refuse_originals, whole_files
+from horizon_st.data.validation.columns import id_fingerprint
 from horizon_st.errors import UserError
 
 LEFT_OUT_FILE = "left_out.jsonl"
@@ -78,6 +79,13 @@ class PreparedCorpus:
     left_out: Counter[str] = field(default_factory=Counter)
 
 
+class _Unusable(NamedTuple):
+    """What is wrong with a recording: a value, since a cache keeps no exceptions."""
+
+    reason: str
+    found: str
+
+
 class _UnusableError(Exception):
     """A row that cannot become a cut: a reason to count, and what was found."""
 
@@ -98,9 +106,10 @@ def write_corpus(
 ) -> PreparedCorpus:
     """The manifests ``out/SPLIT.jsonl``; rows that cannot be used are left out and listed.
 
-    Rows are read one by one, so that memory does not grow with the corpus but for its ids. Each
-    manifest appears whole or not at all. Manifests of other names stay, unless training would then
-    see what they hold out.
+    Rows are read one by one; some 80 bytes are kept of each of a split, and as many again beside
+    manifests that stay and hold out what it trains on, or train on what it holds out. All
+    files appear together, or nothing changes. Manifests of other names stay, unless training would
+    then see what they hold out.
 
     Args:
         out: folder, made if need be; manifests of the same names are replaced.
@@ -121,24 +130,30 @@ def write_corpus(
     earlier = EarlierManifests(out, names)
     corpus = PreparedCorpus(out)
     languages = {"source": source_language, "target": target_language}
-    with whole_file(out / LEFT_OUT_FILE, keep_empty=False) as left_out:
-        for split, utterances in splits.items():
-            with whole_file(out / f"{split}.jsonl") as manifest:
-                writer = _SplitWriter(split, corpus, languages, manifest, left_out)
-                for number, utterance in enumerate(utterances, start=1):
-                    writer.add(utterance)
-                    if progress is not None:
-                        progress(split, number)
-                writer.finish()
-                earlier.refuse_shared(split, writer.sounds)
+    with whole_files([out / name for name in names], keep_empty=False) as [left_out, *manifests]:
+        for (split, utterances), manifest in zip(splits.items(), manifests, strict=True):
+            sounds = set[bytes]() if earlier.concern(split) else None
+            writer = _SplitWriter(split, corpus, languages, manifest, left_out, sounds)
+            for number, utterance in enumerate(utterances, start=1):
+                writer.add(utterance)
+                if progress is not None:
+                    progress(split, number)
+            writer.finish()
+            if sounds is not None:
+                earlier.refuse_shared(split, sounds)
     return corpus
 
 
 class _SplitWriter:
     """Writes the usable rows of one split, lists the others, and keeps count.
 
-    Attributes:
-        sounds: of the rows that it wrote, from `sound_of`.
+    Args:
+        split: its name.
+        corpus: gets the counts.
+        languages: of ``source`` and ``target``.
+        manifest: to write to.
+        left_out: likewise, for the other rows.
+        sounds: gets those of the rows that are written, from `sound_of`; None where nobody asks.
     """
 
     def __init__(
@@ -148,26 +163,30 @@ class _SplitWriter:
         languages: Mapping[str, str | None],
         manifest: IO[str],
         left_out: IO[str],
+        sounds: set[bytes] | None,
     ) -> None:
         self._split = split
         self._corpus = corpus
         self._languages = languages
         self._manifest = manifest
         self._left_out = left_out
-        self.sounds: set[bytes] = set()
-        self._seen: set[str] = set()
+        self._sounds = sounds
+        self._seen: set[int] = set()
         self._num_transcribed = 0
         self._seconds = 0.0
+        self._reasons: Counter[str] = Counter()
         self._last: tuple[str, str, object] | None = None
 
     def add(self, utterance: Utterance) -> None:
         """Writes the row, or lists it among those left out."""
+        name = id_fingerprint(utterance.id)
         try:
-            if utterance.id in self._seen:
+            if name in self._seen:
                 raise _UnusableError("duplicate id", utterance.id)
             cut = _to_cut(utterance, self._languages)
         except _UnusableError as problem:
             self._corpus.left_out[problem.reason] += 1
+            self._reasons[problem.reason] += 1
             self._last = (utterance.place, problem.reason, problem.found)
             row = {
                 "place": utterance.place,
@@ -179,21 +198,23 @@ class _SplitWriter:
             line = json.dumps(row, ensure_ascii=False)
             self._left_out.write(line.encode("utf-8", "replace").decode("utf-8") + "\n")
             return
-        self._seen.add(utterance.id)
+        self._seen.add(name)
         self._num_transcribed += utterance.transcript is not None
         self._seconds += cut.duration
         value = cut.to_dict()
-        self.sounds.add(sound_of(value))
+        if self._sounds is not None:
+            self._sounds.add(sound_of(value))
         self._manifest.write(json.dumps(value, ensure_ascii=False) + "\n")
 
     def finish(self) -> None:
         """Notes the sums of the split, which must have a row."""
         if not self._seen:
             place, reason, found = self._last or (self._split, "no rows", "none")
+            counts = ", ".join(f"{n:,} × {name}" for name, n in self._reasons.most_common())
             raise UserError(
                 place,
                 expected=f"a usable utterance in {self._split}",
-                found=f"{reason}: {found}",
+                found=f"{reason}: {found}" + (f" (in all {counts})" if counts else ""),
                 remedy="Check the layout of the corpus, and that its audio lies where it says.",
             )
         self._corpus.num_utterances[self._split] = len(self._seen)
@@ -206,6 +227,8 @@ def _to_cut(utterance: Utterance, languages: Mapping[str, str | None]) -> MonoCu
         raise _UnusableError("no split", "nothing in the column for it")
     _check_texts(utterance)
     recording = _recording(utterance.audio.absolute())
+    if isinstance(recording, _Unusable):
+        raise _UnusableError(recording.reason, recording.found)
     start, duration = _times(utterance, recording.duration)
     channels = recording.channel_ids
     assert channels is not None
@@ -282,13 +305,13 @@ def _times(utterance: Utterance, recording_s: float) -> tuple[float, float]:
 
 
 @lru_cache(maxsize=_NUM_KNOWN_RECORDINGS)
-def _recording(path: Path) -> Recording:
+def _recording(path: Path) -> Recording | _Unusable:
     if not is_file(path):
-        raise _UnusableError("missing audio", str(path))
+        return _Unusable("missing audio", str(path))
     try:
         info = audio_info(path)
     except UserError as error:
-        raise _UnusableError("unreadable audio", f"{path}: {error.found}") from error
+        return _Unusable("unreadable audio", f"{path}: {error.found}")
     channels = list(range(info.num_channels))
     return Recording(
         id=path.stem,

@@ -6,7 +6,7 @@ kept (`columns`), between which further problems show (`across`) and figures are
 """
 
 from horizon_st.data.validation.before_training import check_before_training
-from horizon_st.data.validation.repair import Repairs, repair
+from horizon_st.data.validation.repair import Repairs, check_copies, repair
 from horizon_st.data.validation.report import Report
 from horizon_st.data.validation.screen import show_repairs, show_report
 from horizon_st.data.validation.survey import validate
@@ -15,6 +15,7 @@ __all__ = [
     "Repairs",
     "Report",
     "check_before_training",
+    "check_copies",
     "repair",
     "show_repairs",
     "show_report",

@@ -141,6 +141,7 @@ class SharedIds(CrossCheck):
 class Leaks(CrossCheck):
     """Rows whose two texts also stand in a split that is held out from theirs.
 
+    Without a transcript, the same translation is of the same speech no more than of any other.
     Held out from train are all others, from dev the test sets, and from a split those of its sort
     that come later.
     """
@@ -156,7 +157,7 @@ class Leaks(CrossCheck):
         mask = np.zeros(len(split), bool)
         for other in self._splits[self._splits.index(split) + 1 :]:
             mask |= np.isin(np.asarray(split.pairs), np.asarray(other.pairs))
-        return mask & (np.asarray(split.sides["translation"].num_chars) > 0)
+        return mask & _has_both(split)
 
     def found(self, split: SplitColumns, number: int, row: Row) -> str:
         """Where the other one is, and the text."""
@@ -184,7 +185,7 @@ class OneSidedLeaks(CrossCheck):
         for other in self._splits[: self._splits.index(split)]:
             mask |= np.isin(np.asarray(self._texts(split)), np.asarray(self._texts(other)))
             pairs |= np.isin(np.asarray(split.pairs), np.asarray(other.pairs))
-        return mask & ~pairs & (np.asarray(split.sides[self._side].num_chars) > 0)
+        return mask & ~(pairs & _has_both(split)) & _has(split, self._side)
 
     def found(self, split: SplitColumns, number: int, row: Row) -> str:
         """Where the other one is, and the text."""
@@ -277,6 +278,15 @@ class ScriptCheck(CrossCheck):
             f"{100 * count / letters.total():.0f} % {name}" for name, count in letters.most_common()
         )
         return f"{shares} in the {self._side}, not {self.majority}: {_shown(row, self._side)}"
+
+
+def _has(split: SplitColumns, side: str) -> Mask:
+    """Which rows of a split have a text on a side."""
+    return np.asarray(np.asarray(split.sides[side].num_chars) > 0)
+
+
+def _has_both(split: SplitColumns) -> Mask:
+    return np.asarray(_has(split, "transcript") & _has(split, "translation"))
 
 
 def _rows(split: SplitColumns, flagged: Integers) -> Iterator[tuple[int, Row]]:

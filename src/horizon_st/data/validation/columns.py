@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_left
 from collections import Counter
 from hashlib import blake2b
 from pathlib import Path
@@ -80,6 +81,7 @@ class SplitColumns:
         pairs: of both texts.
         durations_s: of each row.
         has_error: whether the row has one.
+        is_sound: whether its sound was decoded, and nothing found.
         sides: by :data:`SIDES`.
         speakers: fingerprints of their names.
         rates: rows by sampling rate in Hz, as the manifest says.
@@ -94,6 +96,7 @@ class SplitColumns:
         self.pairs = array("Q")
         self.durations_s = array("d")
         self.has_error = array("B")
+        self.is_sound = array("B")
         self.sides = {side: SideColumns() for side in SIDES}
         self.speakers: set[int] = set()
         self.rates: Counter[int] = Counter()
@@ -112,6 +115,7 @@ class SplitColumns:
         self.pairs.append(fingerprint(transcript, translation))
         self.durations_s.append(max(row.cut.duration, 0.0))
         self.has_error.append(not row.is_usable)
+        self.is_sound.append(row.is_sound)
         self.sides["transcript"].add(transcript)
         self.sides["translation"].add(translation)
         speaker = row.cut.supervisions[0].speaker
@@ -119,6 +123,13 @@ class SplitColumns:
             self.speakers.add(id_fingerprint(speaker))
         if row.cut.recording is not None:
             self.rates[row.cut.recording.sampling_rate] += 1
+
+    def was_sound(self, row: Row) -> bool:
+        """Whether a row that is read anew was sound when it was taken in."""
+        index = bisect_left(self.numbers, row.number)
+        return (
+            index < len(self) and self.numbers[index] == row.number and bool(self.is_sound[index])
+        )
 
     def chars_per_second(self, side: str) -> Numbers:
         """Of each row; NaN where there is no text or no duration."""
@@ -131,4 +142,6 @@ class SplitColumns:
 
 def id_fingerprint(name: str) -> int:
     """64 bits of a name, in which case and blanks count."""
-    return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big")
+    return int.from_bytes(
+        blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big"
+    )

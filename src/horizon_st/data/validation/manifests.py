@@ -80,7 +80,7 @@ def _may_be_manifest(path: Path) -> bool:
             if line.strip():
                 value = parse_json(decode_line(line, place), place)
                 return not isinstance(value, dict) or not _CUT_KEYS.isdisjoint(value)
-    except (UserError, OSError):
+    except UserError:
         return True
     return True
 

@@ -50,10 +50,10 @@ KINDS: dict[str, Kind] = {
         "warning", "both texts also in a split held out from this one", "left out of train"
     ),
     "transcript in two splits": Kind(
-        "warning", "also in a split before this one, with another translation", "stays"
+        "warning", "also in a split before this one, with another translation or none", "stays"
     ),
     "translation in two splits": Kind(
-        "warning", "also in a split before this one, with another transcript", "stays"
+        "warning", "also in a split before this one, with another transcript or none", "stays"
     ),
     "characters per second": Kind("warning", "text far too long or short for its sound", "stays"),
     "wrong script": Kind("warning", "text in another script than the corpus's", "stays"),

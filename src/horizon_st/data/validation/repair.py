@@ -12,8 +12,9 @@ from typing import IO, Any
 
 from horizon_st.data.audio import SHORTEST_S, audio_info
 from horizon_st.data.cut_checks import END_TOLERANCE_S, TRANSLATION_KEY
-from horizon_st.data.files import make_folder, whole_file
-from horizon_st.data.validation.columns import id_fingerprint
+from horizon_st.data.files import link_or_copy, make_folder, whole_file
+from horizon_st.data.text_pairs import PAIRS_FILE
+from horizon_st.data.validation.columns import SplitColumns, id_fingerprint
 from horizon_st.data.validation.manifests import (
     DROPPED_FILE,
     count_lines,
@@ -41,6 +42,7 @@ class Repairs:
         folder: where the copies lie, and ``dropped.jsonl`` with every row left out and why.
         num_read: rows of each split.
         num_kept: rows of each copy; a split without any has no copy.
+        text_pairs: the copy of the pairs that lay beside what is trained on, if any did.
         changed: rows by what was done to them.
         dropped: the first error of each row that was left out.
     """
@@ -50,6 +52,7 @@ class Repairs:
     num_kept: dict[str, int] = field(default_factory=dict)
     changed: Counter[str] = field(default_factory=Counter)
     dropped: ProblemLog = field(default_factory=ProblemLog)
+    text_pairs: Path | None = None
 
     @property
     def lost(self) -> list[str]:
@@ -63,6 +66,7 @@ def repair(
     *,
     check_audio: bool = True,
     num_workers: int = 0,
+    heard: Sequence[SplitColumns] = (),
     progress: Progress | None = None,
 ) -> Repairs:
     """Copies ``out/SPLIT.jsonl`` without what training refuses.
@@ -70,27 +74,27 @@ def repair(
     Texts are trimmed, empty transcripts removed, segments clipped to their recording where little
     is missing. Left out are rows that still have an error, all but the first of an id, and rows of
     train whose two texts also stand in another split. The audio stays where it is: absolute paths
-    are kept, relative ones made relative to `out`.
+    are kept, relative ones made relative to `out`. Text pairs beside train are carried over.
 
     Args:
         manifests: as for `validate`.
         out: folder, made if need be.
         check_audio: whether to decode all sound; without, unreadable sound stays.
         num_workers: processes that decode; 0 for this one.
+        heard: splits of a report on the same manifests: what was sound is not decoded again.
         progress: called now and then.
 
     Raises:
         UserError: a manifest is not there, two have one name, or a copy would replace its original.
     """
-    paths, _ = find_manifests(manifests)
-    _check_targets(paths, out)
-    make_folder(out)
+    paths = check_copies(manifests, out)
     with whole_file(out / DROPPED_FILE, keep_empty=False) as dropped:
         repairs = Repairs(out, dropped=ProblemLog(dropped))
         held_out: set[int] = set()
         for path in sorted(paths, key=lambda path: -held_out_rank(split_name(path))):
             name = split_name(path)
-            copier = _Copier(repairs, name, held_out, check_audio=check_audio)
+            known = next((split for split in heard if split.manifest == path), None)
+            copier = _Copier(repairs, name, held_out, known, check_audio=check_audio)
             num_lines = 0 if progress is None else count_lines(path)
             mended = (copier.mend(row) for row in read_rows(path))
             rows = with_sound(mended, num_workers) if check_audio else mended
@@ -100,10 +104,17 @@ def repair(
                     if progress is not None:
                         done = repairs.num_read[name]
                         progress(name, done, max(num_lines, done))
+    repairs.text_pairs = _carry_text_pairs(paths, out)
     return repairs
 
 
-def _check_targets(paths: Sequence[Path], out: Path) -> None:
+def check_copies(manifests: Sequence[Path], out: Path) -> list[Path]:
+    """The manifests of which `repair` can write copies; the folder for them is made if need be.
+
+    Raises:
+        UserError: as `repair`, which may come after hours of decoding.
+    """
+    paths, _ = find_manifests(manifests)
     originals: dict[Path, Path] = {}
     sources = {path.resolve() for path in paths}
     for path in paths:
@@ -117,18 +128,39 @@ def _check_targets(paths: Sequence[Path], out: Path) -> None:
                 remedy="Give another folder for the copies, or rename one of the manifests.",
             )
         originals[target] = path
+    make_folder(out)
+    return paths
+
+
+def _carry_text_pairs(manifests: Sequence[Path], out: Path) -> Path | None:
+    """The file of text pairs in `out`, a second name of the one beside train where disks can."""
+    for manifest in manifests:
+        pairs = manifest.with_name(PAIRS_FILE)
+        if held_out_rank(split_name(manifest)) == 0 and pairs.is_file():
+            copy = out / PAIRS_FILE
+            if not (copy.exists() and copy.samefile(pairs)):
+                link_or_copy(pairs, copy)
+            return copy
+    return None
 
 
 class _Copier:
     """Mends the rows of one split and writes those that can be used."""
 
     def __init__(
-        self, repairs: Repairs, name: str, held_out: set[int], *, check_audio: bool
+        self,
+        repairs: Repairs,
+        name: str,
+        held_out: set[int],
+        known: SplitColumns | None,
+        *,
+        check_audio: bool,
     ) -> None:
         self._repairs = repairs
         self._name = name
         self._is_train = held_out_rank(name) == 0
         self._held_out = held_out
+        self._known = known
         self._check_audio = check_audio
         self._ids: set[int] = set()
         repairs.num_read[name] = repairs.num_kept[name] = 0
@@ -139,7 +171,10 @@ class _Copier:
             return row
         value = json.loads(row.line)
         changes = [*_mend_texts(value), *_clip(value)]
-        return _changed(row, value, changes) if changes else row
+        if changes:
+            return _changed(row, value, changes)
+        row.is_sound = self._known is not None and self._known.was_sound(row)
+        return row
 
     def write(self, row: Row, file: IO[str]) -> None:
         """Writes the row, if it can be used."""
@@ -157,7 +192,7 @@ class _Copier:
         assert row.cut is not None
         repairs.num_kept[self._name] += 1
         repairs.changed.update(row.changes)
-        if not self._is_train:
+        if not self._is_train and None not in row.texts:
             self._held_out.add(fingerprint(*row.texts))
         value = json.loads(row.line)
         _move_paths(value, _manifest_of(row).parent, repairs.folder)

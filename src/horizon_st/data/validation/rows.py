@@ -31,6 +31,7 @@ class Row:
         cut: what it says; None where it cannot be read as a cut.
         problems: what is wrong with it.
         changes: what a repair has done to it.
+        is_sound: whether its sound was decoded, and nothing found.
     """
 
     place: str
@@ -38,6 +39,7 @@ class Row:
     cut: Cut | None = None
     problems: list[Problem] = field(default_factory=list)
     changes: list[str] = field(default_factory=list)
+    is_sound: bool = False
 
     @property
     def is_usable(self) -> bool:
@@ -68,19 +70,13 @@ def read_rows(manifest: Path) -> Iterator[Row]:
 
     Sound is looked for, but not opened.
     """
-    number = 0
     try:
         for place, line in read_raw_lines(manifest):
-            number += 1
             if line.strip():
                 yield check_line(line, place, manifest)
     except UserError as error:
         row = Row(error.place, b"")
         row.add("damaged file", error.found)
-        yield row
-    except OSError as error:
-        row = Row(f"{manifest}:{number + 1}", b"")
-        row.add("damaged file", error.strerror or str(error))
         yield row
 
 

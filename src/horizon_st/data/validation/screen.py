@@ -43,7 +43,7 @@ def show_report(report: Report, console: Console) -> None:
 
 
 def show_repairs(repairs: Repairs, console: Console) -> None:
-    """Prints the rows read and kept, what was changed, and what was left out and why."""
+    """Prints the rows read and kept, what was changed or left out and why, and what comes next."""
     table = _table("split", "rows", "kept", "left out")
     for name, num_read in repairs.num_read.items():
         kept = repairs.num_kept[name]
@@ -54,6 +54,13 @@ def show_repairs(repairs: Repairs, console: Console) -> None:
     for kind in KINDS:
         if count := repairs.dropped.counts[kind]:
             console.print(f"{count:,} left out: {kind}")
+    pairs = "" if repairs.text_pairs is None else ", with the text pairs"
+    console.print(Text(f"The copy is in {repairs.folder}{pairs}."), soft_wrap=True)
+    if all(repairs.num_kept.get(name) for name in ("train", "dev")):
+        console.print(
+            Text(f"To begin with it: horizon-st new NAME --manifest {repairs.folder}"),
+            soft_wrap=True,
+        )
     for name in repairs.lost:
         message = f"No row of {name} can be used: the copy has no {name}.jsonl."
         console.print(Text(message, style="bold red"))

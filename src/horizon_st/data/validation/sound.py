@@ -41,7 +41,8 @@ Finding = tuple[str, str]
 def with_sound(rows: Iterable[Row], num_workers: int) -> Iterator[Row]:
     """The rows in their order, with the problems of their sound added.
 
-    Rows that training refuses anyway are not decoded. A bounded number of rows is held at a time.
+    Rows that training refuses anyway are not decoded, nor those known to be sound. A bounded number
+    of rows is held at a time.
 
     Args:
         rows: from `read_rows`.
@@ -49,7 +50,7 @@ def with_sound(rows: Iterable[Row], num_workers: int) -> Iterator[Row]:
     """
     if num_workers == 0:
         for row in rows:
-            yield _noted(row, _listen_to(row))
+            yield _noted(row, _listen_to_all([_unheard(row)])[0])
         return
     with _Workers(num_workers) as workers:
         yield from workers.listen_to(rows)
@@ -128,7 +129,7 @@ class _Workers:
         return [("unreadable audio", "the decoder crashed")]
 
     def _submit(self, chunk: list[Row]) -> Future[list[list[Finding]]]:
-        cuts = [row.cut if row.is_usable else None for row in chunk]
+        cuts = [_unheard(row) for row in chunk]
         try:
             return self._pool.submit(_listen_to_all, cuts)
         except BrokenProcessPool:
@@ -152,11 +153,13 @@ def _listen_to_all(cuts: list[Cut | None]) -> list[list[Finding]]:
     return [[] if cut is None else listen(cut) for cut in cuts]
 
 
-def _listen_to(row: Row) -> list[Finding]:
-    return listen(row.cut) if row.is_usable and row.cut is not None else []
+def _unheard(row: Row) -> Cut | None:
+    """What is to be decoded of a row, if anything."""
+    return row.cut if row.is_usable and not row.is_sound else None
 
 
 def _noted(row: Row, findings: list[Finding]) -> Row:
+    row.is_sound = row.is_usable and not findings
     for kind, found in findings:
         row.add(kind, found)
     return row
