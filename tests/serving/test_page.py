@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import resource
 import shutil
 import socket
 import time
@@ -357,6 +358,27 @@ def test_uploads_are_no_larger_than_requests(live, translator):
         files = {"files": ("noise.wav", bytes(size))}
         answer = httpx2.post(f"{address}/gradio_api/upload", files=files)
         assert answer.status_code == status
+
+
+@pytest.mark.parametrize("path", ["gradio_api/queue/join", "gradio_api/run/predict", "login"])
+def test_what_is_no_upload_is_small_and_read_no_further(live, translator, path):
+    address = live(translator, app={"page": True, "keys": Keys(["open-sesame"])})
+    kind = "application/x-www-form-urlencoded" if path == "login" else "application/json"
+
+    def post(content):
+        headers = {"Content-Type": kind}
+        return httpx2.post(f"{address}/{path}", content=content, headers=headers, timeout=60)
+
+    def largest_memory():
+        return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    before = largest_memory()
+    answer = post(b" " * 1_000_000 for _ in range(300))
+    assert answer.status_code == 413
+    assert answer.json()["error"]["code"] == "request_too_large"
+    assert largest_memory() - before < 100e6
+    assert post(bytes(1_000_001)).status_code == 413
+    assert post(bytes(999_999)).status_code in {400, 401, 422}
 
 
 def test_with_keys_the_page_asks_for_one(live, translator, recordings):
