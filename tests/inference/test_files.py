@@ -221,17 +221,23 @@ def test_what_vanishes_meanwhile_does_not_stop_the_others(translator, recordings
         raise error
 
 
-def test_the_record_of_a_file_that_fails_half_way_is_closed(
-    translator, recordings, tmp_path, monkeypatch
-):
-    cut = translator.cut
+@pytest.fixture
+def damaged_talk(recordings, monkeypatch):
+    """The first recording fails after its first segment, as files do that are damaged inside."""
+    cut = SpeechTranslator.cut
 
-    def cut_half(path):
-        yield next(cut(path))
+    def cut_half(self, path):
+        segments = cut(self, path)
+        yield next(segments)
         if path == recordings[0]:
             raise UserError(str(path), expected="whole audio", found="half", remedy="Mend it.")
+        yield from segments
 
-    monkeypatch.setattr(translator, "cut", cut_half)
+    monkeypatch.setattr(SpeechTranslator, "cut", cut_half)
+
+
+@pytest.mark.usefixtures("damaged_talk")
+def test_the_record_of_a_file_that_fails_half_way_is_closed(translator, recordings, tmp_path):
     files = examine(recordings[:2])
     with closing(translate_into(tmp_path, "txt", translator, files)) as outputs_in_turn:
         _, error = next(outputs_in_turn)
@@ -350,6 +356,17 @@ def test_of_several_files_each_is_a_line_and_broken_ones_are_named(run, recordin
     assert [bool(text) for _, text in lines] == [True, True, False]
     assert "broken.wav: expected whole audio" in result.stderr
     assert "missing.wav: expected an audio file, found no such file" in result.stderr
+
+
+@pytest.mark.usefixtures("damaged_talk")
+def test_what_is_known_of_a_file_that_fails_half_way_is_not_said_by_the_next(run, recordings):
+    alone = run(recordings[1], "--format", "txt", *QUICK)
+    result = run(*recordings[:2], *QUICK)
+    assert result.exit_code == 2
+    assert "talk.flac: expected whole audio, found half" in result.stderr
+    text = " ".join(alone.stdout.splitlines())
+    assert text
+    assert result.stdout == f"{recordings[1]}\t{text}\n"
 
 
 def test_the_output_folder_gets_a_file_for_each(run, recordings, tmp_path):
