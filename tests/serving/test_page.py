@@ -128,7 +128,13 @@ def test_refusals_are_shown_and_name_the_file_as_its_sender_does(show, translato
     assert [path for path in uploads.rglob("*") if path.is_file()] == [text, uploads / talk.name]
 
 
-@pytest.mark.parametrize("kind", ["elsewhere", "upwards", "nothing", "no path", "no name"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("elsewhere", "upwards", "nothing", "no path", "no name"),
+        *("a null", "half a character", "a long name"),
+    ],
+)
 def test_only_what_was_uploaded_is_translated(show, translator, talk, uploads, kind):
     within = str(shutil.copy(talk, uploads))
     asked = {
@@ -137,6 +143,9 @@ def test_only_what_was_uploaded_is_translated(show, translator, talk, uploads, k
         "nothing": None,
         "no path": {"path": 3, "name": "talk"},
         "no name": {"path": within},
+        "a null": {"path": f"{within}\0", "name": "talk"},
+        "half a character": {"path": f"{within}\ud800", "name": "talk"},
+        "a long name": {"path": str(uploads / ("x" * 300)), "name": "talk"},
     }[kind]
     shutil.copy(talk, uploads.parent)
     [state] = show(translator, asked)

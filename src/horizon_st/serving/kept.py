@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 
+from horizon_st.data.files import is_file
 from horizon_st.serving.hearing import Hearing
 from horizon_st.serving.limits import FullError
 
@@ -57,9 +58,11 @@ class KeptUploads:
 
     def find(self, path: str) -> Path | None:
         """The upload that a stranger claims to have sent, if it is there."""
+        if not is_file(Path(path)):
+            return None
         found = Path(path).resolve()
         is_ours = found.is_relative_to(self.path) and not found.is_relative_to(self._sounds)
-        return found if is_ours and found.is_file() else None
+        return found if is_ours else None
 
     def sound_of(self, upload: Path) -> Path:
         """Where its sound lies, or will: there is one of each upload."""
