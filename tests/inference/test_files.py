@@ -6,6 +6,7 @@ import json
 import os
 import re
 import resource
+import shutil
 from contextlib import closing
 from pathlib import Path
 
@@ -303,9 +304,15 @@ def test_progress_is_told_batch_by_batch(translator, recordings, tmp_path, is_co
     assert after_batches >= {*range(1, len(decoded) + 1)}
 
 
-@pytest.mark.parametrize("change", ["search", "segmenter", "model", "file"])
+MODEL_FILES = (
+    *("config.json", "generation_config.json", "preprocessor_config.json"),
+    *("model.safetensors", "tokenizer.json"),
+)
+
+
+@pytest.mark.parametrize("change", ["search", "segmenter", "file", *MODEL_FILES])
 def test_a_record_of_something_else_is_not_used(
-    translator, recordings, tmp_path, decoded, change, monkeypatch
+    translator, model_folder, recordings, tmp_path, decoded, change
 ):
     everything(translator, recordings[1:2], tmp_path)
     assert (first := [*decoded])
@@ -315,10 +322,14 @@ def test_a_record_of_something_else_is_not_used(
         config = DecodingConfig(beam_size=1, max_tokens=13, batch_size=2)
     elif change == "segmenter":
         segmenter = SegmenterConfig(threshold=0.45)
-    elif change == "model":
-        monkeypatch.setattr(runtime, "fingerprint", lambda: "0")
-    else:
+    elif change == "file":
         os.utime(recordings[1], ns=(1, 1))
+    else:
+        folder = shutil.copytree(model_folder, tmp_path / "model")
+        changed = bytearray((folder / change).read_bytes())
+        changed[-1] ^= change.endswith("safetensors")  # the last value, a little
+        (folder / change).write_bytes(changed + b"\n" * change.endswith("json"))
+        runtime = SpeechTranslator.from_pretrained(folder).runtime
     everything(SpeechTranslator(runtime, config, segmenter=segmenter), recordings[1:2], tmp_path)
     assert decoded == first
 

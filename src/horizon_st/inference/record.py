@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from horizon_st.data.files import fitting_name, write_errors
+from horizon_st.decoding.model_folder import model_fingerprint
 from horizon_st.errors import UserError
 from horizon_st.inference.pipeline import SpeechTranslator, TranslatedSegment
 from horizon_st.inference.segmenter import SpeechSegment
@@ -37,7 +38,7 @@ def settings_of(translator: SpeechTranslator, one_utterance: bool) -> dict[str, 
     del search["batch_size"], search["tokenize"]
     return {
         "version": _VERSION,
-        "model": translator.runtime.fingerprint(),
+        "model": model_fingerprint(translator.runtime.folder),
         "decoding": search,
         "segmenter": None if one_utterance else asdict(translator.segmenter),
     }
