@@ -403,8 +403,8 @@ def test_an_empty_folder_is_filled(small_model_folder, exported, tmp_path, monke
 
 
 def test_missing_packages_are_named(model_folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(export, "find_spec", lambda name: None if name == "onnxscript" else name)
-    message = r"found no onnxscript\. Run `pip install '\.\[onnx\]'`"
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    message = r"extra `onnx`, found no package onnxscript\. Run `pip install '\.\[onnx\]'`"
     with pytest.raises(UserError, match=message):
         export.export_onnx(model_folder, tmp_path / "out")
 
