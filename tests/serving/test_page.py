@@ -23,6 +23,7 @@ from horizon_st.data.mono import stream_audio
 from horizon_st.errors import UserError
 from horizon_st.serving import kept, lingering, reading
 from horizon_st.serving.app import create_app
+from horizon_st.serving.bounded_uploads import BoundedUploads
 from horizon_st.serving.hearing import LOUDEST_BAR, Hearing
 from horizon_st.serving.kept import KEPT_S, KeptUploads
 from horizon_st.serving.keys import Keys
@@ -388,6 +389,31 @@ def test_what_is_no_upload_is_small_and_read_no_further(live, translator, path):
     assert largest_memory() - before < 100e6
     assert post(bytes(1_000_001)).status_code == 413
     assert post(bytes(999_999)).status_code in {400, 401, 422}
+
+
+def test_who_has_sent_all_may_be_silent_until_the_answer_is_whole(kept_uploads):
+    """Applications wait for the end of the connection while they answer: that is no dawdling."""
+    limits = Limits(most_idle_s=0.1)
+    answered = []
+
+    async def wait_for_the_end(scope, receive, send):
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        await send("answer")
+
+    async def receive():
+        if answered:
+            await asyncio.sleep(4 * limits.most_idle_s)
+            return {"type": "http.disconnect"}
+        answered.append("begun")
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message):
+        answered.append(message)
+
+    scope = {"type": "http", "path": "/gradio_api/queue/data", "headers": []}
+    asyncio.run(BoundedUploads(wait_for_the_end, kept_uploads, limits)(scope, receive, send))
+    assert answered == ["begun", "answer"]
 
 
 def test_with_keys_the_page_asks_for_one(live, translator, recordings):
