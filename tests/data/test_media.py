@@ -10,6 +10,7 @@ import soxr
 
 from horizon_st.data.audio import audio_info, load_audio
 from horizon_st.data.media import MediaReader
+from horizon_st.data.mono import stream_audio
 from horizon_st.errors import UserError
 
 RATE = 16_000
@@ -156,7 +157,7 @@ def test_a_truncated_file_is_refused(files, tmp_path, suffix):
     for kept in (0.05, 0.5, 0.93):
         path = tmp_path / f"cut.{suffix}"
         path.write_bytes(data[: int(kept * len(data))])
-        for read in (audio_info, load_audio):
+        for read in (audio_info, load_audio, lambda path: [*stream_audio(path)]):
             with pytest.raises(UserError, match=rf"cut\.{suffix}: expected whole audio .* Get the"):
                 read(path)
 

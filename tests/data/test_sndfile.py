@@ -11,6 +11,7 @@ import soxr
 from horizon_st.data import sndfile
 from horizon_st.data.audio import audio_info, load_audio
 from horizon_st.data.audio_source import open_audio
+from horizon_st.data.mono import stream_audio
 from horizon_st.errors import UserError
 
 RATE = 16_000
@@ -115,7 +116,7 @@ def test_a_truncated_file_is_refused(tmp_path, suffix, kept):
     path = write(tmp_path, suffix)
     data = path.read_bytes()
     path.write_bytes(data[: int(kept * len(data))])
-    for read in (audio_info, load_audio):
+    for read in (audio_info, load_audio, lambda path: [*stream_audio(path)]):
         with pytest.raises(UserError, match=r"a\.(float\.)?\w+: expected whole audio .* found "):
             read(path)
 

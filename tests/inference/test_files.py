@@ -5,8 +5,11 @@ import io
 import json
 import os
 import re
+import resource
+import shutil
+import subprocess
+import sys
 from contextlib import closing
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -161,7 +164,7 @@ def test_what_was_translated_before_a_kill_is_not_translated_again(
         with pytest.raises(KeyboardInterrupt):
             everything(translator, recordings[:2], tmp_path / "out")
     assert not [name for name in outputs(tmp_path / "out") if name.startswith("note")]
-    for record in (tmp_path / "out" / ".horizon-st").iterdir():
+    for record in (tmp_path / "out" / ".horizon-st").glob("*.jsonl"):
         with record.open("ab") as file:
             file.write(b'{"start_s": 1.0, "te\xc3')  # what a kill can leave
     before = sum(decoded)
@@ -186,7 +189,7 @@ def test_the_last_line_of_a_record_counts_when_it_is_whole(
 ):
     everything(translator, recordings[1:2], tmp_path)
     expected, num_segments = outputs(tmp_path), sum(decoded)
-    [record] = (tmp_path / ".horizon-st").iterdir()
+    [record] = (tmp_path / ".horizon-st").glob("*.jsonl")
     whole = record.read_bytes()
     *lines, last, _ = whole.splitlines(keepends=True)
     record.write_bytes(b"".join(lines) + last.rstrip(b"\n"))
@@ -220,23 +223,109 @@ def test_what_vanishes_meanwhile_does_not_stop_the_others(translator, recordings
         raise error
 
 
-def test_the_record_of_a_file_that_fails_half_way_is_closed(
-    translator, recordings, tmp_path, monkeypatch
-):
-    cut = translator.cut
+@pytest.fixture
+def damaged_talk(recordings, monkeypatch):
+    """The first recording fails after its first segment, as files do that are damaged inside."""
+    cut = SpeechTranslator.cut
 
-    def cut_half(path):
-        yield next(cut(path))
+    def cut_half(self, path):
+        segments = cut(self, path)
+        yield next(segments)
         if path == recordings[0]:
             raise UserError(str(path), expected="whole audio", found="half", remedy="Mend it.")
+        yield from segments
 
-    monkeypatch.setattr(translator, "cut", cut_half)
+    monkeypatch.setattr(SpeechTranslator, "cut", cut_half)
+
+
+@pytest.fixture
+def other_process():
+    """A function: a record -> a process that tries to hold it, and whether it does."""
+    program = (
+        "import sys; from pathlib import Path\n"
+        "from horizon_st.inference.record import Locks\n"
+        "record = Path(sys.argv[1])\n"
+        "with Locks(record.parent) as locks, locks.holding(record):\n"
+        "    print('held', flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    running = []
+
+    def hold(record):
+        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        running.append(subprocess.Popen([sys.executable, "-c", program, str(record)], **pipes))
+        return running[-1], running[-1].stdout.readline() == b"held\n"
+
+    yield hold
+    for process in running:
+        process.communicate()
+
+
+@pytest.mark.usefixtures("damaged_talk")
+def test_the_record_of_a_file_that_fails_half_way_is_free(
+    translator, recordings, tmp_path, other_process
+):
     files = examine(recordings[:2])
     with closing(translate_into(tmp_path, "txt", translator, files)) as outputs_in_turn:
         _, error = next(outputs_in_turn)
         assert isinstance(error, UserError)
-        opened = {path.resolve().name for path in Path("/proc/self/fd").iterdir()}
-        assert "talk.flac.jsonl" not in opened
+        _, is_free = other_process(tmp_path / ".horizon-st" / "talk.flac.jsonl")
+        assert is_free
+
+
+def test_what_another_process_translates_there_is_left_to_it(
+    translator, recordings, tmp_path, other_process
+):
+    records = tmp_path / ".horizon-st"
+    records.mkdir()
+    process, is_held = other_process(records / "note[1].wav.jsonl")
+    assert is_held
+    with closing(translate_into(tmp_path, "txt", translator, examine(recordings[:2]))) as turns:
+        _, found = next(turns)
+        assert isinstance(found, TranslatedRecording)
+        _, error = next(turns)
+        with pytest.raises(UserError, match=r"note\[1\]\.wav\.jsonl: .* a lock held by another"):
+            raise error
+    process.kill()
+    process.wait()
+    found = everything(translator, recordings[:2], tmp_path, "txt")
+    assert [type(one) for _, one in found] == [TranslatedRecording] * 2
+
+
+def test_what_is_translated_there_is_not_for_another_process(
+    translator, recordings, tmp_path, other_process, monkeypatch
+):
+    found = []
+    decode = SpeechTranslator.decode
+
+    def look(self, samples, prefixes=None):
+        found.append(other_process(tmp_path / ".horizon-st" / "talk.flac.jsonl"))
+        return decode(self, samples)
+
+    monkeypatch.setattr(SpeechTranslator, "decode", look)
+    everything(translator, recordings[:1], tmp_path)
+    assert [is_held for _, is_held in found] == [False] * len(found) != []
+    _, is_held = other_process(tmp_path / ".horizon-st" / "talk.flac.jsonl")
+    assert is_held
+
+
+def test_files_may_be_far_more_than_a_process_may_open(model_folder, speech, tmp_path):
+    paths = [tmp_path / f"{number}.wav" for number in range(40)]
+    for path in paths:
+        soundfile.write(path, speech(0.3), 16_000)
+    config = DecodingConfig(beam_size=1, max_tokens=4, batch_size=80)
+    translator = SpeechTranslator.from_pretrained(model_folder, config=config)
+    files = examine(paths)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.dup(0)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 20, limits[1]))
+    try:
+        found = [*translate_into(tmp_path / "out", "txt", translator, files, one_utterance=True)]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert all(isinstance(recording, TranslatedRecording) for _, recording in found)
+    assert len(found) == 40
 
 
 @pytest.mark.parametrize("name", ["caf\udce9.wav", "長" * 83 + ".wav", "x" * 251 + ".wav"])
@@ -259,7 +348,7 @@ def test_a_full_disk_is_told(translator, recordings, tmp_path, file_size_limit):
     everything(translator, recordings[1:2], tmp_path)
     files = examine(recordings[:2])
     before = {tmp_path: outputs(tmp_path)}
-    [record] = (tmp_path / ".horizon-st").iterdir()
+    [record] = (tmp_path / ".horizon-st").glob("*.jsonl")
     most_bytes = record.read_bytes().index(b"\n") + 50  # its first line, but no second one
     for folder, limit, message in (
         (tmp_path / "out", most_bytes, r"talk\.flac\.jsonl: expected a file that can be written"),
@@ -291,9 +380,15 @@ def test_progress_is_told_batch_by_batch(translator, recordings, tmp_path, is_co
     assert after_batches >= {*range(1, len(decoded) + 1)}
 
 
-@pytest.mark.parametrize("change", ["search", "segmenter", "model", "file"])
+MODEL_FILES = (
+    *("config.json", "generation_config.json", "preprocessor_config.json"),
+    *("model.safetensors", "tokenizer.json"),
+)
+
+
+@pytest.mark.parametrize("change", ["search", "segmenter", "file", *MODEL_FILES])
 def test_a_record_of_something_else_is_not_used(
-    translator, recordings, tmp_path, decoded, change, monkeypatch
+    translator, model_folder, recordings, tmp_path, decoded, change
 ):
     everything(translator, recordings[1:2], tmp_path)
     assert (first := [*decoded])
@@ -303,10 +398,14 @@ def test_a_record_of_something_else_is_not_used(
         config = DecodingConfig(beam_size=1, max_tokens=13, batch_size=2)
     elif change == "segmenter":
         segmenter = SegmenterConfig(threshold=0.45)
-    elif change == "model":
-        monkeypatch.setattr(runtime, "fingerprint", lambda: "0")
-    else:
+    elif change == "file":
         os.utime(recordings[1], ns=(1, 1))
+    else:
+        folder = shutil.copytree(model_folder, tmp_path / "model")
+        changed = bytearray((folder / change).read_bytes())
+        changed[-1] ^= change.endswith("safetensors")  # the last value, a little
+        (folder / change).write_bytes(changed + b"\n" * change.endswith("json"))
+        runtime = SpeechTranslator.from_pretrained(folder).runtime
     everything(SpeechTranslator(runtime, config, segmenter=segmenter), recordings[1:2], tmp_path)
     assert decoded == first
 
@@ -344,6 +443,17 @@ def test_of_several_files_each_is_a_line_and_broken_ones_are_named(run, recordin
     assert [bool(text) for _, text in lines] == [True, True, False]
     assert "broken.wav: expected whole audio" in result.stderr
     assert "missing.wav: expected an audio file, found no such file" in result.stderr
+
+
+@pytest.mark.usefixtures("damaged_talk")
+def test_what_is_known_of_a_file_that_fails_half_way_is_not_said_by_the_next(run, recordings):
+    alone = run(recordings[1], "--format", "txt", *QUICK)
+    result = run(*recordings[:2], *QUICK)
+    assert result.exit_code == 2
+    assert "talk.flac: expected whole audio, found half" in result.stderr
+    text = " ".join(alone.stdout.splitlines())
+    assert text
+    assert result.stdout == f"{recordings[1]}\t{text}\n"
 
 
 def test_the_output_folder_gets_a_file_for_each(run, recordings, tmp_path):

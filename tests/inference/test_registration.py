@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 import torch
@@ -71,6 +72,10 @@ def test_the_pipeline_translates_recordings_of_any_length(model_folder, speech):
     assert one == other == found
     with pytest.raises(UserError, match=r"num_beams: expected no such parameter .*found 3"):
         translate({"array": samples, "sampling_rate": 16_000}, num_beams=3)
+    of_two = pipeline("speech-translation", model=str(model_folder), batch_size=2)
+    for refuse in (partial(translate, batch_size=2), of_two):
+        with pytest.raises(UserError, match=r"batch_size: .* are batched anyway, found 2\. Leave"):
+            refuse([{"array": samples, "sampling_rate": 16_000}] * 2)
 
 
 def test_the_import_alone_loads_nothing():

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import resource
 import shutil
 import socket
 import time
@@ -22,6 +23,7 @@ from horizon_st.data.mono import stream_audio
 from horizon_st.errors import UserError
 from horizon_st.serving import kept, lingering, reading
 from horizon_st.serving.app import create_app
+from horizon_st.serving.bounded_uploads import BoundedUploads
 from horizon_st.serving.hearing import LOUDEST_BAR, Hearing
 from horizon_st.serving.kept import KEPT_S, KeptUploads
 from horizon_st.serving.keys import Keys
@@ -127,7 +129,13 @@ def test_refusals_are_shown_and_name_the_file_as_its_sender_does(show, translato
     assert [path for path in uploads.rglob("*") if path.is_file()] == [text, uploads / talk.name]
 
 
-@pytest.mark.parametrize("kind", ["elsewhere", "upwards", "nothing", "no path", "no name"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("elsewhere", "upwards", "nothing", "no path", "no name"),
+        *("a null", "half a character", "a long name"),
+    ],
+)
 def test_only_what_was_uploaded_is_translated(show, translator, talk, uploads, kind):
     within = str(shutil.copy(talk, uploads))
     asked = {
@@ -136,6 +144,9 @@ def test_only_what_was_uploaded_is_translated(show, translator, talk, uploads, k
         "nothing": None,
         "no path": {"path": 3, "name": "talk"},
         "no name": {"path": within},
+        "a null": {"path": f"{within}\0", "name": "talk"},
+        "half a character": {"path": f"{within}\ud800", "name": "talk"},
+        "a long name": {"path": str(uploads / ("x" * 300)), "name": "talk"},
     }[kind]
     shutil.copy(talk, uploads.parent)
     [state] = show(translator, asked)
@@ -357,6 +368,52 @@ def test_uploads_are_no_larger_than_requests(live, translator):
         files = {"files": ("noise.wav", bytes(size))}
         answer = httpx2.post(f"{address}/gradio_api/upload", files=files)
         assert answer.status_code == status
+
+
+@pytest.mark.parametrize("path", ["gradio_api/queue/join", "gradio_api/run/predict", "login"])
+def test_what_is_no_upload_is_small_and_read_no_further(live, translator, path):
+    address = live(translator, app={"page": True, "keys": Keys(["open-sesame"])})
+    kind = "application/x-www-form-urlencoded" if path == "login" else "application/json"
+
+    def post(content):
+        headers = {"Content-Type": kind}
+        return httpx2.post(f"{address}/{path}", content=content, headers=headers, timeout=60)
+
+    def largest_memory():
+        return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    before = largest_memory()
+    answer = post(b" " * 1_000_000 for _ in range(300))
+    assert answer.status_code == 413
+    assert answer.json()["error"]["code"] == "request_too_large"
+    assert largest_memory() - before < 100e6
+    assert post(bytes(1_000_001)).status_code == 413
+    assert post(bytes(999_999)).status_code in {400, 401, 422}
+
+
+def test_who_has_sent_all_may_be_silent_until_the_answer_is_whole(kept_uploads):
+    """Applications wait for the end of the connection while they answer: that is no dawdling."""
+    limits = Limits(most_idle_s=0.1)
+    answered = []
+
+    async def wait_for_the_end(scope, receive, send):
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        await send("answer")
+
+    async def receive():
+        if answered:
+            await asyncio.sleep(4 * limits.most_idle_s)
+            return {"type": "http.disconnect"}
+        answered.append("begun")
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message):
+        answered.append(message)
+
+    scope = {"type": "http", "path": "/gradio_api/queue/data", "headers": []}
+    asyncio.run(BoundedUploads(wait_for_the_end, kept_uploads, limits)(scope, receive, send))
+    assert answered == ["begun", "answer"]
 
 
 def test_with_keys_the_page_asks_for_one(live, translator, recordings):

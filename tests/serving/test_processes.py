@@ -208,10 +208,10 @@ def test_the_missing_extra_is_named(model_folder, monkeypatch, package):
     )
 
 
-def test_an_export_is_served_without_pytorch(exported, recordings):
+def test_an_export_is_served_without_pytorch_or_gradio(exported, recordings):
     program = f"""
         import sys
-        for name in ("accelerate", "lhotse", "torch", "transformers"):
+        for name in ("accelerate", "gradio", "lhotse", "torch", "transformers"):
             sys.modules[name] = None  # whoever imports it gets a ModuleNotFoundError
         from starlette.testclient import TestClient
         from horizon_st.cli import main

@@ -6,10 +6,12 @@ import threading
 import time
 from contextlib import aclosing
 
+import av
 import numpy as np
 import pytest
 import soundfile
 
+from horizon_st.data.media import MediaReader
 from horizon_st.errors import UserError
 from horizon_st.inference.segmenter import SegmenterConfig
 from horizon_st.serving import reading
@@ -268,14 +270,54 @@ def test_hours_of_silence_hold_up_nobody(serve, replica, silences, recordings, m
     serve(work, replica)
 
 
+@pytest.fixture(scope="module")
+def streamed(tmp_path_factory):
+    """6 minutes of silence as a browser records them: the file does not say how long they are."""
+    path = tmp_path_factory.mktemp("streamed") / "recording.webm"
+    with av.open(path, "w", options={"live": "1"}) as output:
+        stream = output.add_stream("libopus", rate=48_000, layout="mono")
+        second = av.AudioFrame.from_ndarray(np.zeros((1, 48_000), np.float32), "flt", "mono")
+        second.sample_rate = 48_000
+        for number in range(6 * 60):
+            second.pts = number * 48_000
+            output.mux(stream.encode(second))
+        output.mux(stream.encode(None))
+    with av.open(path) as written:
+        assert written.duration is written.streams.audio[0].duration is None
+    return path
+
+
+@pytest.fixture
+def decoded_s(monkeypatch):
+    """How many seconds of sound were decoded at once, each time."""
+    found = []
+    read, convert = soundfile.SoundFile.read, MediaReader._to_block
+
+    def read_and_note(file, *arguments, **settings):
+        block = read(file, *arguments, **settings)
+        found.append(len(block) / file.samplerate)
+        return block
+
+    def convert_and_note(reader, frame):
+        found.append(frame.samples / frame.sample_rate)
+        return convert(reader, frame)
+
+    monkeypatch.setattr(soundfile.SoundFile, "read", read_and_note)
+    monkeypatch.setattr(MediaReader, "_to_block", convert_and_note)
+    return found
+
+
+@pytest.mark.parametrize("kind", ["flac", "streamed webm"])
 @pytest.mark.parametrize("step", ["measure", "next_segment"])
-def test_a_step_is_short_whatever_is_in_the_recording(silences, step):
-    one = reading.Reading(silences[0], "silence", most_s=1e4, segmenter=SegmenterConfig())
+def test_a_step_is_short_whatever_is_in_the_recording(silences, streamed, decoded_s, kind, step):
+    path = silences[0] if kind == "flac" else streamed
+    one = reading.Reading(path, "silence", most_s=1e4, segmenter=SegmenterConfig())
     num_steps = 0
     while not (one.measure() if step == "measure" else one.next_segment() or one.is_cut):
         num_steps += 1
     one.close()
     assert 360 / (2 * reading.STEP_S) <= num_steps <= 360 / reading.STEP_S
+    assert sum(decoded_s) == pytest.approx(360, abs=0.1)
 
 
 def test_bad_recordings_are_refused_by_the_name_that_they_came_with(serve, replica, talk, tmp_path):

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from horizon_st.serving.batches import Replica
 
-_PACKAGES = ("fastapi", "gradio", "prometheus_client", "python_multipart", "uvicorn")
+_PACKAGES = ("fastapi", "prometheus_client", "python_multipart", "uvicorn")
+_PACKAGES_OF_PAGE = ("gradio",)
 
 
 def serve(
@@ -76,7 +77,8 @@ def serve(
     ] = None,
 ) -> None:
     """Serve a model over HTTP: as the OpenAI audio API defines it, and a page for people."""
-    check_extra("horizon-st serve", "serve", _PACKAGES)
+    packages = [*_PACKAGES, *(_PACKAGES_OF_PAGE if page else ())]
+    check_extra("horizon-st serve", "serve", packages)
     from horizon_st.decoding.configuration import DecodingConfig
     from horizon_st.inference.segmenter import SegmenterConfig
     from horizon_st.serving.app import create_app

@@ -213,13 +213,13 @@ class _Job:
                 if len(self._files) == 1:
                     _print(line)
                 lines.append(line)
-            elif event.error is not None:
+                continue
+            if event.error is not None:
                 self._show_failure(event.error)
-            else:
-                if len(self._files) > 1:
-                    name = typer.format_filename(event.file.path)
-                    _print(f"{name}\t{join_texts(lines)}")
-                lines = []
+            elif len(self._files) > 1:
+                name = typer.format_filename(event.file.path)
+                _print(f"{name}\t{join_texts(lines)}")
+            lines = []
 
     def print_whole(self, form: Format) -> None:
         """Prints what would be written for the one file."""

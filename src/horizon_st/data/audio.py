@@ -107,7 +107,7 @@ def _load_source(cut: Cut, source: AudioSource, channels: list[int]) -> Samples:
             wanted = compute_num_samples(cut.duration, rate)
             samples, num_read = read_mono(reader, start, wanted, name=place, channels=channels)
             if num_read < wanted:
-                reader.count_samples()
+                reader.check_whole(start + num_read)
             if num_read / rate < cut.duration - reader.length_tolerance_s:
                 raise UnreadableAudioError(f"{num_read / rate:.2f} s at {rate} Hz")
     except UnreadableAudioError as error:

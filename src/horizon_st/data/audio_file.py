@@ -12,7 +12,6 @@ from horizon_st.data.audio_reader import (
     LONGEST_RECORDING_S,
     AudioInfo,
     AudioReader,
-    UnreadableAudioError,
 )
 from horizon_st.data.audio_source import named_errors, open_audio
 from horizon_st.data.mono import Samples, mix, name_of, resample
@@ -61,15 +60,12 @@ def load_audio(
         if start < 0:
             raise _offset_error(reader.count_samples(), start, rate, name)
         samples, num_read = read_mono(reader, start, num_samples, name=name)
-        if num_samples is None or num_read == 0:
+        if num_read == 0:
             num_there = reader.count_samples()
             if start > num_there:
                 raise _offset_error(num_there, start, rate, name)
-            if num_samples is None and num_read < num_there - start:
-                raise UnreadableAudioError(
-                    f"a truncated file: {num_there} samples according to its header, "
-                    f"{start + num_read} there"
-                )
+        if num_samples is None:
+            reader.check_whole(start + num_read)
         check_length(num_read, rate, name)
         return samples
 

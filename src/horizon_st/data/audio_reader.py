@@ -69,6 +69,17 @@ class AudioReader(ABC):
         """
 
     @abstractmethod
+    def check_whole(self, num_samples: int) -> None:
+        """Nothing, unless the source says itself that it has more; decodes no sound to know it.
+
+        Args:
+            num_samples: of each channel, as many as could be read to its end.
+
+        Raises:
+            UnreadableAudioError: the source is truncated.
+        """
+
+    @abstractmethod
     def blocks(self, start: int, num_samples: int | None = None) -> Iterator[Block]:
         """The samples from `start` on, in blocks of bounded size; fewer if the source ends.
 

@@ -99,13 +99,18 @@ class MediaReader(AudioReader):
             num_samples = begin + block.shape[1]
             if num_samples > LONGEST_RECORDING_S * self.sampling_rate:
                 raise UnreadableAudioError(f"more than {LONGEST_RECORDING_S // 3600} h of sound")
+        self.check_whole(num_samples)
+        return num_samples
+
+    def check_whole(self, num_samples: int) -> None:
+        """Nothing, where so many samples are what the header says, or it says nothing."""
+        claimed = self._claimed_samples()
         tolerance = self.length_tolerance_s * self.sampling_rate
         if claimed is not None and self._states_length() and num_samples < claimed - tolerance:
             raise UnreadableAudioError(
                 f"a truncated file: {claimed / self.sampling_rate:.2f} s according to its header, "
                 f"{num_samples / self.sampling_rate:.2f} s there"
             )
-        return num_samples
 
     def blocks(self, start: int, num_samples: int | None = None) -> Iterator[Block]:
         """The samples from `start` on, some frames at a time."""

@@ -13,7 +13,7 @@ import numpy as np
 import soxr
 from jaxtyping import Float32
 
-from horizon_st.data.audio_reader import UnreadableAudioError, check_header
+from horizon_st.data.audio_reader import check_header
 from horizon_st.data.audio_source import named_errors, open_audio
 from horizon_st.errors import UserError
 
@@ -48,11 +48,7 @@ def stream_audio(source: Path | str | BinaryIO) -> Iterator[Samples]:
                 yield mono
 
         yield from resample(counted(), reader.sampling_rate)
-        num_there = reader.count_samples()
-        if num_read < num_there:
-            raise UnreadableAudioError(
-                f"a truncated file: {num_there} samples according to its header, {num_read} there"
-            )
+        reader.check_whole(num_read)
 
 
 def to_mono(

@@ -72,6 +72,12 @@ class SndfileReader(AudioReader):
             self._source.seek(position)
         return num_samples
 
+    def check_whole(self, num_samples: int) -> None:
+        """Nothing, where so many samples are all that the header says, and the file is whole."""
+        num_there = self.count_samples()
+        if num_samples < num_there:
+            raise UnreadableAudioError(_truncated(f"{num_there} samples", str(num_samples)))
+
     def blocks(self, start: int, num_samples: int | None = None) -> Iterator[Block]:
         """The samples from `start` on, decoded piece by piece."""
         left = max(self._file.frames - start, 0)

@@ -61,6 +61,15 @@ def read_object(path: Path, remedy: str) -> dict[str, Any]:
     return values
 
 
+def model_fingerprint(folder: Path) -> str:
+    """The SHA-256 of a model or an export, in hexadecimal: of all files that decide its outputs.
+
+    These are weights or graphs, the tokenizer, the front end and the settings.
+    """
+    paths = {path for pattern in HUB_PATTERNS for path in folder.glob(pattern)}
+    return fingerprint(*sorted(path for path in paths if path.is_file()))
+
+
 def fingerprint(*paths: Path) -> str:
     """The SHA-256 of the files' bytes one after the other, in hexadecimal."""
     digest = hashlib.sha256()

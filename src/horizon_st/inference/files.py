@@ -13,7 +13,7 @@ from horizon_st.data.mono import SAMPLING_RATE
 from horizon_st.errors import UserError
 from horizon_st.inference.formats import UNSURE_BELOW, Format, TranslatedRecording, write_file
 from horizon_st.inference.pipeline import SpeechTranslator, TranslatedSegment
-from horizon_st.inference.record import Record, record_folder, settings_of
+from horizon_st.inference.record import Locks, Record, record_folder, settings_of
 from horizon_st.inference.recordings import blocks_of
 from horizon_st.inference.segmenter import SpeechSegment
 from horizon_st.inference.utterance import read_utterance, too_long
@@ -124,8 +124,9 @@ def translate_into(
     targets = _targets(files, folder, form)
     make_folder(folder)
     refuse_originals(targets.values(), [file.path for file in files if file.path.exists()])
-    records = _Records(record_folder(folder), settings_of(translator, one_utterance))
-    with records:
+    beside, settings = record_folder(folder), settings_of(translator, one_utterance)
+    make_folder(beside)
+    with Locks(beside) as locks, _Records(beside, settings, locks) as records:
         segments: list[TranslatedSegment] = []
         for event in _Translation(translator, one_utterance, on_progress, records).run(files):
             if isinstance(event, FileSegment):
@@ -148,10 +149,10 @@ def translate_into(
 class _Records:
     """The records of the files under work; a context that closes them."""
 
-    def __init__(self, folder: Path, settings: dict[str, object]) -> None:
-        make_folder(folder)
+    def __init__(self, folder: Path, settings: dict[str, object], locks: Locks) -> None:
         self._folder = folder
         self._settings = settings
+        self._locks = locks
         self._open: dict[Path, tuple[ExitStack, Record]] = {}
 
     def __enter__(self) -> _Records:
@@ -165,7 +166,9 @@ class _Records:
         """The record of a file."""
         if file.path not in self._open:
             stack = ExitStack()
-            record = stack.enter_context(Record.open(self._folder, file.path, self._settings))
+            record = stack.enter_context(
+                Record.open(self._folder, file.path, self._settings, self._locks)
+            )
             self._open[file.path] = stack, record
         return self._open[file.path][1]
 

@@ -9,7 +9,7 @@ from horizon_st.data.collate import make_batch
 from horizon_st.data.mono import Samples
 from horizon_st.decoding.configuration import DecodingConfig, Hypothesis
 from horizon_st.decoding.generate import check_precision, translate
-from horizon_st.decoding.trained import TrainedModel, weights_fingerprint
+from horizon_st.decoding.trained import TrainedModel
 from horizon_st.inference.runtime import Runtime
 from horizon_st.model.configuration import SpeechTranslatorConfig
 from horizon_st.model.limits import can_take
@@ -30,10 +30,6 @@ class PyTorchRuntime(Runtime):
         assert isinstance(config, SpeechTranslatorConfig)
         self.longest_training_s = config.longest_training_s
         self.end_id = trained.tokenizer.eos_token_id
-
-    def fingerprint(self) -> str:
-        """The SHA-256 of its weights."""
-        return weights_fingerprint(self.folder)
 
     def check(self, config: DecodingConfig) -> None:
         """Nothing, when the device has the precision of the search."""

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from fcntl import LOCK_EX, LOCK_NB, lockf
+from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, lockf
 from io import FileIO
 from pathlib import Path
 from typing import Any
 
 from horizon_st.data.files import fitting_name, write_errors
+from horizon_st.decoding.model_folder import model_fingerprint
 from horizon_st.errors import UserError
 from horizon_st.inference.pipeline import SpeechTranslator, TranslatedSegment
 from horizon_st.inference.segmenter import SpeechSegment
@@ -20,6 +23,9 @@ _VERSION = 2
 """Of what a record holds and of how recordings are cut: raised with every change of either."""
 
 _END = {"is_finished": True}
+
+_PLACE_BYTES = 7
+"""Of the place of a lock: what a file's offset can hold."""
 
 
 def record_folder(folder: Path) -> Path:
@@ -37,10 +43,54 @@ def settings_of(translator: SpeechTranslator, one_utterance: bool) -> dict[str, 
     del search["batch_size"], search["tokenize"]
     return {
         "version": _VERSION,
-        "model": translator.runtime.fingerprint(),
+        "model": model_fingerprint(translator.runtime.folder),
         "decoding": search,
         "segmenter": None if one_utterance else asdict(translator.segmenter),
     }
+
+
+class Locks:
+    """A context that keeps other processes from the records in a folder that this one continues.
+
+    Each is a byte of one open file: a process may not open as many files as it has records.
+
+    Args:
+        folder: of the records.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "locks"
+
+    def __enter__(self) -> Locks:
+        with write_errors(self._path):
+            self._file = self._path.open("wb")
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
+
+    @contextmanager
+    def holding(self, record: Path) -> Iterator[None]:
+        """A context in which a record is this process's.
+
+        Raises:
+            UserError: it is another one's.
+        """
+        digest = hashlib.sha256(os.fsencode(record.name)).digest()
+        place = int.from_bytes(digest[:_PLACE_BYTES])
+        try:
+            lockf(self._file, LOCK_EX | LOCK_NB, 1, place)
+        except BlockingIOError as error:
+            raise UserError(
+                str(record),
+                expected="an --output that no other process translates this file into",
+                found="a lock held by another process",
+                remedy="Wait for it, stop it, or choose another --output.",
+            ) from error
+        try:
+            yield
+        finally:
+            lockf(self._file, LOCK_UN, 1, place)
 
 
 class Record:
@@ -54,9 +104,8 @@ class Record:
     segments: list[TranslatedSegment]
     is_finished: bool
 
-    def __init__(self, path: Path, file: FileIO, head: dict[str, Any]) -> None:
+    def __init__(self, path: Path, head: dict[str, Any]) -> None:
         self._path = path
-        self._file = file
         self.segments, self.is_finished = [], False
         self._read(head)
         self.segments.sort(key=lambda segment: segment.start_s)
@@ -64,26 +113,17 @@ class Record:
 
     @classmethod
     @contextmanager
-    def open(cls, folder: Path, file: Path, settings: dict[str, Any]) -> Iterator[Record]:
+    def open(
+        cls, folder: Path, file: Path, settings: dict[str, Any], locks: Locks
+    ) -> Iterator[Record]:
         """The record of a file, to continue; empty where another file or settings made it.
 
         Raises:
             UserError: another process writes it, it cannot be written, or the file has vanished.
         """
         path = folder / fitting_name(file.name, ending=".jsonl")
-        with write_errors(path):
-            record = path.open("ab+", buffering=0)
-        with record:
-            try:
-                lockf(record, LOCK_EX | LOCK_NB)
-            except BlockingIOError as error:
-                raise UserError(
-                    str(path),
-                    expected="an --output that no other process translates this file into",
-                    found="a lock held by another process",
-                    remedy="Wait for it, stop it, or choose another --output.",
-                ) from error
-            yield cls(path, record, settings | {"file": _stamp_of(file)})
+        with locks.holding(path):
+            yield cls(path, settings | {"file": _stamp_of(file)})
 
     def get(self, segment: SpeechSegment) -> TranslatedSegment | None:
         """Its translation, where there is one already."""
@@ -108,8 +148,16 @@ class Record:
             self._write(_END)
 
     def _read(self, head: dict[str, Any]) -> None:
-        self._file.seek(0)
-        lines = self._file.readall().splitlines(keepends=True)
+        with write_errors(self._path), self._open_file() as file:
+            end = self._read_lines(file, head)
+            file.truncate(end)
+        if end == 0:
+            self._write(head)
+
+    def _read_lines(self, file: FileIO, head: dict[str, Any]) -> int:
+        """Takes in what the file holds; where the last whole line ends."""
+        file.seek(0)
+        lines = file.readall().splitlines(keepends=True)
         end = 0
         if lines[:1] == [_line(head)]:
             end = len(lines[0])
@@ -124,15 +172,16 @@ class Record:
                 except (ValueError, TypeError):
                     break  # what a power cut can leave
                 end += len(line)
-        self._file.truncate(end)
-        if end == 0:
-            self._write(head)
+        return end
+
+    def _open_file(self) -> FileIO:
+        return self._path.open("ab+", buffering=0)
 
     def _write(self, values: dict[str, Any]) -> None:
         line = _line(values)
-        with write_errors(self._path):
+        with write_errors(self._path), self._open_file() as file:
             while line:  # a disk that becomes full takes a part of it
-                line = line[self._file.write(line) :]
+                line = line[file.write(line) :]
 
 
 def _stamp_of(file: Path) -> dict[str, Any]:

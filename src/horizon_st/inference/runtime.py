@@ -33,10 +33,6 @@ class Runtime(ABC):
     end_id: int
 
     @abstractmethod
-    def fingerprint(self) -> str:
-        """The SHA-256 of its weights."""
-
-    @abstractmethod
     def check(self, config: DecodingConfig) -> None:
         """Nothing, when it can search so.
 

@@ -51,6 +51,23 @@ class SpeechTranslationPipeline(Pipeline):
             )
         return {}, {}, {}
 
+    def get_iterator(self, inputs: Any, num_workers: int, batch_size: int, *parameters: Any) -> Any:
+        """The outputs of several recordings, one after the other.
+
+        Raises:
+            UserError: they are to be batched.
+        """
+        if batch_size != 1:
+            raise UserError(
+                "batch_size",
+                expected="1: the segments of each recording are batched anyway",
+                found=batch_size,
+                remedy="Leave it out. How many segments make a batch, and batches of several "
+                "recordings: SpeechTranslator.from_pretrained(..., config=DecodingConfig("
+                f"batch_size={batch_size})).translate([...]).",
+            )
+        return super().get_iterator(inputs, num_workers, batch_size, *parameters)
+
     def preprocess(self, input_: Any, **parameters: Any) -> dict[str, Any]:
         """The recording and its rate; files are read when they are translated."""
         if isinstance(input_, dict):

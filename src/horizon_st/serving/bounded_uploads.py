@@ -1,4 +1,4 @@
-"""Uploads to the page, which Gradio takes, within the bounds of the service."""
+"""What is sent to the page, which Gradio takes, within the bounds of the service."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from horizon_st.serving.errors import ApiError, api_error_of
 from horizon_st.serving.kept import KeptUploads
-from horizon_st.serving.limits import FullError, Limits
+from horizon_st.serving.limits import MEGABYTE, FullError, Limits
 from horizon_st.serving.uploads import check_length, too_large, unless_idle
 
-_ROUTE = "/gradio_api/upload"
+_UPLOAD_ROUTE = "/gradio_api/upload"
 
 
 class BoundedUploads:
@@ -31,18 +31,22 @@ class BoundedUploads:
         """Answers as Gradio does, to what is within bounds.
 
         Raises:
-            ApiError: an upload is not.
+            ApiError: a body is not.
         """
-        if scope["type"] != "http" or not scope["path"].endswith(_ROUTE):
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        most_bytes = self._limits.most_bytes + _FORM_BYTES
+        is_upload = scope["path"].endswith(_UPLOAD_ROUTE)
+        most_bytes = self._limits.most_bytes + _FORM_BYTES if is_upload else _MOST_OTHER_BYTES
         check_length(Headers(scope=scope), most_bytes)
         num_bytes = 0
+        is_read = False
         refusal: ApiError | None = None
 
         async def receive_within_bounds() -> Message:
-            nonlocal num_bytes, refusal
+            nonlocal num_bytes, is_read, refusal
+            if is_read:
+                return await receive()  # which waits until the sender leaves
             if refusal is None:
                 try:
                     message = await unless_idle(receive(), self._limits.most_idle_s)
@@ -50,7 +54,9 @@ class BoundedUploads:
                     num_bytes += new
                     if num_bytes > most_bytes:
                         raise too_large(most_bytes)
-                    self._kept.count(new)
+                    if is_upload:
+                        self._kept.count(new)
+                    is_read = not message.get("more_body", False)
                     return message
                 except (ApiError, FullError) as error:
                     refusal = api_error_of(error)
@@ -71,3 +77,6 @@ class BoundedUploads:
 
 _FORM_BYTES = 10_000
 """What a browser writes around a file."""
+
+_MOST_OTHER_BYTES = MEGABYTE
+"""Of a question, which names an upload, or of a key; Gradio holds these in memory."""

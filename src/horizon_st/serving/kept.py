@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import math
-import secrets
-import shutil
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -14,8 +12,10 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 
+from horizon_st.data.files import is_file
 from horizon_st.serving.hearing import Hearing
 from horizon_st.serving.limits import FullError
+from horizon_st.serving.server_folder import LOCK_FILE, new_server_folder, server_folder
 
 KEPT_S = 3600
 """How long what was uploaded stays."""
@@ -35,7 +35,7 @@ class KeptUploads:
     """
 
     def __init__(self, parent: Path, most_bytes: int) -> None:
-        self.path = parent.resolve() / f"horizon-st-{secrets.token_hex(8)}"
+        self.path = new_server_folder(parent)
         self._sounds = self.path / "sounds"
         self._most_bytes = most_bytes
         self._written: Counter[int] = Counter()  # bytes by minute
@@ -57,9 +57,11 @@ class KeptUploads:
 
     def find(self, path: str) -> Path | None:
         """The upload that a stranger claims to have sent, if it is there."""
+        if not is_file(Path(path)):
+            return None
         found = Path(path).resolve()
         is_ours = found.is_relative_to(self.path) and not found.is_relative_to(self._sounds)
-        return found if is_ours and found.is_file() else None
+        return found if is_ours else None
 
     def sound_of(self, upload: Path) -> Path:
         """Where its sound lies, or will: there is one of each upload."""
@@ -76,7 +78,7 @@ class KeptUploads:
 
     def sweep(self) -> None:
         """Deletes what has lain there for an hour."""
-        for path in [*self.path.rglob("*")]:
+        for path in {*self.path.rglob("*")} - {self.path / LOCK_FILE}:
             with suppress(OSError):  # a folder that is not empty, or what somebody else deleted
                 if time.time() - path.stat().st_mtime > KEPT_S:
                     path.rmdir() if path.is_dir() else path.unlink()
@@ -84,15 +86,13 @@ class KeptUploads:
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         """A context in which the folder is there, and swept."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.path.mkdir(mode=0o700)
-        sweeping = asyncio.ensure_future(self._keep_sweeping())
-        try:
-            yield
-        finally:
-            sweeping.cancel()
-            await asyncio.gather(sweeping, return_exceptions=True)
-            shutil.rmtree(self.path, ignore_errors=True)
+        with server_folder(self.path):
+            sweeping = asyncio.ensure_future(self._keep_sweeping())
+            try:
+                yield
+            finally:
+                sweeping.cancel()
+                await asyncio.gather(sweeping, return_exceptions=True)
 
     async def _keep_sweeping(self) -> None:
         while True:

@@ -21,6 +21,7 @@ from horizon_st.cli import app
 from horizon_st.data.collate import make_batch
 from horizon_st.decoding.configuration import DecodingConfig
 from horizon_st.decoding.generate import translate
+from horizon_st.decoding.model_folder import model_fingerprint
 from horizon_st.decoding.trained import load_trained_model
 from horizon_st.errors import UserError
 from horizon_st.inference.onnx import export, quantization
@@ -286,10 +287,17 @@ def test_segments_are_as_long_as_the_model_can_take(model_folder, exported, reco
         translators[1].decode([too_long])
 
 
-def test_a_record_of_another_runtime_is_not_used(exported, model_folder):
-    translators = [SpeechTranslator.from_pretrained(f) for f in (model_folder, exported)]
-    one, other = (translator.runtime.fingerprint() for translator in translators)
-    assert one != other
+@pytest.mark.parametrize("changed", ["decoder.onnx", "export.json", "arrays.npz", "tokenizer.json"])
+def test_a_record_of_another_export_or_runtime_is_not_used(
+    exported, model_folder, tmp_path, changed
+):
+    folder = shutil.copytree(exported, tmp_path / "changed")
+    as_before = model_fingerprint(folder)
+    path = folder / changed
+    path.write_bytes(path.read_bytes() + b"\n")
+    found = [model_fingerprint(one) for one in (model_folder, exported, folder)]
+    assert len({*found}) == 3
+    assert as_before == found[1]
 
 
 @pytest.mark.parametrize(
@@ -395,8 +403,8 @@ def test_an_empty_folder_is_filled(small_model_folder, exported, tmp_path, monke
 
 
 def test_missing_packages_are_named(model_folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(export, "find_spec", lambda name: None if name == "onnxscript" else name)
-    message = r"found no onnxscript\. Run `pip install '\.\[onnx\]'`"
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    message = r"extra `onnx`, found no package onnxscript\. Run `pip install '\.\[onnx\]'`"
     with pytest.raises(UserError, match=message):
         export.export_onnx(model_folder, tmp_path / "out")
 

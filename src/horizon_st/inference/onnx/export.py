@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -18,7 +17,7 @@ from horizon_st.data.files import PARTIAL_PREFIX, make_folder, write_errors
 from horizon_st.data.mono import SAMPLING_RATE, Samples
 from horizon_st.decoding.trained import TrainedModel, load_trained_model
 from horizon_st.errors import UserError
-from horizon_st.extras import install_extra
+from horizon_st.extras import check_extra
 from horizon_st.inference.onnx.describe import describe
 from horizon_st.inference.onnx.exportable import exportable
 from horizon_st.inference.onnx.folder import write_settings
@@ -54,7 +53,7 @@ def export_onnx(source: str | Path, out: Path, *, quantization: Quantization | N
         UserError: packages are missing, there is no such model, a part of it cannot be exported,
             or the folder is not empty or cannot be written.
     """
-    _check_packages()
+    check_extra("horizon-st export", "onnx", _PACKAGES)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(
             str(out),
@@ -92,17 +91,6 @@ def _whole_folder(out: Path) -> Iterator[Path]:
         folder.mkdir()
         yield folder
         folder.rename(out)  # an empty folder is replaced
-
-
-def _check_packages() -> None:
-    missing = [name for name in _PACKAGES if find_spec(name) is None]
-    if missing:
-        raise UserError(
-            "export",
-            expected="the packages of the extra onnx",
-            found=f"no {' and no '.join(missing)}",
-            remedy=install_extra("onnx"),
-        )
 
 
 def _noise() -> list[Samples]:

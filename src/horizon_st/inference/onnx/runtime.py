@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 
 from horizon_st.data.mono import SAMPLING_RATE, Samples
 from horizon_st.decoding.configuration import DecodingConfig, Hypothesis
-from horizon_st.decoding.model_folder import COPY_AGAIN, fingerprint
+from horizon_st.decoding.model_folder import COPY_AGAIN
 from horizon_st.errors import UserError, reason_of
 from horizon_st.inference.onnx.folder import TOKENIZER_FILE, unusable
 from horizon_st.inference.onnx.frontend import make_frontend
@@ -58,10 +58,6 @@ class OnnxRuntime(Runtime):
             UserError: the folder is incomplete or damaged.
         """
         return cls(ExportedModel(folder, num_threads))
-
-    def fingerprint(self) -> str:
-        """The SHA-256 of its graphs."""
-        return fingerprint(*sorted(self.folder.glob("*.onnx*")))
 
     def check(self, config: DecodingConfig) -> None:
         """Nothing, when the search asks for no other precision than what was exported."""
