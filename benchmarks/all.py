@@ -26,7 +26,7 @@ COMMANDS = {
     "growth": ["growth.py"],
     "processes": ["processes.py"],
     "padding": ["padding.py"],
-    "scale": ["scale.py", "--largest", "6"],
+    "scale": ["scale.py"],
     "decoding": ["decoding.py"],
     "runtimes": ["runtimes.py"],
     "live": ["live.py"],
