@@ -199,11 +199,11 @@ def test_a_full_disk_is_an_error_that_names_the_file(tmp_path, file_size_limit, 
     with file_size_limit(10), pytest.raises(UserError, match=message):
         write_both()
     assert not [*tmp_path.iterdir()]
-    with (
-        pytest.raises(UserError, match=r"none/a: expected a file .*found FileNotFoundError"),
-        whole_file(tmp_path / "none" / "a"),
-    ):
-        pass
+    (tmp_path / "file").touch()
+    for folder, error in (("none", "FileNotFoundError"), ("file", "NotADirectoryError")):
+        message = rf"{folder}/a: expected a file .*found {error}"
+        with pytest.raises(UserError, match=message), whole_file(tmp_path / folder / "a"):
+            pass
 
 
 def test_only_errors_of_writing_name_the_file_that_is_written(tmp_path):
@@ -213,7 +213,9 @@ def test_only_errors_of_writing_name_the_file_that_is_written(tmp_path):
 
 @pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a file that opens alone")
 def test_a_file_that_cannot_be_read_is_an_error(tmp_path):
-    path = tmp_path / "text"
-    path.symlink_to("/proc/self/mem")
-    with pytest.raises(UserError, match=r"text:1: expected a file that can be read, found .*Input"):
-        [*read_lines(path)]
+    for name in ("text", "text.gz"):
+        path = tmp_path / name
+        path.symlink_to("/proc/self/mem")
+        message = rf"{name}:1: expected a file that can be read, found .*Input"
+        with pytest.raises(UserError, match=message):
+            [*read_lines(path)]

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import random
 
 import pyarrow as pa
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from horizon_st.data.files import partial_of
 from horizon_st.data.text_pairs import (
     TextPairs,
     read_text_pairs,
@@ -95,6 +97,15 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path):
         write_text_pairs(path, stops())
     assert [*TextPairs(path)] == [("old", "viejo")]
     assert [file.name for file in tmp_path.iterdir()] == ["pairs.arrow"]
+
+
+def test_a_file_that_has_a_second_name_is_not_written_through(arrow, tmp_path):
+    """As a copy leaves it that is killed between linking and renaming."""
+    before = arrow.read_bytes()
+    path = tmp_path / "other.arrow"
+    os.link(arrow, partial_of(path))
+    write_text_pairs(path, [("one", "eins")])
+    assert arrow.read_bytes() == before
 
 
 def test_a_file_that_cannot_be_written_is_refused(tmp_path):

@@ -91,7 +91,7 @@ def read_raw_lines(path: Path) -> Iterator[tuple[str, bytes]]:
             for number, line in enumerate(bounded_lines(file), start=1):
                 yield f"{path}:{number}", line
     except (OSError, EOFError, zlib.error) as error:
-        if is_compressed(path):
+        if is_compressed(path) and not getattr(error, "errno", None):
             expected = f"a whole {_COMPRESSIONS[path.suffix]} file"
             remedy = "Compress the file again."
         else:
@@ -133,7 +133,11 @@ def whole_file(path: Path, *, keep_empty: bool = True) -> Iterator[IO[str]]:
 
 @contextmanager
 def whole_files(paths: Sequence[Path], *, keep_empty: bool = True) -> Iterator[list[IO[str]]]:
-    """Text files to write, as :func:`whole_file` has one, which take their names together."""
+    """Text files to write, as :func:`whole_file` has one, which take their names together.
+
+    They are whole on the disk before the first is renamed; only a kill, or a failure, between two
+    renames leaves new ones beside old ones.
+    """
     with ExitStack() as stack:
         files = [stack.enter_context(_partial_file(path)) for path in paths]
         yield files
@@ -153,9 +157,9 @@ def whole_files(paths: Sequence[Path], *, keep_empty: bool = True) -> Iterator[l
 @contextmanager
 def _partial_file(path: Path) -> Iterator[IO[str]]:
     partial = partial_of(path)
+    with write_errors(path):
+        raw = _NamedFile(partial, path)
     try:
-        with write_errors(path):
-            raw = _NamedFile(partial, path)
         with io.TextIOWrapper(io.BufferedWriter(raw), encoding="utf-8", newline="\n") as file:
             yield file
     finally:

@@ -14,6 +14,7 @@ from typing import Any, NoReturn, cast
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from horizon_st.data.files import partial_of
 from horizon_st.data.jsonl import read_json_lines
 from horizon_st.errors import UserError
 
@@ -232,8 +233,9 @@ def _to_pair(value: Any, place: str) -> Pair:
 @contextmanager
 def _whole(path: Path) -> Iterator[Path]:
     """A path to write to, whose file takes its name when the block succeeds."""
-    partial = path.with_name(f".partial-{path.name}")
+    partial = partial_of(path)
     try:
+        partial.unlink(missing_ok=True)  # a second name of another file, if that was being linked
         yield partial
         with partial.open("rb") as file:
             os.fsync(file.fileno())

@@ -52,7 +52,9 @@ def settings_of(translator: SpeechTranslator, one_utterance: bool) -> dict[str, 
 class Locks:
     """A context that keeps other processes from the records in a folder that this one continues.
 
-    Each is a byte of one open file: a process may not open as many files as it has records.
+    Each is a byte of one open file: a process may not open as many files as it has records. The
+    system counts locks by process, so that of two contexts for a folder in one process, the end of
+    one frees what the other holds.
 
     Args:
         folder: of the records.

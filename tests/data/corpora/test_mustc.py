@@ -161,7 +161,8 @@ def test_folders_of_other_things_are_passed_over(corpus):
     root, read = corpus("mustc")
     expected = [*read()]
     (root / "en-de" / "data" / "docs").mkdir()
-    (root / "en-de" / "data" / "docs" / "readme.txt").touch()
+    for name in ("readme.txt", "docs.py"):
+        (root / "en-de" / "data" / "docs" / name).touch()
     assert [*read()] == expected
 
 

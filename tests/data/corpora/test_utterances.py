@@ -2,6 +2,7 @@
 
 import gc
 import json
+import shutil
 import tracemalloc
 from dataclasses import replace
 
@@ -132,6 +133,14 @@ def test_a_preparation_that_fails_late_leaves_the_earlier_one_as_it_was(good, tm
     with pytest.raises(UserError, match=message):
         write_corpus(out, {"train": iter([other]), "dev": iter(rows)})
     assert {path: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_audio_that_has_come_since_is_found(good, tmp_path):
+    late = replace(good, audio=tmp_path / "late.wav")
+    with pytest.raises(UserError, match="missing audio"):
+        write_corpus(tmp_path / "out", {"train": iter([late])})
+    shutil.copy(good.audio, late.audio)
+    assert write_corpus(tmp_path / "out", {"train": iter([late])}).num_utterances == {"train": 1}
 
 
 def test_a_file_that_is_read_is_never_replaced(good, tmp_path):

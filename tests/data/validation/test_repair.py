@@ -176,12 +176,16 @@ def test_text_pairs_beside_train_come_along(corpus, tmp_path, monkeypatch, can_l
     write_text_pairs(out / PAIRS_FILE, [("old", "alt")])
     assert repair([corpus], out).text_pairs is None
     assert [*TextPairs(out / PAIRS_FILE)] == [("old", "alt")]
+    (out / PAIRS_FILE).unlink()
     write_text_pairs(corpus / PAIRS_FILE, [("one", "eins")])
     for _ in range(2):
         assert repair([corpus], out).text_pairs == out / PAIRS_FILE
         assert [*TextPairs(out / PAIRS_FILE)] == [("one", "eins")]
     assert (out / PAIRS_FILE).samefile(corpus / PAIRS_FILE) == can_link
     write_text_pairs(corpus / PAIRS_FILE, [("two", "zwei")])
+    assert [*TextPairs(out / PAIRS_FILE)] == [("one", "eins")]
+    with pytest.raises(UserError, match=r"expected no other text pairs than .* Move one of the tw"):
+        repair([corpus], out)
     assert [*TextPairs(out / PAIRS_FILE)] == [("one", "eins")]
     assert repair([corpus / "dev.jsonl"], tmp_path / "other").text_pairs is None
 

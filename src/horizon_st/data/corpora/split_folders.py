@@ -53,10 +53,10 @@ class _Split:
                     return path
         return None
 
-    def is_begun(self) -> bool:
-        """Whether there is what belongs to a split, such as recordings or texts."""
+    def is_begun(self, languages: Sequence[str]) -> bool:
+        """Whether there is what belongs to a split: recordings, or text of one of the languages."""
         has_folders = any((self.folder / name).is_dir() for name in ("wav", "txt"))
-        return has_folders or bool(self.languages())
+        return has_folders or any(self.text(language, _TEXT_ENDINGS) for language in languages)
 
     def languages(self) -> set[str]:
         """The endings of the files that have the name of a text."""
@@ -86,7 +86,7 @@ def read_split_folders(
             is no translation for training, or no transcript while there are texts in a third
             language.
     """
-    splits = _find_splits(require_folder(root), lists, f"{source_language}-{target_language}")
+    splits = _find_splits(require_folder(root), lists, (source_language, target_language))
     train = splits.get("train")
     endings = _TEXT_ENDINGS
     if train and not train.text(target_language, endings[:1]):
@@ -132,7 +132,8 @@ def _check_transcripts(splits: Collection[_Split], source: str, target: str) -> 
             )
 
 
-def _find_splits(root: Path, lists: SegmentLists, pair: str) -> dict[str, _Split]:
+def _find_splits(root: Path, lists: SegmentLists, languages: tuple[str, str]) -> dict[str, _Split]:
+    pair = "-".join(languages)
     places = (root, root / "data", root / pair, root / pair / "data")
     for place in places:
         if not place.is_dir():
@@ -141,7 +142,7 @@ def _find_splits(root: Path, lists: SegmentLists, pair: str) -> dict[str, _Split
         splits = {split.folder.name: split for split in folders if split.segment_list(lists)}
         if splits:
             for split in folders:
-                if split.folder.name not in splits and split.is_begun():
+                if split.folder.name not in splits and split.is_begun(languages):
                     raise _unlisted(split, lists)
             return {new: splits[old] for old, new in dev_named(splits).items()}
     raise UserError(

@@ -190,11 +190,13 @@ def _utterances(
             audio = _text(row, "audio", place)
             name = without_ending(audio).lstrip("./\\")
             named = _split_of(row, home, place)
-            if (named or home) != split:
+            number = ""
+            if "offset" in row:
+                number = f"_{numbers[name]}"
                 numbers[name] += 1
+            if (named or home) != split:
                 continue
             offset_s, duration_s, unreadable = _times(row)
-            number = f"_{numbers[name]}" if "offset" in row else ""
             yield Utterance(
                 id=_text(row, "id", place) or f"{name}{number}",
                 audio=file.parent / audio,
@@ -207,7 +209,6 @@ def _utterances(
                 unreadable_time=unreadable,
                 lacks_split=named is None,
             )
-            numbers[name] += 1
         if file == last:
             return
 

@@ -107,9 +107,9 @@ def write_corpus(
     """The manifests ``out/SPLIT.jsonl``; rows that cannot be used are left out and listed.
 
     Rows are read one by one; some 80 bytes are kept of each of a split, and as many again beside
-    manifests that stay and hold out what it trains on, or train on what it holds out. All
-    files appear together, or nothing changes. Manifests of other names stay, unless training would
-    then see what they hold out.
+    manifests that stay and hold out what it trains on, or train on what it holds out. Files
+    appear when all are written; if one cannot be, nothing changes. Manifests of other names stay,
+    unless training would then see what they hold out.
 
     Args:
         out: folder, made if need be; manifests of the same names are replaced.
@@ -127,6 +127,7 @@ def write_corpus(
     names = [LEFT_OUT_FILE, *(f"{split}.jsonl" for split in splits)]
     refuse_originals([out / name for name in names], originals)
     make_folder(out)
+    _recording.cache_clear()  # what was missing may have come since
     earlier = EarlierManifests(out, names)
     corpus = PreparedCorpus(out)
     languages = {"source": source_language, "target": target_language}

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from filecmp import cmp
 from os.path import relpath
 from pathlib import Path
 from typing import IO, Any
@@ -85,7 +86,8 @@ def repair(
         progress: called now and then.
 
     Raises:
-        UserError: a manifest is not there, two have one name, or a copy would replace its original.
+        UserError: a manifest is not there, two have one name, a copy would replace its original, or
+            there are other text pairs where those beside train go.
     """
     paths = check_copies(manifests, out)
     with whole_file(out / DROPPED_FILE, keep_empty=False) as dropped:
@@ -129,19 +131,36 @@ def check_copies(manifests: Sequence[Path], out: Path) -> list[Path]:
             )
         originals[target] = path
     make_folder(out)
+    copy = out / PAIRS_FILE
+    pairs = _text_pairs_of(paths)
+    if pairs and copy.exists() and not cmp(pairs, copy, shallow=False):
+        raise UserError(
+            str(copy),
+            expected=f"no other text pairs than {pairs}",
+            found="others",
+            remedy="Move one of the two files away, or give another folder for the copies.",
+        )
     return paths
+
+
+def _text_pairs_of(manifests: Sequence[Path]) -> Path | None:
+    """The file of text pairs beside train."""
+    for manifest in manifests:
+        pairs = manifest.with_name(PAIRS_FILE)
+        if held_out_rank(split_name(manifest)) == 0 and pairs.is_file():
+            return pairs
+    return None
 
 
 def _carry_text_pairs(manifests: Sequence[Path], out: Path) -> Path | None:
     """The file of text pairs in `out`, a second name of the one beside train where disks can."""
-    for manifest in manifests:
-        pairs = manifest.with_name(PAIRS_FILE)
-        if held_out_rank(split_name(manifest)) == 0 and pairs.is_file():
-            copy = out / PAIRS_FILE
-            if not (copy.exists() and copy.samefile(pairs)):
-                link_or_copy(pairs, copy)
-            return copy
-    return None
+    pairs = _text_pairs_of(manifests)
+    if pairs is None:
+        return None
+    copy = out / PAIRS_FILE
+    if not copy.exists():
+        link_or_copy(pairs, copy)
+    return copy
 
 
 class _Copier:
