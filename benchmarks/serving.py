@@ -32,6 +32,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -155,6 +156,8 @@ def server(model: str, num_workers: int, queue: int) -> Iterator[tuple[str, int]
     ):
         assert process.stdout is not None
         [address] = re.findall(r"^Serving \S+ at (\S+)/v1", process.stdout.readline())
+        # A line a request: where nobody reads them, the pipe fills, and the server waits for ever.
+        Thread(target=process.stdout.read, daemon=True).start()
         try:
             yield address, process.pid
         finally:

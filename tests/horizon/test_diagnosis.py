@@ -83,6 +83,15 @@ def test_consistency_that_helps_is_not_saturated():
     assert diagnose_setting(setting(0.5, 3.0, 6.0), surface, TOLERANCE).side == "on the horizon"
 
 
+def test_a_mix_that_neither_more_nor_less_of_all_improves_is_not_on_the_horizon():
+    """More and less of all leave the difference of the two weights as it is, which alone counts."""
+    surface = searched(lambda mt, cr, rd: 30 + 6 * (rd / 10 - cr / 6))
+    found = diagnose_setting(setting(0.5, 3.0, 5.0), surface, TOLERANCE)
+    assert found.side == "worse mix"
+    assert found.next_setting["objective.consistency_weight"] < 2
+    assert found.next_setting["objective.rdrop_weight"] > 8
+
+
 def test_what_it_names_is_as_round_as_a_person_would_type():
     surface = searched(lambda mt, cr, rd: 30 - 9 * (mt - 0.7) ** 2 - 0.2 * (cr - 2) ** 2)
     found = diagnose_setting(setting(0.3, 3.1, 0.0), surface, TOLERANCE)

@@ -14,7 +14,14 @@ import numpy as np
 from horizon_st.horizon.finder import HorizonResult
 from horizon_st.horizon.values import short_name, shown
 
-Side = Literal["under-regularised", "on the horizon", "over-regularised", "saturated", "undecided"]
+Side = Literal[
+    "under-regularised",
+    "on the horizon",
+    "over-regularised",
+    "worse mix",
+    "saturated",
+    "undecided",
+]
 
 _SHARES = np.linspace(0, 1, 21)[1:]
 """Of the way from a setting to a corner of the space."""
@@ -115,7 +122,7 @@ def _level(setting: Mapping[str, float], found: HorizonResult, tolerance: float)
             "Turning all regularisers up or down together gains nothing, another mix of them does: "
             f"{gain[0]:+.2f} (standard deviation {deviation[0]:.2f})."
         )
-        return Diagnosis("on the horizon", (evidence,), best)
+        return Diagnosis("worse mix", (evidence,), best)
     if deviation[0] >= max(tolerance, abs(gain[0])):
         evidence = f"{len(found.trials)} runs do not tell it from the best one."
         return Diagnosis("undecided", (evidence,), best)

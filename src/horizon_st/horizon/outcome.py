@@ -15,7 +15,7 @@ from horizon_st.horizon.learning_curves import Curve, forecast
 from horizon_st.horizon.results import StudyResults, TrialResult
 from horizon_st.horizon.space import DEFAULT_BOUNDS
 from horizon_st.horizon.statistics import CONFIDENCE
-from horizon_st.horizon.values import short_name, shown
+from horizon_st.horizon.values import short_name
 
 
 def outcome(results: StudyResults) -> HorizonResult:
@@ -65,7 +65,7 @@ def describe_outcome(results: StudyResults) -> str:
         here = found.space.to_unit(found.best)
         gain, deviation = found.surrogate.gain_over(here, found.space.to_unit(cheapest)[None])
         lost = max(-float(gain[0]), 0.0)
-        setting = ", ".join(f"{short_name(key)} {shown(value)}" for key, value in cheapest.items())
+        setting = ", ".join(f"{short_name(key)} {value:.3g}" for key, value in cheapest.items())
         said += (
             f" An update with {setting} costs {share:.0%} of it (counting whole "
             "passes, two of speech for R-drop in every update), and is "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -37,12 +37,31 @@ class Part:
     needed: str = ""
 
 
-def table(headings: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> str:
-    """A plain table of texts, the first column of which names the rows."""
-    head = "".join(f"<th scope=col>{escape(heading)}</th>" for heading in headings)
+def table(
+    headings: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    caption: str,
+    prose: Collection[str] = (),
+) -> str:
+    """A plain table of texts, the first column of which names the rows.
+
+    Args:
+        headings: of the columns.
+        rows: as many texts each.
+        caption: for who cannot see it.
+        prose: headings of columns that hold sentences, which are broken into lines.
+    """
+    kinds = [" class=prose" if heading in prose else "" for heading in headings]
+    head = "".join(
+        f"<th scope=col{kind}>{escape(heading)}</th>"
+        for heading, kind in zip(headings, kinds, strict=True)
+    )
     body = "".join(
         f"<tr><th scope=row>{escape(row[0])}</th>"
-        + "".join(f"<td>{escape(cell).replace(NEW_LINE, '<br>')}</td>" for cell in row[1:])
+        + "".join(
+            f"<td{kind}>{escape(cell).replace(NEW_LINE, '<br>')}</td>"
+            for cell, kind in zip(row[1:], kinds[1:], strict=True)
+        )
         + "</tr>"
         for row in rows
     )

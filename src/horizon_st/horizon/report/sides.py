@@ -50,9 +50,12 @@ def sides(runs: Runs) -> Part:
             ["first run", "weights", runs.metric, "side", "by its curves", "why", "next to try"],
             rows,
             title,
+            prose=("weights", "why", "next to try"),
         ),
     )
 
 
 def _weights(setting: dict[str, float]) -> str:
-    return ", ".join(f"{symbol(key)} {shown(value)}" for key, value in setting.items())
+    return ", ".join(
+        f"{symbol(key)}\N{NO-BREAK SPACE}{shown(value)}" for key, value in setting.items()
+    )

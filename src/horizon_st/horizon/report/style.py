@@ -23,6 +23,7 @@ figure + .wide, figure + p { margin-top: .8rem; }
 th[scope=row] { color: var(--ink); font-weight: 400; text-align: left; white-space: normal;
   min-width: 7rem; }
 td { white-space: nowrap; }
+.prose { white-space: normal; text-align: left; min-width: 10rem; }
 th button { font: inherit; color: inherit; background: none; border: 0; padding: .2rem 0;
   cursor: pointer; min-height: 1.8rem; }
 th[aria-sort] button::after { content: " ↕"; opacity: .4; }
