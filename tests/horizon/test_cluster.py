@@ -12,7 +12,9 @@ from dataclasses import dataclass
 import pytest
 from optuna.trial import TrialState
 from rich.console import Console
+from typer.testing import CliRunner
 
+from horizon_st.cli import app
 from horizon_st.display import ProgressBars
 from horizon_st.errors import UserError
 from horizon_st.horizon.cluster import RayCluster, run_workers
@@ -108,10 +110,13 @@ def test_the_first_failure_ends_the_workers_that_would_wait_for_ever(first, mess
         cluster.shutdown()
 
 
-def test_ray_is_asked_for_by_its_extra(study, tmp_path, monkeypatch):
+def test_ray_is_asked_for_by_its_extra_before_anything_is_made(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(UserError, match=r"pip install '\.\[ray\]'"):
-        run(study, tmp_path, RayCluster("auto"))
+    arguments = ["search", "saturation", "--out", str(tmp_path / "out"), "--ray", "auto"]
+    result = CliRunner().invoke(app, arguments)
+    assert isinstance(result.exception, UserError)
+    assert re.search(r"extra `ray`, .*pip install '\.\[ray\]'", str(result.exception))
+    assert not [*tmp_path.iterdir()]
 
 
 @pytest.mark.parametrize("address", ["auto", "127.0.0.1:1", "127.0.0.1:x"])

@@ -19,7 +19,7 @@ import torch
 
 from horizon_st.display import ProgressBars
 from horizon_st.errors import UserError, reason_of
-from horizon_st.extras import install_extra
+from horizon_st.extras import check_extra
 from horizon_st.hardware import take_share
 from horizon_st.workers import Messages, Task, run_side_by_side
 
@@ -36,11 +36,17 @@ class RayCluster:
         address: of the head node, or "auto" for the one that this machine belongs to.
         cpus: cores of each worker.
         gpus: of each worker; a fraction lets several share one.
+
+    Raises:
+        UserError: Ray is not installed.
     """
 
     address: str
     cpus: float = 1.0
     gpus: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_extra("--ray", "ray", ["ray"])
 
 
 def run_workers(
@@ -58,7 +64,7 @@ def run_workers(
         cluster: None for this machine.
 
     Raises:
-        UserError: a worker failed, Ray is missing, or there is no such cluster.
+        UserError: a worker failed, or there is no such cluster.
     """
     if cluster is None:
         shares = [_Share(worker, i, len(workers)) for i, worker in enumerate(workers)]
@@ -99,15 +105,8 @@ class _PrintedMessages:
 
 
 def _run_on_ray(workers: Sequence[Task], say: Callable[[str], None], cluster: RayCluster) -> None:
-    try:
-        import ray
-    except ImportError as error:
-        raise UserError(
-            "--ray",
-            expected="the package ray",
-            found="it is not installed",
-            remedy=install_extra("ray"),
-        ) from error
+    import ray
+
     try:
         _knock(cluster.address)
         ray.init(address=cluster.address)
