@@ -4,7 +4,9 @@ BIN := $(VENV)/bin
 
 .PHONY: demo setup test bench bench-finder results check format lint types imports clean
 
-# Python compiles what is imported, and only that, when it is.
+# Python compiles what is imported, and only that, when it is; where it may not keep what it has compiled, every
+# process would compile PyTorch again.
+export PYTHONDONTWRITEBYTECODE =
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
 
 demo: $(VENV)/.installed  ## train, compare and translate on recorded speech

@@ -56,4 +56,5 @@ def take_share(index: int, num_workers: int) -> None:
     num_gpus = torch.cuda.device_count()
     if num_gpus > 0:
         torch.cuda.set_device(index % num_gpus)
-    torch.set_num_threads(max(1, usable_cores() // num_workers))
+    # Its number of threads is what OMP_NUM_THREADS allows, where somebody has set that.
+    torch.set_num_threads(max(1, min(torch.get_num_threads(), usable_cores() // num_workers)))
