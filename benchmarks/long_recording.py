@@ -1,6 +1,6 @@
 """A long recording made of held-out utterances: what cutting it costs, and how good the times are.
 
-    python benchmarks/long_recording.py MODEL MANIFEST [--minutes 10] [--seed 1] [--out FILE.json]
+    python benchmarks/long_recording.py MODEL MANIFEST [--minutes 10] [--recordings 1] [--seed 1]
 
 The utterances follow one another in the order of the manifest, with pauses of 1 to 3 seconds. Under
 all of it lies faint noise, and in half of the pauses there is louder noise, a beep or a click. The
@@ -11,8 +11,9 @@ on both sides, since a model may answer to where the hand cuts. The SRT is read 
 alignment with the fewest word errors (as mwerSegmenter does, Matusov et al. 2005), then scored. The
 truth about times is where an utterance's own recording is first and last louder than halfway, in
 decibels, between its noise and its speech. They are compared for the segments, and for the
-subtitles: of these, the last may stay after the speech until it has been read. Prints Markdown; the
-JSON names every time that is off by more than 0.3 s, and why.
+subtitles: of these, the last may stay after the speech until it has been read. Of several
+recordings, each of the utterances that follow, each is scored alone as well: ten minutes are few.
+Prints Markdown; the JSON (`--out`) names every time that is off by more than 0.3 s, and why.
 """
 
 from __future__ import annotations
@@ -28,11 +29,12 @@ import numpy as np
 import soundfile
 import srt
 import torch
+from joined import Placed, Utterance, compose, cut_out, read_utterance
 from measuring import print_bleu_signature, print_table, write_report
 from rapidfuzz.distance import Levenshtein
+from scipy import stats
 
-from horizon_st.data.audio import SAMPLING_RATE, Samples, load_cut
-from horizon_st.data.manifest import translation_of
+from horizon_st.data.audio import SAMPLING_RATE, Samples
 from horizon_st.data.shar import open_cuts
 from horizon_st.decoding.scoring import score
 from horizon_st.inference.files import examine, translate_into
@@ -40,40 +42,10 @@ from horizon_st.inference.formats import TranslatedRecording
 from horizon_st.inference.pipeline import SpeechTranslator
 from horizon_st.inference.segmenter import SegmenterConfig
 
-PAUSE_S = (1.0, 3.0)
-FAINT_DB = -55.0
-LOUD_DB = (-45.0, -30.0)
 TOLERANCE_S = 0.3
 MARGINS_S = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
-_FRAME_SAMPLES = SAMPLING_RATE // 100
-
-
-@dataclass(frozen=True)
-class Utterance:
-    """A recording with its translation.
-
-    Attributes:
-        background: what the manifest says of its noise.
-    """
-
-    name: str
-    samples: Samples
-    reference: str
-    background: str = ""
-
-
-@dataclass(frozen=True)
-class Placed:
-    """An utterance of the long recording.
-
-    Attributes:
-        start_s: where its speech begins in the long recording.
-        end_s: where it ends.
-    """
-
-    utterance: Utterance
-    start_s: float
-    end_s: float
+OWN_FILE = "each utterance's own file"
+SRT = "the SRT's subtitles"
 
 
 @dataclass(frozen=True)
@@ -98,12 +70,33 @@ class Off:
     joined: bool
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What was found for one long recording.
+
+    Attributes:
+        texts: the translations of its utterances, by the way they were cut.
+        num_segments: of the recording.
+        num_cues: of its subtitles.
+    """
+
+    references: list[str]
+    texts: dict[str, list[str]]
+    num_segments: int
+    num_cues: int
+    off_segments: list[Off]
+    off_cues: list[Off]
+
+
 def main() -> None:
-    """Prints the table, and on demand writes it as JSON."""
+    """Prints the tables, and on demand writes them as JSON."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("model", help="folder or hub id")
     parser.add_argument("manifest", type=Path)
     parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument(
+        "--recordings", type=int, default=1, help="of so many minutes each, of other utterances"
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--longest-pause", type=float, default=SegmenterConfig().longest_pause_s)
     parser.add_argument("--longest", type=float, default=SegmenterConfig().longest_s)
@@ -119,105 +112,113 @@ def main() -> None:
     )
     translator = SpeechTranslator.from_pretrained(options.model, segmenter=segmenter)
     utterances = [read_utterance(cut) for cut in open_cuts(options.manifest)]
-    recording, placed = compose(utterances, options.minutes * 60, options.seed)
+    measured = []
+    for seed in range(options.seed, options.seed + options.recordings):
+        recording, placed = compose(utterances, options.minutes * 60, seed)
+        if not placed:
+            parser.error(f"too few utterances for {options.recordings} recordings")
+        utterances = utterances[len(placed) :]
+        measured.append(measure(translator, recording, placed, options.padding))
+    rows = rows_of_all(measured)
+    print_table(rows)
+    per_recording = rows_of_each(measured, options.padding) if len(measured) > 1 else []
+    if per_recording:
+        print()
+        print_table(per_recording)
+    signature = print_bleu_signature([one for each in measured for one in each.references])
+    if options.out is not None:
+        far = [
+            off
+            for each in measured
+            for kind, offs in (("segment", each.off_segments), ("subtitle", each.off_cues))
+            for off in exceptions(offs, kind)
+        ]
+        write_report(
+            options.out,
+            vars(options),
+            rows,
+            signature=signature,
+            per_recording=per_recording,
+            far_off=far,
+        )
+
+
+def measure(
+    translator: SpeechTranslator,
+    recording: Samples,
+    placed: Sequence[Placed],
+    padding_s: float,
+) -> Measured:
+    """Translates the recording as the program cuts it, and as a hand cuts it in several ways."""
     translated, subtitles = translate_file(translator, recording)
     references = [one.utterance.reference for one in placed]
     cuts_by_hand = {
-        "each utterance's own file": [one.utterance.samples for one in placed],
+        OWN_FILE: [one.utterance.samples for one in placed],
         **{
-            f"cut by hand, {margin_s} s around": [
-                cut_out(recording, one, margin_s) for one in placed
-            ]
-            for margin_s in MARGINS_S
+            by_hand(margin_s): [cut_out(recording, one, margin_s) for one in placed]
+            for margin_s in sorted({*MARGINS_S, padding_s})
         },
     }
+    texts = {name: translate_each(translator, cuts) for name, cuts in cuts_by_hand.items()}
+    texts[SRT] = realign(" ".join(one.content for one in subtitles), references)
     segments = [Span(one.start_s, one.end_s) for one in translated.segments]
     cues = [Span(one.start.total_seconds(), one.end.total_seconds()) for one in subtitles]
-    off_segments, off_cues = times_off(placed, segments), times_off(placed, cues)
-    scores = _scores(realign(" ".join(one.content for one in subtitles), references), references)
-    rows = [
-        *(
-            {
-                "of": name,
-                "pieces": len(placed),
-                **_scores(translate_each(translator, cuts), references),
-                **dict.fromkeys(summary(off_segments), "–"),
-            }
-            for name, cuts in cuts_by_hand.items()
-        ),
-        {"of": "the SRT's subtitles", "pieces": len(cues), **scores, **summary(off_cues)},
+    return Measured(
+        references,
+        texts,
+        len(segments),
+        len(cues),
+        times_off(placed, segments),
+        times_off(placed, cues),
+    )
+
+
+def by_hand(margin_s: float) -> str:
+    """The name of a way of cutting by hand."""
+    return f"cut by hand, {margin_s} s around"
+
+
+def rows_of_all(measured: Sequence[Measured]) -> list[dict[str, Any]]:
+    """A row for each way of cutting, over all recordings."""
+    off_segments = [off for each in measured for off in each.off_segments]
+    off_cues = [off for each in measured for off in each.off_cues]
+    references = [one for each in measured for one in each.references]
+    rows: list[dict[str, Any]] = []
+    for name in measured[0].texts:
+        times = summary(off_cues) if name == SRT else dict.fromkeys(summary(off_cues), "–")
+        pieces = sum(each.num_cues for each in measured) if name == SRT else len(references)
+        texts = [text for each in measured for text in each.texts[name]]
+        rows.append({"of": name, "pieces": pieces, **_scores(texts, references), **times})
+    pieces = sum(each.num_segments for each in measured)
+    scores = dict.fromkeys(_scores(references, references), "–")
+    return [*rows, {"of": "their segments", "pieces": pieces, **scores, **summary(off_segments)}]
+
+
+def rows_of_each(measured: Sequence[Measured], padding_s: float) -> list[dict[str, Any]]:
+    """BLEU of each recording, and the means with halves of their 95 % intervals (Student's)."""
+    bleu = {
+        name: np.array([_scores(each.texts[name], each.references)["BLEU"] for each in measured])
+        for name in (OWN_FILE, by_hand(padding_s), SRT)
+    }
+    columns = {
+        **bleu,
+        **{f"{SRT}, less {name}": bleu[SRT] - found for name, found in bleu.items() if name != SRT},
+    }
+    rows: list[dict[str, Any]] = [
         {
-            "of": "their segments",
-            "pieces": len(segments),
-            **dict.fromkeys(scores, "–"),
-            **summary(off_segments),
-        },
+            "recording": number,
+            "utterances": len(each.references),
+            **{name: float(found[number - 1]) for name, found in columns.items()},
+        }
+        for number, each in enumerate(measured, 1)
     ]
-    print_table(rows)
-    signature = print_bleu_signature(references)
-    if options.out is not None:
-        far = [*exceptions(off_segments, "segment"), *exceptions(off_cues, "subtitle")]
-        write_report(options.out, vars(options), rows, signature=signature, far_off=far)
-
-
-def read_utterance(cut: Any) -> Utterance:
-    """The utterance of a cut."""
-    told = cut.supervisions[0].custom or {}
-    background = f"{told['noise']} at {told['snr_db']:.1f} dB" if "noise" in told else "unknown"
-    return Utterance(cut.id, load_cut(cut), translation_of(cut), background)
-
-
-def compose(
-    utterances: Sequence[Utterance], most_s: float, seed: int
-) -> tuple[Samples, list[Placed]]:
-    """A recording of at most so many seconds, and where each utterance speaks in it."""
-    rng = np.random.default_rng(seed)
-    pieces, placed = [], []
-    now = 0
-    for utterance in utterances:
-        samples = utterance.samples
-        pause = _pause(rng)
-        if (now + len(pause) + len(samples)) > most_s * SAMPLING_RATE:
-            break
-        pieces += [pause, samples]
-        begin, end = (now + len(pause) + at for at in speech_edges(samples))
-        placed.append(Placed(utterance, begin / SAMPLING_RATE, end / SAMPLING_RATE))
-        now += len(pause) + len(samples)
-    recording = np.concatenate([*pieces, _pause(rng)])
-    faint = rng.normal(0, 10 ** (FAINT_DB / 20), len(recording))
-    return (recording + faint).astype(np.float32), placed
-
-
-def speech_edges(samples: Samples) -> tuple[int, int]:
-    """The first and the last sample that are louder than halfway between noise and speech."""
-    frames = samples[: len(samples) // _FRAME_SAMPLES * _FRAME_SAMPLES].reshape(-1, _FRAME_SAMPLES)
-    power = np.square(frames, dtype=np.float64).mean(axis=1)
-    levels_db = 10 * np.log10(np.convolve(power, np.full(3, 1 / 3), mode="same") + 1e-12)
-    noise_db, speech_db = np.percentile(levels_db, [5, 90])
-    loud = np.flatnonzero(levels_db > (noise_db + speech_db) / 2)
-    return int(loud[0]) * _FRAME_SAMPLES, (int(loud[-1]) + 1) * _FRAME_SAMPLES
-
-
-def _pause(rng: np.random.Generator) -> Samples:
-    """Silence, or as often noise, a beep, or a click in it."""
-    num_samples = int(rng.uniform(*PAUSE_S) * SAMPLING_RATE)
-    pause = np.zeros(num_samples)
-    level = 10 ** (rng.uniform(*LOUD_DB) / 20)
-    kind = rng.choice(["silence", "noise", "beep", "click"], p=[0.5, 0.2, 0.2, 0.1])
-    middle = slice(num_samples // 4, 3 * num_samples // 4)
-    if kind == "noise":
-        pause[middle] = rng.normal(0, level, middle.stop - middle.start)
-    elif kind == "beep":
-        pause[middle] = level * np.sin(0.35 * np.arange(middle.stop - middle.start))
-    elif kind == "click":
-        pause[middle.start : middle.start + 80] = rng.normal(0, 10 * level, 80)
-    return pause.astype(np.float32)
-
-
-def cut_out(recording: Samples, one: Placed, margin_s: float) -> Samples:
-    """An utterance's speech in the recording, and as much as that on both sides of it."""
-    begin = max(0, round((one.start_s - margin_s) * SAMPLING_RATE))
-    return recording[begin : round((one.end_s + margin_s) * SAMPLING_RATE)]
+    quantile = float(stats.t.ppf(0.975, len(measured) - 1))
+    means = {
+        name: f"{found.mean():.2f} ± {quantile * stats.sem(found):.2f}"
+        for name, found in columns.items()
+    }
+    utterances = sum(len(each.references) for each in measured)
+    return [*rows, {"recording": "mean", "utterances": utterances, **means}]
 
 
 def translate_each(translator: SpeechTranslator, cuts: Sequence[Samples]) -> list[str]:

@@ -5,6 +5,7 @@ from itertools import combinations_with_replacement
 
 import numpy as np
 import pytest
+import sacrebleu
 import soundfile
 from rapidfuzz.distance import Levenshtein
 
@@ -63,10 +64,10 @@ def test_the_text_is_cut_with_the_fewest_word_errors(benchmark, text, references
 
 
 def test_times_are_told_from_the_truth(benchmark):
-    module = benchmark("long_recording")
-    utterances = [module.Utterance(name, np.zeros(0), name, "babble") for name in "abcd"]
+    module, joined = benchmark("long_recording"), benchmark("joined")
+    utterances = [joined.Utterance(name, np.zeros(0), name, "babble") for name in "abcd"]
     truth = ((1, 3), (5, 8), (10, 11), (13, 14))
-    placed = [module.Placed(u, *t) for u, t in zip(utterances, truth, strict=True)]
+    placed = [joined.Placed(u, *t) for u, t in zip(utterances, truth, strict=True)]
     # The first stays until just after the next one begins; nothing was found of the third.
     found = ((1.1, 5.2), (5.1, 6), (6, 7.5), (13.1, 14.2))
     offs = module.times_off(placed, [module.Span(*one) for one in found])
@@ -96,8 +97,38 @@ def test_the_edges_of_speech_are_found(benchmark):
     rng = np.random.default_rng(0)
     samples = rng.normal(0, 1e-3, 32_000)
     samples[8_000:20_000] += rng.normal(0, 0.1, 12_000)
-    begin, end = benchmark("long_recording").speech_edges(samples.astype(np.float32))
+    begin, end = benchmark("joined").speech_edges(samples.astype(np.float32))
     assert (begin, end) == (pytest.approx(8_000, abs=320), pytest.approx(20_000, abs=320))
+
+
+def test_several_recordings_are_scored_together_and_each_alone(benchmark):
+    module = benchmark("long_recording")
+    names = (module.OWN_FILE, *map(module.by_hand, (0.0, 0.2)), module.SRT)
+    right, wrong = "a b c d e f", "a b x y e f"
+    off = module.Off(module.Utterance("u", np.zeros(0), right), 0.1, 0.4, joined=False)
+
+    def recording(*texts):
+        texts = {name: [text] for name, text in zip(names, texts, strict=True)}
+        return module.Measured([right], texts, 2, 3, [off], [off])
+
+    # Of the first the SRT is as good as its own file, of the second it is not.
+    measured = [recording(right, wrong, wrong, right), recording(right, wrong, right, wrong)]
+    rows = {row["of"]: row for row in module.rows_of_all(measured)}
+    assert rows[module.OWN_FILE]["BLEU"] == pytest.approx(100)
+    assert rows[module.SRT]["BLEU"] == pytest.approx(
+        sacrebleu.corpus_bleu([right, wrong], [[right, right]]).score
+    )
+    assert [rows[name]["pieces"] for name in (module.SRT, "their segments")] == [6, 4]
+    assert rows["their segments"]["ends within 0.3 s (%)"] == 0
+    *each, mean = module.rows_of_each(measured, padding_s=0.2)
+    bleu = sacrebleu.corpus_bleu([wrong], [[right]]).score
+    assert [row[module.SRT] for row in each] == pytest.approx([100, bleu])
+    less = f"{module.SRT}, less {module.by_hand(0.2)}"
+    assert [row[less] for row in each] == pytest.approx([100 - bleu, bleu - 100])
+    # Student's quantile of one degree of freedom is 12.7062.
+    half = 12.7062 * (100 - bleu) / 2
+    assert mean[f"{module.SRT}, less {module.OWN_FILE}"] == f"{(bleu - 100) / 2:.2f} ± {half:.2f}"
+    assert mean["utterances"] == 2
 
 
 def test_a_word_is_delayed_until_it_is_stable(benchmark):
@@ -117,7 +148,7 @@ def test_a_word_is_delayed_until_it_is_stable(benchmark):
 
 
 def test_what_is_cut_by_hand_is_the_speech_and_its_margin(benchmark):
-    module = benchmark("long_recording")
+    module = benchmark("joined")
     recording = np.arange(10 * SAMPLING_RATE, dtype=np.float32)
     one = module.Placed(utterance=None, start_s=2.0, end_s=4.0)
     cut = module.cut_out(recording, one, margin_s=0.5)
