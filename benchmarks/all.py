@@ -31,7 +31,7 @@ COMMANDS = {
     "runtimes": ["runtimes.py"],
     "live": ["live.py"],
     "recording_length": ["recording_length.py"],
-    "long_recording": ["long_recording.py"],
+    "long_recording": ["long_recording.py", "--recordings", "5"],
 }
 DECODING = ("decoding", "runtimes", "live", "recording_length", "long_recording")
 
