@@ -21,6 +21,23 @@ LOOK = (
     "print(type(config).__name__, type(model).__name__)"
 )
 
+FIRST_IMPORTS = [
+    *("horizon_st.model.build", "horizon_st.model.pretrained_encoder", "horizon_st.data.frontend"),
+    *("transformers.WhisperModel", "transformers.Speech2TextModel"),
+]
+IN_FORKS = """
+import os, sys
+import horizon_st, lhotse, torch
+for first in sys.argv[1:]:
+    if os.fork() == 0:
+        home, _, name = first.rpartition(".")
+        exec(f"from {home} import {name}")
+        print(first, flush=True)
+        os._exit(0)
+    os.wait()
+"""
+"""Each comes first in a process of its own, but for what takes seconds and has no part in it."""
+
 
 def test_auto_classes_load_the_model(model_folder):
     expected = load_trained_model(model_folder).model.state_dict()
@@ -49,6 +66,24 @@ def test_in_any_order(model_folder, imports):
     assert result.stdout.split() == ["SpeechTranslatorConfig", "SpeechTranslatorModel"], (
         result.stderr
     )
+
+
+def test_whatever_is_imported_first_is_whole():
+    result = subprocess.run(
+        [sys.executable, "-c", IN_FORKS, *FIRST_IMPORTS], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.split() == FIRST_IMPORTS, result.stderr
+
+
+def test_the_front_end_is_found_alone(model_folder):
+    program = (
+        "import horizon_st; from transformers import AutoFeatureExtractor; "
+        f"print(type(AutoFeatureExtractor.from_pretrained({str(model_folder)!r})).__name__)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert result.stdout.split() == ["FilterbankFrontend"], result.stderr
 
 
 def test_the_pipeline_translates_recordings_of_any_length(model_folder, speech):

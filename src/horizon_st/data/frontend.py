@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from lhotse import Fbank, FbankConfig
 from torch import Tensor
-from transformers import AutoFeatureExtractor, SequenceFeatureExtractor
+from transformers import SequenceFeatureExtractor
 from transformers.feature_extraction_utils import FeatureExtractionMixin
 
 from horizon_st.data.audio import SAMPLING_RATE, Samples
@@ -112,6 +112,9 @@ def load_frontend(folder_or_hub_id: str | Path) -> Frontend:
         OSError: there is none.
         ValueError: it does not say what it is.
     """
+    # Not above: importing it registers the class above, which has to be there by then.
+    from transformers import AutoFeatureExtractor
+
     settings, _ = FeatureExtractionMixin.get_feature_extractor_dict(str(folder_or_hub_id))
     if settings.get("feature_extractor_type") == FilterbankFrontend.__name__:
         filterbank: FilterbankFrontend = FilterbankFrontend.from_pretrained(str(folder_or_hub_id))

@@ -1,7 +1,9 @@
 """Lets `transformers` know this package's models as soon as it looks for any, and not before.
 
 Registering needs the classes, and these need PyTorch, for which `import horizon_st` must not wait.
-So what registers is imported right after the module of `transformers` that would look it up.
+So what registers is imported right after the module of `transformers` that would look it up. The
+model is not among it: the modules of `transformers` that it needs may be half-imported by then. It
+is imported with the first configuration of one, without which none looks for it.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from typing import Any
 
 _REGISTERED_BY = {
     "transformers.models.auto.configuration_auto": "horizon_st.model.configuration",
-    "transformers.models.auto.modeling_auto": "horizon_st.model.translator",
+    "transformers.models.auto.feature_extraction_auto": "horizon_st.inference.auto_frontend",
     "transformers.pipelines": "horizon_st.inference.transformers_pipeline",
 }
 

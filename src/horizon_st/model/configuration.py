@@ -225,7 +225,13 @@ class SpeechTranslatorConfig(PreTrainedConfig):
     decoder_start_token_id: int | None = None
 
     def __post_init__(self, **kwargs: Any) -> None:
-        """Turn nested dictionaries, as read from JSON, into configs."""
+        """Turn nested dictionaries, as read from JSON, into configs.
+
+        The model is imported with it, and so registered before `transformers` looks for the model
+        of a configuration.
+        """
+        import horizon_st.model.translator  # noqa: F401 - which needs this class
+
         self.speech_config = _as_config(self.speech_config)
         self.text_config = _as_config(self.text_config)
         super().__post_init__(**kwargs)

@@ -19,7 +19,6 @@ import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 from transformers import (
-    AutoFeatureExtractor,
     AutoModel,
     AutoModelForSeq2SeqLM,
     AutoModelForSpeechSeq2Seq,
@@ -31,7 +30,6 @@ from transformers import initialization as init
 from transformers.modeling_outputs import BaseModelOutput, Seq2SeqLMOutput
 
 from horizon_st.data.characters import BLANK, num_character_units
-from horizon_st.data.frontend import FilterbankFrontend
 from horizon_st.errors import UserError
 from horizon_st.model.configuration import SpeechTranslatorConfig
 from horizon_st.model.outputs import CtcOutput, Decoded, Encoded
@@ -329,4 +327,3 @@ class SpeechTranslatorModel(PreTrainedModel, GenerationMixin):
 
 AutoModel.register(SpeechTranslatorConfig, SpeechTranslatorModel)
 AutoModelForSpeechSeq2Seq.register(SpeechTranslatorConfig, SpeechTranslatorModel)
-AutoFeatureExtractor.register(SpeechTranslatorConfig, FilterbankFrontend)
