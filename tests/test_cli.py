@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from horizon_st.cli import app, main
@@ -145,6 +146,23 @@ def test_a_mistake_in_an_override_is_shown_with_its_brackets(refused, tmp_path):
     assert refused("train", recipe, "data.augment.speeds=[bold]") == (
         "Error: override 'data.augment.speeds=[bold]': data.augment.speeds[0]: expected float, "
         "found bold. Correct the value; `horizon-st keys` lists every key with its type."
+    )
+
+
+def test_too_little_memory_is_one_message_that_names_the_keys(tmp_path, monkeypatch):
+    def exceed(*_arguments):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr("horizon_st.training.stages.run_recipe", exceed)
+    recipe = tmp_path / "my.yaml"
+    recipe.write_text("name: x\ndata: {train: a, dev: b}\n", encoding="utf-8")
+    result = CliRunner().invoke(app, ["train", str(recipe)])
+    assert isinstance(result.exception, UserError)
+    assert re.fullmatch(
+        r"runs/x: expected a run that fits the memory of the accelerator, found OutOfMemoryError: "
+        r"CUDA out of memory\. Tried .*\. Lower data\.max_batch_s .* raise the stage's "
+        r"accumulation .* another --out .*",
+        str(result.exception),
     )
 
 

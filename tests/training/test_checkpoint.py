@@ -151,6 +151,24 @@ def test_progress_survives_json(save):
     assert Progress.from_dict(stored) == loaded
 
 
+@pytest.mark.parametrize("num_bytes", [10, 300, 1000])
+def test_a_full_disk_is_named_and_costs_only_what_is_being_written(
+    save, file_size_limit, num_bytes
+):
+    checkpoints, accelerator = save([2, 1])
+    written = {path.name: path.stat().st_size for path in checkpoints.folder.glob("*-00000002/*")}
+    assert written["model.safetensors"] < 300 < 1000 < max(written.values())
+    with (
+        file_size_limit(num_bytes),
+        pytest.raises(
+            UserError,
+            match=r"step-00000003: expected a folder .* with room for it, found \S+: .*Make room",
+        ),
+    ):
+        checkpoints.save(accelerator, Progress(step=3))
+    assert checkpoints.load_newest(accelerator).step == 2
+
+
 @pytest.mark.parametrize("kind", [torch.OutOfMemoryError, torch.AcceleratorError])
 def test_what_the_device_lacks_is_no_damage(save, monkeypatch, kind):
     checkpoints, accelerator = save([2, 1])
@@ -161,6 +179,9 @@ def test_what_the_device_lacks_is_no_damage(save, monkeypatch, kind):
     monkeypatch.setattr(accelerator, "load_state", fail)
     with pytest.raises(kind, match="out of memory"):
         checkpoints.load_newest(accelerator)
+    monkeypatch.setattr(accelerator, "save_state", fail)
+    with pytest.raises(kind, match="out of memory"):
+        checkpoints.save(accelerator, Progress(step=3))
     monkeypatch.setattr("horizon_st.training.checkpoint.load_file", fail)
     with pytest.raises(kind, match="out of memory"):
         checkpoints.average([2, 1])

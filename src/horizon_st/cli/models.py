@@ -55,6 +55,7 @@ def train(
     path = find_recipe(recipe)
     from horizon_st.display import ProgressBars
     from horizon_st.horizon.run_diagnosis import diagnose_run
+    from horizon_st.training.devices import naming_lack_of_memory
     from horizon_st.training.record import RECORD_FILE
     from horizon_st.training.stages import Recipe, run_recipe
 
@@ -64,8 +65,9 @@ def train(
 
         try_out(resolved).render(console)
         return
-    with ProgressBars(console) as bars:
-        model = run_recipe(resolved, out or Path("runs") / resolved.name, bars)
+    folder = out or Path("runs") / resolved.name
+    with ProgressBars(console) as bars, naming_lack_of_memory(folder):
+        model = run_recipe(resolved, folder, bars)
     console.print(f"The model is in {model}", soft_wrap=True)
     found = diagnose_run(json.loads((model.parent / RECORD_FILE).read_text(encoding="utf-8")))
     if found is not None:

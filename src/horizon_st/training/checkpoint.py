@@ -34,7 +34,7 @@ _UNREADABLE = (
     SafetensorError, pickle.UnpicklingError,
 )  # fmt: skip
 _OF_THE_DEVICE = (torch.OutOfMemoryError, torch.AcceleratorError)
-"""RuntimeErrors that say nothing about the file that is read."""
+"""RuntimeErrors that say nothing about the file that is read or written."""
 
 
 @dataclass
@@ -100,17 +100,25 @@ class Checkpoints:
         self.higher_is_better = higher_is_better
 
     def save(self, accelerator: Accelerator, progress: Progress) -> None:
-        """Writes a checkpoint beside the others, then renames it: a kill leaves no half of one."""
+        """Writes a checkpoint beside the others, then renames it: a kill leaves no half of one.
+
+        Raises:
+            UserError: it cannot be written.
+        """
         final = self.folder / _NAME.format(progress.step)
         partial = partial_of(final)
         if accelerator.is_main_process:
-            partial.mkdir(parents=True)
+            with writing(final):
+                partial.mkdir(parents=True)
         accelerator.wait_for_everyone()
-        accelerator.save_state(str(partial))
+        with writing(final):
+            accelerator.save_state(str(partial))
         accelerator.wait_for_everyone()
         if accelerator.is_main_process:
-            (partial / _PROGRESS_FILE).write_text(json.dumps(asdict(progress)), encoding="utf-8")
-            rename_whole(partial, final)
+            text = json.dumps(asdict(progress))
+            with writing(final):
+                (partial / _PROGRESS_FILE).write_text(text, encoding="utf-8")
+                rename_whole(partial, final)
             self._prune()
         accelerator.wait_for_everyone()
 
@@ -189,6 +197,26 @@ class Checkpoints:
             if folder not in kept:
                 # Renamed first, so that a kill never leaves half a checkpoint under its name.
                 shutil.rmtree(folder.rename(partial_of(folder)))
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """A context in which what goes wrong is the disk's fault, unless it is the device's.
+
+    Raises:
+        UserError: in place of what the libraries that write weights raise then.
+    """
+    try:
+        yield
+    except _OF_THE_DEVICE:
+        raise
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise UserError(
+            str(folder),
+            expected="a folder that can be written, on a disk with room for it",
+            found=reason_of(error),
+            remedy="Make room, then give the same command again to continue.",
+        ) from error
 
 
 def rename_whole(partial: Path, final: Path) -> None:

@@ -23,7 +23,7 @@ from accelerate.utils import (
     ProjectConfiguration,
 )
 
-from horizon_st.errors import UserError
+from horizon_st.errors import UserError, reason_of
 from horizon_st.extras import install_extra
 from horizon_st.hardware import cpu_has_fast_bf16, gpu_has_bf16
 from horizon_st.training.recipe import Recipe
@@ -72,6 +72,30 @@ def accelerated(recipe: Recipe, folder: Path) -> Iterator[Accelerator]:
         AcceleratorState._reset_state()
         atexit.unregister(_leave_process_group)
         atexit.register(_leave_process_group)
+
+
+@contextmanager
+def naming_lack_of_memory(folder: Path) -> Iterator[None]:
+    """A block in which a run that exceeds the accelerator's memory ends in what to do about it.
+
+    Args:
+        folder: of the run.
+
+    Raises:
+        UserError: in place of PyTorch's error.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise UserError(
+            str(folder),
+            expected="a run that fits the memory of the accelerator",
+            found=reason_of(error),
+            remedy="Lower data.max_batch_s (for stages of text data.max_batch_tokens) and raise "
+            "the stage's accumulation by the same factor; give another --out if this folder holds "
+            "checkpoints, since it continues the recipe that it has. `--dry-run` estimates what a "
+            "recipe takes.",
+        ) from error
 
 
 def _leave_process_group() -> None:

@@ -31,7 +31,7 @@ from horizon_st.model.attention import use_cpu_attention
 from horizon_st.model.translator import SpeechTranslatorModel
 from horizon_st.objective.objective import ObjectiveConfig
 from horizon_st.training.adaptation import Adaptation, split_dev
-from horizon_st.training.checkpoint import Checkpoints, Progress, rename_whole
+from horizon_st.training.checkpoint import Checkpoints, Progress, rename_whole, writing
 from horizon_st.training.checks import check_before_training
 from horizon_st.training.dev_batches import DevBatches
 from horizon_st.training.devices import accelerated, resolve_precision, start_trackers
@@ -57,7 +57,7 @@ def run_recipe(recipe: Recipe, folder: Path, reporter: Reporter) -> Path:
 
     Raises:
         UserError: the data, the recipe or a checkpoint is unusable, another process trains in the
-            folder, or it holds a run of another recipe.
+            folder, it holds a run of another recipe, or its disk is full.
     """
     transformers_logging.disable_progress_bar()
     with (
@@ -126,9 +126,10 @@ class Run:
             self.record.model_sha256 = weights_fingerprint(averaged)
             if not final.exists():
                 partial = partial_of(final)
-                shutil.copytree(averaged, partial)
-                write_card(partial, record=asdict(self.record))
-                rename_whole(partial, final)
+                with writing(final):
+                    shutil.copytree(averaged, partial)
+                    write_card(partial, record=asdict(self.record))
+                    rename_whole(partial, final)
         self._write_record()
         self.accelerator.wait_for_everyone()
         return final
@@ -265,10 +266,11 @@ class Run:
         """Model, tokenizer and front end, in one step; with it the stage has ended."""
         if self.accelerator.is_main_process and not folder.exists():
             partial = partial_of(folder)
-            self.parts.translator.save_pretrained(partial, state_dict=weights)
-            self.parts.tokenizer.save_pretrained(partial)
-            self.parts.frontend.save_pretrained(partial)
-            rename_whole(partial, folder)
+            with writing(folder):
+                self.parts.translator.save_pretrained(partial, state_dict=weights)
+                self.parts.tokenizer.save_pretrained(partial)
+                self.parts.frontend.save_pretrained(partial)
+                rename_whole(partial, folder)
         self.accelerator.wait_for_everyone()
 
     def _record_stage(
