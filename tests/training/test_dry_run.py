@@ -68,7 +68,7 @@ def test_parameters_are_those_of_the_trained_model(make_recipe, undisturbed):
 def test_a_stage_trains_what_it_trains(make_recipe):
     recipe = make_recipe(
         *("model.speech_encoder.layers=1", "model.ctc.position=speech_encoder"),
-        *("stages.asr.max_steps=3", "stages.st.freeze_speech_encoder_steps=2"),
+        *("stages.asr.max_steps=3", "stages.st.freeze_speech_encoder_steps=7"),
         "objective.rdrop_from=shared_encoder",
     )
     tried = dry_run(recipe)
@@ -77,6 +77,19 @@ def test_a_stage_trains_what_it_trains(make_recipe):
     assert trained["mt_in_domain"] == parts["text model"]
     assert trained["asr"] == parts["speech encoder"] + parts["CTC head"]
     assert trained["st"] == parts["subsampler"] + parts["text model"]
+
+
+def test_an_encoder_that_is_released_later_takes_its_memory(make_recipe):
+    settings = ("model.speech_encoder.layers=1", "objective.rdrop_from=shared_encoder")
+    trained, released, never = (
+        dry_run(
+            make_recipe(*settings, f"stages.st.freeze_speech_encoder_steps={num_steps}")
+        ).stages[-1]
+        for num_steps in (0, 6, 7)
+    )
+    assert released.num_trained == trained.num_trained > never.num_trained
+    assert released.memory_gb == pytest.approx(trained.memory_gb, rel=1e-3)
+    assert never.memory_gb < trained.memory_gb
 
 
 def test_memory_grows_with_the_batch_as_activations_do(make_recipe):
@@ -131,6 +144,18 @@ def test_bf16_can_be_tried(make_recipe):
 def test_an_initial_model_is_refused(make_recipe):
     with pytest.raises(UserError, match=r"initial_model: expected none in a dry run"):
         dry_run(make_recipe("initial_model=somewhere"))
+
+
+def test_a_tokenizer_gives_the_size_of_the_vocabulary(make_recipe, undisturbed, tmp_path):
+    def tokenizer(folder):  # beside which the recipe's own size would be refused
+        return (f"data.tokenizer={folder}", "data.vocab_size=1000")
+
+    of_recipe = dry_run(make_recipe())
+    tried = dry_run(make_recipe(*tokenizer(undisturbed / "model")))
+    assert tried.num_parameters == of_recipe.num_parameters
+    assert tried.stages[-1].shapes == of_recipe.stages[-1].shapes
+    with pytest.raises(UserError, match="missing"):
+        dry_run(make_recipe(*tokenizer(tmp_path / "missing")))
 
 
 def test_a_model_that_cannot_be_had_is_named(make_recipe, tmp_path):

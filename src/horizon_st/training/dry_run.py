@@ -1,7 +1,7 @@
 """A recipe, tried without its data: shapes, parameters, memory, and one update of each stage.
 
 The model has random weights and reads made-up utterances, so neither corpus nor pretrained weights
-are needed; of a published encoder the shape is enough.
+are needed; of a published encoder the shape is enough, of a tokenizer its size.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from transformers import HubertConfig, PreTrainedConfig, Wav2Vec2Config
 
 from horizon_st.data.audio import SAMPLING_RATE
 from horizon_st.data.collate import Batch
+from horizon_st.data.text import load_tokenizer, vocabulary_size
 from horizon_st.errors import UserError
 from horizon_st.model.attention import use_cpu_attention
 from horizon_st.model.build import fresh_text_config, initialise, translator_config
@@ -114,8 +115,9 @@ def dry_run(recipe: Recipe) -> DryRun:
     """The trial of a recipe.
 
     Raises:
-        UserError: an initial or pretrained model is named whose shape is not known here, the recipe
-            contradicts itself, or the hardware lacks its precision.
+        UserError: an initial or pretrained model is named whose shape is not known here, a
+            tokenizer cannot be loaded, the recipe contradicts itself, or the hardware lacks its
+            precision.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     precision = resolve_precision(recipe.precision)
@@ -139,9 +141,14 @@ def _build(recipe: Recipe) -> SpeechTranslatorModel:
             found=recipe.initial_model,
             remedy="Add initial_model=null, and see that the recipe has the model's shape.",
         )
-    model, ctc = recipe.model, recipe.objective.ctc_weight > 0
+    model, data, ctc = recipe.model, recipe.data, recipe.objective.ctc_weight > 0
+    vocab_size = (
+        data.vocab_size
+        if data.tokenizer is None
+        else vocabulary_size(load_tokenizer(data.tokenizer))
+    )
     text_config = (
-        fresh_text_config(model.text_model, vocab_size=recipe.data.vocab_size, **_SPECIAL)
+        fresh_text_config(model.text_model, vocab_size=vocab_size, **_SPECIAL)
         if model.text_model.pretrained is None
         else load_config(model.text_model.pretrained, "model.text_model.pretrained", TEXT_TYPES)
     )
@@ -209,8 +216,9 @@ def _try(
             step,
             made_up,
             precision,
-            update=objective.rdrop_every_steps - 1,  # the one that costs most
-            train_speech_encoder=stage.freeze_speech_encoder_steps == 0,
+            # An update of those that cost most.
+            update=objective.rdrop_every_steps - 1,
+            train_speech_encoder=stage.freeze_speech_encoder_steps < stage.max_steps,
         )
         saved_bytes.append(kept)
         loss.backward()
