@@ -1,6 +1,7 @@
 """Pretrained speech encoders, saved and loaded as users have them, on padded batches."""
 
 import huggingface_hub.constants
+import numpy as np
 import pytest
 import torch
 from transformers import (
@@ -158,6 +159,37 @@ def test_masking_inside_the_encoder_is_optional(saved, make_model):
     assert (config.apply_spec_augment, config.mask_time_prob, config.layerdrop) == (True, 0.2, 0)
     config = make_model(speech_encoder=SpeechEncoderConfig(folder)).speech_encoder.model.config
     assert not config.apply_spec_augment
+
+
+@pytest.mark.parametrize("family", ["hubert-group", "hubert-layer", "data2vec"])
+def test_a_batch_shorter_than_a_mask_is_not_masked(family, saved, make_model):
+    _, folder = saved(family)
+    masked, plain = (
+        make_model(speech_encoder=SpeechEncoderConfig(folder, mask_time_prob=share)).speech_encoder
+        for share in (0.9, None)
+    )
+    speech, lengths = torch.randn(2, 700), torch.tensor([700, 600])
+    assert 1 < masked.num_frames(lengths).max() < masked.model.config.mask_time_length
+    states = []
+    for encoder in (masked, plain):
+        torch.manual_seed(5)
+        states.append(encoder.train()(speech, lengths, 2)[0])
+    assert torch.equal(*states)
+
+
+@pytest.mark.parametrize("num_frames", [25, 100, 400])
+def test_the_share_of_masked_frames_is_the_one_asked_for(saved, make_model, num_frames):
+    _, folder = saved("hubert-layer")
+    masks = SpeechEncoderConfig(folder, mask_time_prob=0.05, mask_time_length_frames=5)
+    model = make_model(speech_encoder=masks).train().speech_encoder.model
+    np.random.seed(2)  # transformers draws the masks from it
+    with torch.no_grad():
+        model.masked_spec_embed.fill_(1)
+        shares = [
+            model._mask_hidden_states(torch.zeros(1, num_frames, 16)).mean().item()
+            for _ in range(2000)
+        ]
+    assert sum(shares) / len(shares) == pytest.approx(0.05, rel=0.1)
 
 
 def test_wrong_input_is_refused(saved, make_model):

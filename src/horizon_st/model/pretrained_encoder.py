@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple, Self, cast
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from transformers import AutoModel, PreTrainedConfig, PreTrainedModel, Speech2TextConfig
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
@@ -126,9 +126,22 @@ class WaveformEncoder(SpeechEncoder):
         """Last hidden states, without looking at what the batch holds."""
         mask = length_mask(lengths, speech.shape[1]).long().repeat(num_passes, 1)
         states: Tensor = self.model(
-            Waveforms(speech, lengths, num_passes), attention_mask=mask
+            Waveforms(speech, lengths, num_passes),
+            attention_mask=mask,
+            mask_time_indices=self._masks_of_a_short_batch(lengths, num_passes),
         ).last_hidden_state
         return states
+
+    def _masks_of_a_short_batch(
+        self, lengths: Int[Tensor, " B"], num_passes: int
+    ) -> Bool[Tensor, "PB T"] | None:
+        """None at all, where transformers would refuse to place one; else it chooses them."""
+        if not (self.training and self.model.config.apply_spec_augment):
+            return None
+        num_frames = int(self.num_frames(lengths).max())
+        if num_frames >= self.model.config.mask_time_length:
+            return None
+        return lengths.new_zeros(len(lengths) * num_passes, num_frames, dtype=torch.bool)
 
     def num_frames(self, lengths: Int[Tensor, " B"]) -> Int[Tensor, " B"]:
         """About 50 for each second."""
@@ -257,4 +270,5 @@ def set_masks(config: PreTrainedConfig, training: SpeechTraining) -> None:
     config.apply_spec_augment = training.mask_time_prob > 0
     config.mask_time_prob = training.mask_time_prob
     config.mask_time_length = training.mask_time_length_frames
+    config.mask_time_min_masks = 0  # of transformers' 2, short utterances would be more than masked
     config.mask_feature_prob = 0.0

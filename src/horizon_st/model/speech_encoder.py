@@ -90,8 +90,9 @@ class SpeechEncoderConfig:
     mask_time_prob: Optional[float] = field(  # noqa: UP045
         default=None,
         metadata={
-            "help": "Share of frames masked inside the encoder in training (SpecAugment). null: 0; "
-            "with initial_model, as in the model."
+            "help": "Share of frames masked inside the encoder in training (SpecAugment), where "
+            "masks do not overlap; none of a batch shorter than a mask. null: 0; with "
+            "initial_model, as in the model."
         },
     )
     mask_time_length_frames: Optional[int] = field(  # noqa: UP045
