@@ -366,6 +366,8 @@ def test_words_of_the_reference_get_rarer_as_published():
     assert config.gold_share(0) == pytest.approx(0.93, abs=0.005)
     assert config.gold_share(19) == pytest.approx(0.80, abs=0.005)
     assert ObjectiveConfig().gold_share(99) == 1.0
+    for k, epoch in ((1e-3, 0), (1.0, 720), (5e-324, 0)):
+        assert 0 <= ObjectiveConfig(scheduled_sampling=k).gold_share(epoch) < 1e-300
 
 
 def test_equal_passes_have_no_size_to_be_brought_to():

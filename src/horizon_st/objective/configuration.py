@@ -16,6 +16,8 @@ Divergence = Literal["symmetric_kl", "jensen_shannon", "kl_speech_text", "kl_tex
 StopGradient = Literal["none", "speech", "text"]
 RdropFrom = Literal["speech_encoder", "shared_encoder"]
 Schedule = Literal["constant", "warmup", "cosine", "loss_ratio"]
+_LARGEST_POWER = 700.0
+"""Of e, that is still a floating-point number."""
 _SCHEDULED = ("consistency_weight", "rdrop_weight", "mt_rdrop_weight")
 _CONSISTENCY_FORM = ("tap", "divergence", "renyi_order", "stop_gradient")
 _RDROP_FORM = ("rdrop_from", "rdrop_passes", "rdrop_every_steps")
@@ -215,7 +217,7 @@ class ObjectiveConfig:
         Source: Zhang et al. 2019 (arXiv 1906.02448), eq. 15.
         """
         k = self.scheduled_sampling
-        return k / (k + math.exp((epoch + 1) / k)) if k > 0 else 1.0
+        return k / (k + math.exp(min((epoch + 1) / k, _LARGEST_POWER))) if k > 0 else 1.0
 
     @property
     def has_text_pass(self) -> bool:
