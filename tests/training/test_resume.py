@@ -109,6 +109,16 @@ def test_kills_of_a_run_with_two_optimisers_and_moving_weights(train, undisturbe
     assert_same(tmp_path / "killed", whole)
 
 
+def test_a_run_goes_on_with_other_keys_that_change_no_result(train, undisturbed, tmp_path):
+    with pytest.raises(Killed):
+        train(tmp_path, reporter=KillAt("mt_in_domain", 3))
+    others = ("data.num_workers=1", "data.cache_gb=0", "trackers=[]")
+    with pytest.raises(Killed):
+        train(tmp_path, *others, reporter=KillAt("st", 5))
+    train(tmp_path)
+    assert_same(tmp_path, undisturbed)
+
+
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_kills_beside_each_rename(train, undisturbed, tmp_path, monkeypatch, moment):
     """Renames end checkpoints, stages and the run: the moments that decide what a restart finds."""

@@ -19,6 +19,8 @@ from horizon_st.training.recipe import Recipe
 from horizon_st.training.record import RECORD_FILE
 
 RECIPE_FILE = "recipe.yaml"
+_CHANGE_NO_RESULT = ("data.num_workers", "data.cache_gb", "trackers")
+"""Keys that a run may continue with other values of, as where memory was too small for them."""
 
 
 @contextmanager
@@ -128,6 +130,8 @@ def _read_recipe(path: Path) -> dict[str, Any]:
 
 def _first_difference(then: object, now: object, default: object, path: str = "") -> str | None:
     """What differs; a key that the project did not have then stood at its default."""
+    if then == now or path in _CHANGE_NO_RESULT:
+        return None
     if isinstance(then, dict) and isinstance(now, dict):
         defaults = default if isinstance(default, dict) else {}
         for key in [*then, *now]:
@@ -137,7 +141,7 @@ def _first_difference(then: object, now: object, default: object, path: str = ""
             if found is not None:
                 return found
         return None
-    return None if then == now else f"a run with {path} {then!r} instead of {now!r}"
+    return f"a run with {path} {then!r} instead of {now!r}"
 
 
 def _raise_everywhere(failure: UserError | None) -> None:
