@@ -1,9 +1,11 @@
 """Stages with a speech encoder that stays as it is: at first, or for good."""
 
 import json
+import re
 
 import pytest
 import torch
+from accelerate.utils import set_seed
 from safetensors.torch import load_file
 from transformers import HubertConfig, HubertModel, Wav2Vec2FeatureExtractor
 
@@ -53,11 +55,12 @@ def run(train, st_only, tmp_path_factory):
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
 def test_a_stop_before_or_after_the_encoder_is_released_changes_nothing(
-    train, st_only, tmp_path, optimizer
+    train, make_recipe, st_only, tmp_path, optimizer
 ):
     settings = (
         *(*st_only, *MODEL, f"{STEPS}=3", "stages.st.log_every_steps=5"),
         *(f"stages.st.optimizer={optimizer}", "stages.st.metric=loss"),
+        "stages.st.keep_newest=9",
     )
     whole = train(tmp_path / "whole", *settings)
     for step in (2, 3, 4, 5):  # with checkpoints at 2 and 4
@@ -72,12 +75,20 @@ def test_a_stop_before_or_after_the_encoder_is_released_changes_nothing(
         assert stage_of(killed)[history] == stage_of(whole)[history]
     logged = stage_of(whole)["train_history"]
     assert [entry["step"] for entry in logged if "ctc" in entry] == [4, 5, 6, 7]
-    early, late = (
+    frozen, early, late = (
         load_file(whole / f"stages/st/checkpoints/step-{step:08}/model.safetensors")
-        for step in (6, 7)
+        for step in (2, 6, 7)
     )
     name = "translator.speech_encoder.model.layers.0.fc1.weight"
     assert not torch.equal(early[name], late[name])
+    recipe = make_recipe(*settings)
+    set_seed(recipe.seed)
+    initial = {f"translator.{name}": value for name, value in build(recipe).state_dict().items()}
+    changed = {name for name, value in frozen.items() if not torch.equal(initial[name], value)}
+    left = {name for name in frozen if re.match(r"translator\.(speech_encoder|ctc_head)\.", name)}
+    assert len(left) > 10
+    assert not left & changed
+    assert any(name.startswith("translator.subsampler.") for name in changed)
 
 
 def test_an_initial_model_goes_on_with_its_encoder_frozen(run, train, st_only, tmp_path):
