@@ -132,7 +132,8 @@ class ObjectiveConfig:
         metadata={
             "help": "Course of the weights of consistency and R-drop in stage st: constant; warmup "
             "(a line from 0) or cosine (falling to 0) over schedule_steps; loss_ratio: each is "
-            "brought to the size of the speech cross-entropy before it is weighed."
+            "brought to the size of the speech cross-entropy of its micro-batch before it is "
+            "weighed."
         },
     )
     schedule_steps: int = field(
