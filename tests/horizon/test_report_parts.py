@@ -13,6 +13,7 @@ from pathlib import Path
 import dukpy
 import numpy as np
 import pytest
+from matplotlib.contour import ContourSet
 from scipy.optimize import check_grad
 
 from horizon_st.horizon.analyses import Analysis
@@ -36,6 +37,7 @@ from horizon_st.horizon.report.sides import sides
 from horizon_st.horizon.report.space import body_of, turning
 from horizon_st.horizon.report.tables import forms_table, runs_table
 from horizon_st.horizon.results import StudyResults, TrialResult
+from horizon_st.horizon.slices import Slices
 from horizon_st.horizon.study import StudyConfig
 from horizon_st.horizon.surrogate import curve
 from horizon_st.horizon.trials import _thinned
@@ -304,9 +306,28 @@ def test_the_body_is_where_the_surface_is_near_the_best(runs):
     points = np.array([runs.found.space.to_unit(place) for place in places[::97]])
     wanted = runs.found.surrogate.predict(points)[0]
     assert sheet["value"][::97] == pytest.approx(wanted, abs=0.02)
-    assert sheet["isomin"] == pytest.approx(runs.found.best_score - 0.5)
+    at_best = runs.found.surrogate.predict(runs.found.space.to_unit(runs.found.best)[None])[0]
+    assert sheet["isomin"] == pytest.approx(at_best[0] - 0.5)
     assert markers["marker"]["color"] == pytest.approx(runs.scores, rel=1e-3)
     assert best["x"] == pytest.approx([runs.found.best[MT]], rel=1e-3)
+
+
+def test_the_drawn_horizon_does_not_move_with_the_luck_of_the_best_run(searched):
+    """Its estimate lies above the surface that is drawn; the line belongs to the surface."""
+    found = Runs(Analysis(searched)).found
+    at_best = found.surrogate.predict(found.space.to_unit(found.best)[None])[0][0]
+    lucky = replace(found, best_score=at_best + 0.4)
+    lines = [
+        level
+        for axes in Slices(lucky, "BLEU", 0.5).draw().axes
+        for drawn in axes.collections
+        if isinstance(drawn, ContourSet)
+        for level in drawn.levels
+    ]
+    assert lines == pytest.approx([at_best - 0.5] * 3)
+    runs = Runs(Analysis(searched))
+    runs.found = lucky
+    assert body_of(runs).level == pytest.approx(at_best - 0.5)
 
 
 def test_the_forms_are_ranked_and_the_true_one_explains_the_runs(runs):

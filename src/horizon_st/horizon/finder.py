@@ -93,6 +93,18 @@ class HorizonResult:
     surrogate: HorizonProcess
     space: SearchSpace
 
+    def horizon_level(self, tolerance: float) -> float:
+        """The predicted score from which on a setting lies on the horizon.
+
+        The best setting's, too, is what the surface predicts, without the share of its own runs'
+        luck that `best_score` has.
+
+        Args:
+            tolerance: how far below the best one's, in units of the score.
+        """
+        mean, _ = self.surrogate.predict(self.space.to_unit(self.best)[None])
+        return float(mean[0]) - tolerance
+
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready dict; a run without a score has null."""
         direction = self.surrogate.direction

@@ -27,8 +27,9 @@ _LINE = "#ffffff"
 class Slices:
     """A panel for each pair of dimensions; the others stand at the best setting.
 
-    Colour is what the surface predicts, the white line the horizon: within the tolerance of the
-    best. Dots are runs, in the colour of their own score, and fainter the farther off the slice.
+    Colour is what the surface predicts, the white line the horizon: within the tolerance of what it
+    predicts of the best. Dots are runs, in the colour of their own score, and fainter the farther
+    off the slice.
 
     Args:
         found: by a search.
@@ -38,7 +39,7 @@ class Slices:
 
     def __init__(self, found: HorizonResult, metric: str, tolerance: float) -> None:
         self._found, self._metric = found, metric
-        self._level = found.best_score - tolerance
+        self._level = found.horizon_level(tolerance)
         self._pairs = [*itertools.combinations(range(len(found.space.names)), 2)]
         self._planes = [_plane(found, pair) for pair in self._pairs]
 

@@ -97,7 +97,7 @@ def body_of(runs: Runs) -> Body:
     lattice = np.array([*itertools.product(np.linspace(0, 1, per_side), repeat=len(keys))])
     points[:, [found.space.names.index(key) for key in keys]] = lattice
     scores = found.surrogate.predict(points)[0].reshape([per_side] * len(keys))
-    return Body(keys, axes, scores, found.best_score - runs.study.analysis.tolerance)
+    return Body(keys, axes, scores, found.horizon_level(runs.study.analysis.tolerance))
 
 
 def turning(runs: Runs, body: Body) -> dict[str, Any]:
