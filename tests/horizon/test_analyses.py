@@ -195,7 +195,44 @@ def test_a_curve_that_only_rises_is_not_decided(make_results):
         noise=0.05,
         analysis={"kind": "horizon"},
     )
-    assert verdict(results).answer != "holds"
+    assert verdict(results).answer == "not decided"
+
+
+def arms_of_two_weights(score, consistency_weights):
+    settings = {
+        f"{cr} {rd}": {"objective.consistency_weight": cr, "objective.rdrop_weight": rd}
+        for cr in consistency_weights
+        for rd in (0.0, 2.0, 5.0)
+    }
+    return {arm: score(*values.values()) for arm, values in settings.items()}, settings
+
+
+def test_a_curve_that_only_falls_is_not_decided(make_results):
+    """All arms lie past its top, which nobody has seen quality rise to."""
+    truth, settings = arms_of_two_weights(
+        lambda cr, rd: 30.0 - 3.0 * (0.3 * cr + 0.2 * rd - 1) ** 2, (4.0, 6.0, 9.0)
+    )
+    found = verdict(make_results(truth, settings, noise=0.05, analysis={"kind": "horizon"}))
+    assert "explains 100%" in found.evidence
+    assert "no rise was seen" in found.evidence
+    assert found.answer == "not decided"
+
+
+def test_a_curve_that_explains_little_does_not_hold_for_want_of_runs(make_results):
+    """With few noisy runs its misfit is not significant, though every arm lies off it."""
+    rng = np.random.default_rng(122)
+    truth, settings = arms_of_two_weights(
+        lambda cr, rd: 30 - 3 * (0.25 * cr + 0.2 * rd - 0.7) ** 2 + rng.normal(0, 2.2),
+        (0.0, 1.0, 4.0),
+    )
+    results = make_results(truth, settings, analysis={"kind": "horizon"})
+    for trial in results.trials:
+        trial.scores["BLEU"] = truth[trial.arm] + rng.normal(0, 1.5)
+    found = verdict(results)
+    explained, p_misfit = re.search(r"explains (\d+)%.*noise: p ([\d.]+)", found.evidence).groups()
+    assert int(explained) < 80
+    assert float(p_misfit) > 0.05
+    assert found.answer == "not decided"
 
 
 @pytest.mark.parametrize(

@@ -246,11 +246,11 @@ class Analysis:
             f"One curve explains {explained:.0%} of the differences between arms (misfit beyond "
             f"noise: p {_p(p_misfit)}). {_ends_said(best, rise, fall)}"
         )
-        falls = fall is not None and fall.is_significant
-        fits = p_misfit > 1 - CONFIDENCE
-        if falls and fits:
+        is_between = all(end is not None and end.is_significant for end in (rise, fall))
+        fits, explains = p_misfit > 1 - CONFIDENCE, explained >= _LEAST_EXPLAINED
+        if is_between and fits and explains:
             return Verdict("holds", evidence)
-        if not fits and explained < _LEAST_EXPLAINED:
+        if not fits and not explains:
             return Verdict("does not hold", evidence)
         return Verdict("not decided", evidence)
 
