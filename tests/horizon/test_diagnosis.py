@@ -45,7 +45,6 @@ def ridge():
         ((1.0, 0.0, 0.0), "under-regularised"),  # R = 0: nothing regularises
         ((0.9, 0.5, 0.5), "under-regularised"),  # R = 0.28
         ((0.8, 1.0, 1.0), "under-regularised"),  # R = 0.57
-        ((0.5, 1.0, 1.6), "on the horizon"),  # R = 0.99
         ((0.3, 2.0, 5.0), "over-regularised"),  # R = 2.03
         ((0.1, 5.0, 9.0), "over-regularised"),  # R = 3.53
         ((0.0, 6.0, 10.0), "over-regularised"),  # R = 4
@@ -55,6 +54,20 @@ def test_the_side_of_a_ridge(ridge, weights, side):
     found = diagnose_setting(setting(*weights), ridge, TOLERANCE)
     assert found.side == side
     assert found.evidence
+
+
+@pytest.mark.parametrize(("tolerance", "side"), [(0.5, "undecided"), (1.5, "on the horizon")])
+def test_a_setting_on_the_ridge_is_on_the_horizon_where_the_runs_tell_that_much(
+    ridge, tolerance, side
+):
+    """R is 0.99. No run is near some corners, of which 24 runs do not tell half a point."""
+    here = setting(0.5, 1.0, 1.6)
+    found = diagnose_setting(here, ridge, tolerance)
+    assert found.side == side
+    if side == "undecided":
+        there = SPACE.to_unit(found.next_setting)[None]
+        gain, deviation = ridge.surrogate.gain_over(SPACE.to_unit(here), there)
+        assert gain[0] + deviation[0] >= tolerance
 
 
 def test_what_it_says_to_try_next_is_better(ridge):
@@ -99,15 +112,29 @@ def test_what_it_names_is_as_round_as_a_person_would_type():
     assert all(value == float(f"{value:.2g}") for value in found.next_setting.values())
 
 
-def test_a_few_runs_of_pure_noise_do_not_decide():
-    rng = np.random.default_rng(1)
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_few_runs_of_pure_noise_do_not_decide(seed):
+    """Least of all the best of them, which nothing but itself has been compared with."""
+    rng = np.random.default_rng(seed)
     surface = searched(lambda *_: 30 + 3 * rng.normal(), number=6)
-    sides = {
-        diagnose_setting(trial.setting, surface, TOLERANCE).side
-        for trial in surface.trials
-        if trial.setting != surface.best
-    }
-    assert sides == {"undecided"}
+    found = diagnose_setting(surface.best, surface, TOLERANCE)
+    assert found.side == "undecided"
+    assert found.next_setting != surface.best
+    sides = {diagnose_setting(t.setting, surface, TOLERANCE).side for t in surface.trials}
+    assert not sides & {"on the horizon", "saturated"}
+
+
+def test_consistency_that_changes_almost_as_much_as_matters_is_not_saturated():
+    surface = searched(lambda mt, cr, rd: 30 + 0.14 * cr - 0.06 * (rd - 6) ** 2)
+    without = SPACE.to_unit(setting(0.5, 0.0, 6.0))
+    here = setting(0.5, 3.0, 6.0)
+    gain, deviation = surface.surrogate.gain_over(SPACE.to_unit(here), without[None])
+    tolerance = abs(gain[0]) + 0.5 * deviation[0]
+    assert deviation[0] < tolerance
+    assert diagnose_setting(here, surface, tolerance).side != "saturated"
+    found = diagnose_setting(here, surface, abs(gain[0]) + 1.5 * deviation[0])
+    assert found.side == "saturated"
+    assert "changes less than" in found.describe()
 
 
 def test_the_surer_difference_is_that_of_the_joint_posterior():

@@ -76,6 +76,12 @@ def test_a_run_that_is_held_back_is_over_regularised():
     assert diagnose_run(learnt).side == "undecided"
 
 
+def test_a_short_run_that_nothing_holds_back_is_not_over_regularised():
+    found = diagnose_run(record_of([5.0, 4.0, 3.5], 3.4))
+    assert (found.side, found.next_setting) == ("undecided", {})
+    assert "train longer" in found.describe()
+
+
 def test_stronger_rdrop_is_next_where_there_is_some():
     found = diagnose_run(record_of([1.0, 1.2, 1.4], 1.0, rdrop_weight=2.0))
     assert found.next_setting == {"objective.rdrop_weight": 4.0}

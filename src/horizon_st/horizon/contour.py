@@ -114,9 +114,9 @@ def horizon_set(
     )
 
 
-def lattice(space: SearchSpace) -> list[dict[str, float]]:
-    """Settings all over the space, its faces included, at most about 2,000."""
+def lattice(space: SearchSpace, most: int = _MOST_POINTS) -> list[dict[str, float]]:
+    """Settings all over the space, its faces included, at most about so many."""
     d = len(space.names)
-    per_side = max(int(_MOST_POINTS ** (1 / d) + 1e-9), 2)
+    per_side = max(int(most ** (1 / d) + 1e-9), 2)
     axes = [np.linspace(0, 1, per_side)] * d
     return [space.from_unit(np.array(point)) for point in itertools.product(*axes)]

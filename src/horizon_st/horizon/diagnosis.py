@@ -11,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 
+from horizon_st.horizon.contour import lattice
 from horizon_st.horizon.finder import HorizonResult
 from horizon_st.horizon.values import short_name, shown
 
@@ -27,6 +28,9 @@ _SHARES = np.linspace(0, 1, 21)[1:]
 """Of the way from a setting to a corner of the space."""
 _SURE = 1.0
 """Standard deviations of a difference that it must exceed, beside the tolerance."""
+_NUM_OTHERS = 130
+"""Settings all over the space (five values of three weights each) that none of may surely be better
+where one is to lie on the horizon."""
 _STRONG = 0.2
 """R-drop is strong from this share of its largest weight on."""
 
@@ -108,25 +112,34 @@ def _level(setting: Mapping[str, float], found: HorizonResult, tolerance: float)
     ):
         without = dict(setting) | {consistency: 0.0}
         gain, deviation = found.surrogate.gain_over(here, space.to_unit(without)[None])
-        if abs(gain[0]) < tolerance and deviation[0] < tolerance:
+        if abs(gain[0]) + _SURE * deviation[0] < tolerance:
             evidence = (
                 f"Beside R-drop of {shown(setting[rdrop])}, consistency of "
-                f"{shown(setting[consistency])} changes {-gain[0]:+.2f} (standard deviation "
-                f"{deviation[0]:.2f}): leaving it out loses nothing."
+                f"{shown(setting[consistency])} changes less than {tolerance:g}: {-gain[0]:+.2f} "
+                f"(standard deviation {deviation[0]:.2f})."
             )
             return Diagnosis("saturated", (evidence,), _rounded(without))
-    best = _rounded(found.best)
-    gain, deviation = found.surrogate.gain_over(here, space.to_unit(found.best)[None])
+    others = [found.best, *lattice(space, _NUM_OTHERS)]
+    gain, deviation = found.surrogate.gain_over(here, np.array([*map(space.to_unit, others)]))
     if gain[0] >= tolerance and gain[0] > _SURE * deviation[0]:
         evidence = (
             "Turning all regularisers up or down together gains nothing, another mix of them does: "
             f"{gain[0]:+.2f} (standard deviation {deviation[0]:.2f})."
         )
-        return Diagnosis("worse mix", (evidence,), best)
-    if deviation[0] >= max(tolerance, abs(gain[0])):
-        evidence = f"{len(found.trials)} runs do not tell it from the best one."
-        return Diagnosis("undecided", (evidence,), best)
-    evidence = "No setting is predicted to be better by as much as the tolerance."
+        return Diagnosis("worse mix", (evidence,), _rounded(found.best))
+    upper = gain + _SURE * deviation
+    likeliest = int(np.argmax(upper))
+    if upper[likeliest] >= tolerance:
+        evidence = (
+            f"{len(found.trials)} runs do not rule out that another setting is better by "
+            f"{tolerance:g}: {gain[likeliest]:+.2f} (standard deviation "
+            f"{deviation[likeliest]:.2f}) is predicted of the one to try."
+        )
+        return Diagnosis("undecided", (evidence,), _rounded(others[likeliest]))
+    evidence = (
+        f"No setting of the space is predicted to be better by {tolerance:g}, not even with a "
+        f"standard deviation added: {upper[likeliest]:+.2f} at most."
+    )
     return Diagnosis("on the horizon", (evidence,), {})
 
 

@@ -57,11 +57,18 @@ def diagnose_run(record: Mapping[str, Any]) -> Diagnosis | None:
         why = "The model goes on learning the training set by heart."
         return Diagnosis("under-regularised", (seen, why), _stronger(objective))
     if rise <= _STILL_LOWEST and left > _HELD_BACK * last:
+        weaker = _weaker(objective)
+        if not weaker:
+            why = (
+                "The training set is not learnt yet, and neither consistency nor R-drop holds the "
+                "model back: train longer."
+            )
+            return Diagnosis("undecided", (seen, why), {})
         why = (
             "The training set is not learnt yet: the regularisers hold the model back, or training "
             "is too short for them."
         )
-        return Diagnosis("over-regularised", (seen, why), _weaker(objective))
+        return Diagnosis("over-regularised", (seen, why), weaker)
     why = "Nothing in these curves speaks against the setting; other runs can."
     return Diagnosis("undecided", (seen, why), {})
 
