@@ -17,8 +17,9 @@ from matplotlib.contour import ContourSet
 from scipy.optimize import check_grad
 
 from horizon_st.horizon.analyses import Analysis
+from horizon_st.horizon.comparison import compare_forms
 from horizon_st.horizon.drawing import NARROW, WIDE
-from horizon_st.horizon.forms import IndexForm
+from horizon_st.horizon.forms import IndexForm, MeanForm
 from horizon_st.horizon.questions import AnalysisConfig
 from horizon_st.horizon.report import PAGE_FILE, write_page
 from horizon_st.horizon.report.collapse import collapse, draw_collapse
@@ -131,32 +132,53 @@ def test_scores_are_drawn_over_the_true_total(runs):
         assert found[0] == pytest.approx(wanted, abs=0.05)
 
 
-def collapse_of(searched, truth, *, noise, least=0.0):
-    """Of the runs whose R is at least so much, with scores of another truth."""
-    rng = np.random.default_rng(8)
-    trials = []
-    for trial in searched.trials:
-        mt, cr, rd = searched.settings[trial.arm].values()
-        if trial.scores and 0.6 * (1 - mt) + 0.08 * cr + 0.05 * rd >= least:
-            score = truth(mt, cr, rd) + noise * rng.normal()
-            trials.append(replace(trial, scores={"BLEU": score}))
-    return collapse(Runs(Analysis(replace(searched, trials=trials)))).sentence
+def with_truth(searched, truth, *, noise, seed=8, number=18):
+    """The first of the runs that have scores, with those of another truth."""
+    rng = np.random.default_rng(seed)
+    trials = [
+        replace(trial, scores={"BLEU": truth(*setting.values()) + noise * rng.normal()})
+        for trial in searched.trials
+        for setting in [searched.settings[trial.arm]]
+        if trial.scores
+    ]
+    runs = Runs(Analysis(replace(searched, trials=trials[:number])))
+    runs.forms = compare_forms(  # without the forms that take long
+        runs.settings,
+        runs.scores,
+        forms=(IndexForm(interacting=False), MeanForm()),
+        less_is_more=[MT],
+        num_resamples=30,
+    )
+    return runs
 
 
-def test_a_fall_is_said_where_it_is_seen_alone(searched, runs):
-    found = re.search(r"falls past it, by ([\d.]+) BLEU", collapse(runs).sentence)
-    top, end = runs.linear.over_total(np.array([1.0, runs.linear.totals(runs.settings).max()]))
-    assert float(found[1]) == pytest.approx(top - end, abs=0.01)
+def test_a_rise_and_a_fall_are_said_where_they_are_seen_alone(searched, runs):
+    said = collapse(runs).sentence
+    for verb, end in (("rises", min), ("falls", max)):
+        found = re.search(rf"the fitted curve {verb} by ([\d.]+) \(([\d.]+) to", said)
+        at = end(runs.linear.totals(runs.settings))
+        top, there = runs.linear.over_total(np.array([1.0, at]))
+        assert float(found[1]) == pytest.approx(top - there, abs=0.01)
+        assert 0 < float(found[2]) < top - there
 
     def level(mt, cr, rd):
         return 30 - 12 * min(0.6 * (1 - mt) + 0.08 * cr + 0.05 * rd - 1, 0) ** 2
 
-    assert "falls past it" not in collapse_of(searched, level, noise=0.02)
+    said = collapse(with_truth(searched, level, noise=0.02)).sentence
+    assert "Before the horizon the fitted curve rises by" in said
+    assert "Past the horizon the fitted curve falls by" not in said
 
     def rising(mt, cr, rd):
         return 20 + 0.6 * (1 - mt) + 0.08 * cr + 0.05 * rd
 
-    assert "is not known yet" in collapse_of(searched, rising, noise=0.0)
+    said = collapse(with_truth(searched, rising, noise=0.0)).sentence
+    assert "Past the horizon there is no setting: whether quality falls there is not known" in said
+
+
+@pytest.mark.parametrize("seed", [1, 3, 4, 6])
+def test_neither_is_said_on_pure_noise(searched, seed):
+    runs = with_truth(searched, lambda *_: 30, noise=1.0, seed=seed, number=12)
+    assert not re.search("horizon the fitted curve (rises|falls)", collapse(runs).sentence)
 
 
 def test_weights_of_the_total_have_intervals_around_the_truth(runs):

@@ -62,6 +62,7 @@ class FittedForm:
     weights: dict[str, Interval]
     _fit: Fit
     _scale: _Scale
+    _resampled: Sequence[Fit] = ()
 
     def predict(self, settings: Sequence[Setting]) -> Array:
         """The score of settings."""
@@ -77,6 +78,18 @@ class FittedForm:
         assert self._fit.parameters is not None
         top, rise, fall = self._fit.parameters[:3]
         return curve(totals, top, rise, fall)
+
+    def below_horizon(self, setting: Setting, *, past: bool) -> Interval:
+        """How far the score of a setting lies below that of the horizon. Only with weights.
+
+        Args:
+            setting: of a run.
+            past: whether the setting is to lie past the horizon, or before it; where it does not,
+                it is 0 below.
+        """
+        x = self._scale.of([setting])
+        value, *resampled = (_below_top(fit, x, past) for fit in (self._fit, *self._resampled))
+        return _with_ends(value, np.array(resampled))
 
     def share(self, name: str) -> Interval:
         """What a weight adds to R where it is turned up as far as in any run. Likewise."""
@@ -138,7 +151,7 @@ def compare_forms(
         found = _judged(form, fit, x, y, fold_of_run, off.deviation, known, scale)
         if found.error is not None:
             made = fit.predict(x) + off.drawn((num_resamples, len(x)), rng)
-            found = replace(found, weights=_weights(form, fit, x, made, scale))
+            found = _with_intervals(found, form, x, made)
         fitted.append(found)
     return sorted(fitted, key=lambda form: math.inf if form.error is None else form.error)
 
@@ -256,16 +269,31 @@ def _aic(squares: float, num_runs: int, number: int, noise: float | None, y: Arr
     return num_runs * math.log(max(squares, least) / num_runs) + 2 * number + few
 
 
-def _weights(form: Form, fit: Fit, x: Array, made: Array, scale: _Scale) -> dict[str, Interval]:
-    """With intervals from scores [resamples, N] that the fit and the noise have made."""
-    if fit.weights is None:
-        return {}
-    found = [form.fit(x, scores, near=fit).weights for scores in made]
-    ends = np.quantile(np.array(found), [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=0)
-    return {
-        name: Interval(*(float(v) / scale.reach[name] for v in (fit.weights[i], *ends[:, i])))
-        for i, name in enumerate(scale.highest)
+def _with_intervals(found: FittedForm, form: Form, x: Array, made: Array) -> FittedForm:
+    """With what the fits to scores [resamples, N] that the fit and the noise have made say."""
+    if found._fit.weights is None:
+        return found
+    fits = [form.fit(x, scores, near=found._fit) for scores in made]
+    resampled = np.array([fit.weights for fit in fits])
+    weights = {
+        name: _with_ends(float(found._fit.weights[i] / reach), resampled[:, i] / reach)
+        for i, (name, reach) in enumerate(found._scale.reach.items())
     }
+    return replace(found, weights=weights, _resampled=fits)
+
+
+def _below_top(fit: Fit, x: Array, past: bool) -> float:
+    """Of one setting x [1, D] on this side of the horizon."""
+    assert fit.total is not None
+    assert fit.parameters is not None
+    is_there = bool((fit.total(x)[0] > 1) == past)
+    return float(fit.parameters[0] - fit.predict(x)[0]) if is_there else 0.0
+
+
+def _with_ends(value: float, resampled: Array) -> Interval:
+    """The percentile interval of a bootstrap. Source: Efron and Tibshirani 1993, chapter 13."""
+    ends = np.quantile(resampled, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return Interval(value, *map(float, ends))
 
 
 def _noise_around(fit: Fit, x: Array, y: Array) -> _Noise:

@@ -118,7 +118,11 @@ class Runs:
     @property
     def linear(self) -> FittedForm:
         """The paper's form."""
-        return next(form for form in self.forms if form.name == "linear")
+        return self.form("linear")
+
+    def form(self, name: str) -> FittedForm:
+        """One of `forms`."""
+        return next(form for form in self.forms if form.name == name)
 
     @cached_property
     def best(self) -> str:
