@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -208,6 +209,32 @@ def test_too_few_runs_for_a_form_show():
         )
     }
     assert found["interacting"].aic == math.inf
+
+
+def test_repeats_do_not_make_up_for_settings():
+    """Five settings of two weights, each run four times: a fold leaves four to six parameters."""
+    rng = np.random.default_rng(0)
+    settings = [{"a": float(a), "b": float(b)} for a, b in ((0, 0), (1, 0), (0, 1), (1, 1), (2, 1))]
+    scores = rng.normal(size=20)
+    quadratic = next(f for f in compare_forms(settings * 4, scores) if f.name == "quadratic")
+    assert (quadratic.error, quadratic.aic) == (None, math.inf)
+
+
+def test_a_form_is_clearly_better_by_a_standard_error_of_its_lead():
+    """Against the paired t statistic of scipy, which divides by that standard error."""
+    rng = np.random.default_rng(3)
+    settings = [{"a": float(a)} for a in range(9)]
+    found = {f.name: f for f in compare_forms(settings, rng.normal(size=9), num_resamples=2)}
+    linear, mean = found["linear"], found["mean"]
+    answers = set()
+    for _ in range(20):
+        one, other = rng.exponential(size=(2, 9))
+        t = stats.ttest_rel(other, one).statistic
+        better = replace(linear, _missed=one).is_clearly_better_than(replace(mean, _missed=other))
+        assert better == (t > 1)
+        answers.add(better)
+    assert answers == {True, False}
+    assert not linear.is_clearly_better_than(replace(mean, _missed=None))
 
 
 def test_scores_that_are_none_are_refused():

@@ -363,6 +363,31 @@ def test_the_forms_are_ranked_and_the_true_one_explains_the_runs(runs):
     assert part.html.index(runs.forms[0].name + ":") < part.html.index(runs.forms[-1].name + ":")
 
 
+def test_a_form_whose_rivals_could_not_be_fitted_does_not_win(searched):
+    """Twelve runs on one curve of R: the forms that could contradict it have ten parameters."""
+    trials = [trial for trial in searched.trials if trial.scores][:12]
+    part = forms_table(Runs(Analysis(replace(searched, trials=trials))))
+    assert part.sentence.startswith("On these runs “linear” predicts settings")
+    assert "too few runs for “interacting”, “quadratic”" in part.sentence
+    assert "simply add up" not in part.sentence
+
+
+def test_a_form_that_is_hardly_better_does_not_win(runs):
+    forms = {form.name: form for form in runs.forms}
+    linear, mean = forms["linear"], forms["mean"]
+    by_one_fold = linear._missed + np.eye(len(linear._missed))[0]
+    close = forms | {"interacting": replace(forms["interacting"], _missed=by_one_fold)}
+    for changed, doubt in (
+        (close, "not better than “interacting” by a standard error"),
+        (forms | {"mean": replace(mean, aic=linear.aic)}, "by AIC the mean is the better one"),
+    ):
+        again = Runs(runs.analysis)
+        again.forms = [*changed.values()]
+        said = forms_table(again).sentence
+        assert doubt in said
+        assert "simply add up" not in said
+
+
 @pytest.mark.parametrize("num_runs", [10, 11])
 def test_no_form_wins_on_pure_noise(searched, num_runs):
     """As many runs as the larger forms have parameters: they fit all of it, and know nothing."""

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from horizon_st.errors import UserError
-from horizon_st.horizon.forms import FORMS, Fit, Form
+from horizon_st.horizon.forms import FORMS, Fit, Form, Scale
 from horizon_st.horizon.statistics import CONFIDENCE
 from horizon_st.horizon.surrogate import curve
 
@@ -61,8 +61,20 @@ class FittedForm:
     noise: float
     weights: dict[str, Interval]
     _fit: Fit
-    _scale: _Scale
+    _scale: Scale
     _resampled: Sequence[Fit] = ()
+    _missed: Array | None = None
+
+    def is_clearly_better_than(self, other: FittedForm) -> bool:
+        """Whether its error is smaller by more than a standard error of that, over the folds.
+
+        Source: the rule of one standard error of Breiman et al. 1984, section 3.4.3, here of the
+        difference in squares, since both forms saw the same folds. False where one has no error.
+        """
+        if self._missed is None or other._missed is None:
+            return False
+        gains = other._missed - self._missed
+        return bool(gains.sum() > math.sqrt(len(gains)) * gains.std(ddof=1))
 
     def predict(self, settings: Sequence[Setting]) -> Array:
         """The score of settings."""
@@ -130,7 +142,7 @@ def compare_forms(
             found=f"{int((~np.isfinite(y)).sum())} that are not",
             remedy="Leave out the runs that diverged.",
         )
-    scale = _Scale.fitting(settings, less_is_more)
+    scale = Scale.fitting(settings, less_is_more)
     x = scale.of(settings)
     distinct, setting_of_run = np.unique(x, axis=0, return_inverse=True)
     if len(distinct) < 4:
@@ -182,34 +194,6 @@ class _Noise:
         return noise
 
 
-@dataclass(frozen=True)
-class _Scale:
-    """How settings become shares of the most that any run was turned up."""
-
-    highest: dict[str, float]
-    reach: dict[str, float]
-    less_is_more: frozenset[str]
-
-    @classmethod
-    def fitting(cls, settings: Sequence[Setting], less_is_more: Collection[str]) -> _Scale:
-        highest = {name: max(s[name] for s in settings) for name in settings[0]}
-        lowest = {name: min(s[name] for s in settings) for name in settings[0]}
-        reach = {
-            name: highest[name] - lowest[name] if name in less_is_more else highest[name]
-            for name in highest
-        }
-        reach = {name: value if value > 0 else 1.0 for name, value in reach.items()}
-        return cls(highest, reach, frozenset(less_is_more))
-
-    def of(self, settings: Sequence[Setting]) -> Array:
-        """[N, D]."""
-        return np.array([[self._one(name, s[name]) for name in self.highest] for s in settings])
-
-    def _one(self, name: str, value: float) -> float:
-        turned_up = self.highest[name] - value if name in self.less_is_more else value
-        return turned_up / self.reach[name]
-
-
 def _judged(
     form: Form,
     fit: Fit,
@@ -218,49 +202,59 @@ def _judged(
     fold_of_run: NDArray[np.intp],
     noise: float,
     known: _Noise | None,
-    scale: _Scale,
+    scale: Scale,
 ) -> FittedForm:
     """The form with its error, criterion and noise, without its weights."""
     number = None if fit.parameters is None else len(fit.parameters)
     squares = float(((fit.predict(x) - y) ** 2).sum())
     known_noise = None if known is None else known.deviation
+    aic = None
+    if number is not None:
+        are_too_few = _are_too_few(len(np.unique(x, axis=0)), number)
+        aic = math.inf if are_too_few else _aic(squares, len(y), number, known_noise, y)
+    missed = _cross_validated(form, number, x, y, fold_of_run)
     return FittedForm(
         name=form.name,
         num_parameters=number,
-        error=_cross_validated(form, number, x, y, fold_of_run),
-        aic=None if number is None else _aic(squares, len(y), number, known_noise, y),
+        error=None if missed is None else math.sqrt(float(missed.sum()) / len(y)),
+        aic=aic,
         noise=noise,
         weights={},
         _fit=fit,
         _scale=scale,
+        _missed=missed,
     )
 
 
 def _cross_validated(
     form: Form, number: int | None, x: Array, y: Array, fold_of_run: NDArray[np.intp]
-) -> float | None:
-    """Every run is predicted from those of other folds; a setting lies in one fold.
+) -> Array | None:
+    """Of each fold the sum of squares of what the form, fitted to the others, says wrongly of it.
 
-    Each fit begins anew: one that began at the fit to all runs would know those that are left out.
+    A setting lies in one fold. Each fit begins anew: one that began at the fit to all runs would
+    know those that are left out. None where a fold leaves too few settings for the form.
     """
-    least = len(y) - int(np.bincount(fold_of_run).max())
+    folds = [fold_of_run == fold for fold in np.unique(fold_of_run)]
+    least = min(len(np.unique(x[~out], axis=0)) for out in folds)
     if number is not None and _are_too_few(least, number):
         return None
-    off = np.empty_like(y)
-    for fold in np.unique(fold_of_run):
-        out = fold_of_run == fold
-        off[out] = form.fit(x[~out], y[~out], num_starts=_NUM_STARTS).predict(x[out]) - y[out]
-    return math.sqrt(float((off**2).mean()))
+    fits = (form.fit(x[~out], y[~out], num_starts=_NUM_STARTS) for out in folds)
+    missed = [
+        float(((fit.predict(x[out]) - y[out]) ** 2).sum())
+        for fit, out in zip(fits, folds, strict=True)
+    ]
+    return np.array(missed)
 
 
-def _are_too_few(num_runs: int, num_parameters: int) -> bool:
-    """As for Akaike's criterion: beside the parameters there is the noise, and one must be left."""
-    return num_parameters + 2 >= num_runs
+def _are_too_few(num_settings: int, num_parameters: int) -> bool:
+    """As for Akaike's criterion: beside the parameters there is the noise, and one must be left.
+
+    Of different settings: repeats tell the noise, and nothing of the form.
+    """
+    return num_parameters + 2 >= num_settings
 
 
 def _aic(squares: float, num_runs: int, number: int, noise: float | None, y: Array) -> float:
-    if _are_too_few(num_runs, number):
-        return math.inf
     if noise is not None and noise > 0:
         return squares / noise**2 + 2 * number
     least = 1e-12 * max(float(((y - y.mean()) ** 2).sum()), 1e-12)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import itertools
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,6 +53,37 @@ class Fit:
     weights: Array | None = None
     noise: float | None = None
     total: Callable[[Array], Array] | None = None
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How settings become shares of the most that any run was turned up."""
+
+    highest: dict[str, float]
+    reach: dict[str, float]
+    less_is_more: frozenset[str]
+
+    @classmethod
+    def fitting(
+        cls, settings: Sequence[Mapping[str, float]], less_is_more: Collection[str]
+    ) -> Scale:
+        """From the least to the most of some runs; of `less_is_more` the least regularises most."""
+        highest = {name: max(s[name] for s in settings) for name in settings[0]}
+        lowest = {name: min(s[name] for s in settings) for name in settings[0]}
+        reach = {
+            name: highest[name] - lowest[name] if name in less_is_more else highest[name]
+            for name in highest
+        }
+        reach = {name: value if value > 0 else 1.0 for name, value in reach.items()}
+        return cls(highest, reach, frozenset(less_is_more))
+
+    def of(self, settings: Sequence[Mapping[str, float]]) -> Array:
+        """[N, D]."""
+        return np.array([[self._one(name, s[name]) for name in self.highest] for s in settings])
+
+    def _one(self, name: str, value: float) -> float:
+        turned_up = self.highest[name] - value if name in self.less_is_more else value
+        return turned_up / self.reach[name]
 
 
 class Form(ABC):

@@ -35,6 +35,10 @@ _BEST_FORM = {
     "mean": "On these runs no form says clearly more about settings that it has not seen than the "
     "mean of all scores does.",
 }
+_UNDECIDED = (
+    "On these runs “{name}” predicts settings that it has not seen best of all forms that could be "
+    "fitted. That does not decide for it: {doubts}."
+)
 _CLEARLY = 0.9
 """Share of the mean's error. On pure noise (11 and 16 runs, 40 draws) the best of the others stayed
 below the mean's in 10, and below this share of it in one."""
@@ -88,11 +92,10 @@ def forms_table(runs: Runs) -> Part:
         return Part(name, title, needed=needed)
     headings = ["form", "error", "AIC", "parameters", "weights per unit (95 %)"]
     rows = [_form_row(form, runs) for form in runs.forms]
-    best = _winner(runs.forms)
     return Part(
         name,
         title,
-        _BEST_FORM[best] + " " + _FORMS_SENTENCE.format(metric=runs.metric),
+        _said_of(runs.forms) + " " + _FORMS_SENTENCE.format(metric=runs.metric),
         html=table(headings, rows, title),
     )
 
@@ -165,11 +168,34 @@ def _end(trial: TrialResult) -> str:
     return "diverged" if trial.failure else "complete"
 
 
-def _winner(forms: Sequence[FittedForm]) -> str:
-    """The form of the smallest error, if that is clearly below the mean's."""
-    errors = {form.name: form.error for form in forms if form.error is not None}
-    best = min(errors, key=errors.__getitem__)
-    return best if errors[best] < _CLEARLY * errors["mean"] else "mean"
+def _said_of(forms: Sequence[FittedForm]) -> str:
+    """Which form it is, if any is clearly better than the mean, and what leaves that open."""
+    best, mean = forms[0], next(form for form in forms if form.name == "mean")
+    assert best.error is not None
+    assert mean.error is not None
+    if best.error >= _CLEARLY * mean.error:
+        return _BEST_FORM["mean"]
+    rivals = [form for form in forms if form.name not in (best.name, "process", "mean")]
+    unfitted = [form.name for form in rivals if form.error is None]
+    close = [
+        form.name
+        for form in rivals
+        if form.error is not None and not best.is_clearly_better_than(form)
+    ]
+    doubts = []
+    if unfitted:
+        doubts.append(f"there are too few runs for {_listed(unfitted)}")
+    if close:
+        doubts.append(f"it is not better than {_listed(close)} by a standard error")
+    if best.aic is not None and mean.aic is not None and best.aic >= mean.aic:
+        doubts.append("by AIC the mean is the better one")
+    if not doubts:
+        return _BEST_FORM[best.name]
+    return _UNDECIDED.format(name=best.name, doubts="; ".join(doubts))
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(f"“{name}”" for name in names)
 
 
 def _form_row(form: FittedForm, runs: Runs) -> list[str]:
