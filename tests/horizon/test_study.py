@@ -1,11 +1,13 @@
 """What a study's file says, and what is refused."""
 
+from dataclasses import asdict, replace
+
 import pytest
 
 from horizon_st.config import describe_config
 from horizon_st.errors import UserError
 from horizon_st.horizon.study import STUDIES, StudyConfig, load_study
-from horizon_st.horizon.trials import arm_recipe
+from horizon_st.horizon.trials import arm_recipe, pretraining_of
 
 SHIPPED = sorted(path.stem for path in STUDIES.glob("*.yaml"))
 WHOLE = """
@@ -60,6 +62,16 @@ def test_every_arm_of_a_shipped_study_is_a_recipe(name):
         assert recipe.trackers == []
 
 
+@pytest.mark.parametrize("name", SHIPPED)
+def test_all_arms_of_a_shipped_study_begin_st_with_one_model(name):
+    """Or a seed would not fix it, and what is compared would not be ST alone."""
+    study = load_study(name)
+    copied = "model.share_encoder=true"  # an encoder of its own is a copy, made as ST begins
+    arms = [replace(arm, set=[*arm.set, *study.before_st, copied]) for arm in study.all_arms]
+    first, *others = (asdict(pretraining_of(arm_recipe(study, arm, seed=5))) for arm in arms)
+    assert all(other == first for other in others)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -86,6 +98,11 @@ def test_every_arm_of_a_shipped_study_is_a_recipe(name):
         ("analysis: {kind: saturation, parts: [a, a, b]}", "expected three arms"),
         ("analysis: {kind: saturation, parts: [a, b, c]}", "expected one of none, tap"),
         ("analysis: {kind: order, key: objective.tap, order: [softmax]}", "at least two values"),
+        (
+            "baseline: tap softmax, consistency_weight 1\n"
+            "analysis: {kind: order, key: objective.tap, order: [softmax, logits]}",
+            "baseline: expected a listed arm with kind order, .* which is one of the grid",
+        ),
         ("name: a/b", "name: expected letters, digits"),
         ("name: runs", "name: expected letters, digits"),
         ("analysis: {kind: guess}", "analysis.kind: expected comparison | order"),
