@@ -1,7 +1,10 @@
 """Verdicts on made-up studies whose truth is known."""
 
+import functools
 import itertools
 import re
+from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +12,9 @@ import pytest
 from horizon_st.errors import UserError
 from horizon_st.horizon.analyses import Analysis
 from horizon_st.horizon.results import StudyResults
+from horizon_st.horizon.study import STUDIES, load_study
+from horizon_st.horizon.trials import arm_recipe
+from horizon_st.horizon.values import shown
 
 ORDER = {"kind": "order", "key": "objective.tap", "order": ["softmax", "logits", "encoder"]}
 
@@ -111,11 +117,78 @@ def test_order_of_values_each_at_its_best(make_results, best, noise, answer):
     assert verdict(results).answer == answer
 
 
-def test_what_was_chosen_by_the_scores_that_are_compared_is_not_decided(make_results):
-    truth, settings = taps({"softmax": 30.0, "logits": 28.0, "encoder": 26.0})
+PEAK = {"kind": "peak", "key": "objective.mt_weight", "at": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("best", "answer"),
+    [
+        ({"softmax": 30.0, "logits": 28.0, "encoder": 26.0}, "holds"),
+        ({"softmax": 26.0, "logits": 28.0, "encoder": 30.0}, "does not hold"),
+    ],
+)
+def test_what_was_chosen_by_the_scores_that_are_compared_is_not_decided(make_results, best, answer):
+    truth, settings = taps(best)
+    assert verdict(make_results(truth, settings, dev_truth=truth, analysis=ORDER)).answer == answer
     found = verdict(make_results(truth, settings, analysis=ORDER))
     assert found.answer == "not decided"
     assert "chosen by the scores that are compared" in found.evidence
+    places = {"softmax": 0.5, "logits": 0.1, "encoder": 1.0}
+    for values in settings.values():
+        values["objective.mt_weight"] = places[values.pop("objective.tap")]
+    assert verdict(make_results(truth, settings, dev_truth=truth, analysis=PEAK)).answer == answer
+    assert verdict(make_results(truth, settings, analysis=PEAK)).answer == "not decided"
+
+
+def settings_of_arms(study):
+    """As the shipped studies vary them, the recipe's values where an arm sets none."""
+    settings = {}
+    for arm in study.all_arms:
+        recipe = arm_recipe(study, arm, seed=1)
+        settings[arm.name] = {
+            key: functools.reduce(getattr, key.split("."), recipe) for key in study.varied_keys
+        }
+    return settings
+
+
+def as_claimed(study, settings):
+    """Scores of the arms by which the claim is true: of each value the first arm is best."""
+    analysis, outside = study.analysis, {study.baseline, *study.analysis.beside}
+    if analysis.kind == "saturation":
+        one, other, both = analysis.parts
+        gains = {one: 3.0, other: 4.0, both: 4.5}
+        return {arm: 20.0 + gains.get(arm, 0.0) for arm in settings}
+    if analysis.kind == "comparison":
+        return {arm: 20.0 if arm in outside else 23.0 for arm in settings}
+    if analysis.kind == "equivalence":
+        return {arm: 15.0 if arm in analysis.beside else 20.0 for arm in settings}
+    if analysis.kind == "peak":
+        return {arm: 30 - 20 * (v[analysis.key] - 0.4) ** 2 for arm, v in settings.items()}
+    if analysis.kind == "horizon":
+        totals = {
+            arm: 0.6 * (1 - v["objective.mt_weight"])
+            + 0.15 * v["objective.consistency_weight"]
+            + 0.08 * v["objective.rdrop_weight"]
+            + 2 * v["model.text_model.dropout"]
+            for arm, v in settings.items()
+        }
+        return {arm: 30 - 12 * (total - 1.2) ** 2 for arm, total in totals.items()}
+    scores, of_value = dict.fromkeys(settings, 10.0), Counter()
+    for arm in [*settings][len(study.arms) :]:  # those of the grid
+        value = shown(settings[arm][analysis.key])
+        if value in analysis.ranked:
+            scores[arm] = 30 - 3.0 * analysis.ranked.index(value) - 4.0 * of_value[value]
+            of_value[value] += 1
+    return scores
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in STUDIES.glob("*.yaml")))
+def test_a_shipped_study_holds_where_its_claim_is_true(make_results, name):
+    study = load_study(name)
+    settings = settings_of_arms(study)
+    truth = as_claimed(study, settings)
+    made = make_results(truth, settings, noise=0.05, dev_truth=truth)
+    assert verdict(replace(made, study=study)).answer == "holds"
 
 
 def test_the_baseline_is_none_of_the_values_in_order(make_results):

@@ -179,19 +179,23 @@ class Analysis:
             (better, worse, self.means.contrast({best[better]: 1.0, best[worse]: -1.0}))
             for better, worse in itertools.pairwise(order)
         ]
-        said = [f"{better} against {worse} {_said(found)}" for better, worse, found in steps]
+        said = [f"{better} against {worse} {_said(step)}" for better, worse, step in steps]
         evidence = "Each at its best: " + "; ".join(said) + "."
-        if any(found.value < 0 and found.is_significant for _, _, found in steps):
-            return Verdict("does not hold", evidence)
         is_whole = len(order) == len(analysis.order)
-        if is_whole and all(found.value > 0 and found.is_significant for _, _, found in steps):
-            holds = Verdict("holds", evidence)
-            return self._unless_chosen_on_test(holds, analysis.key, arms)
-        return Verdict("not decided", evidence)
+        found = Verdict("not decided", evidence)
+        if any(step.value < 0 and step.is_significant for _, _, step in steps):
+            found = Verdict("does not hold", evidence)
+        elif is_whole and all(step.value > 0 and step.is_significant for _, _, step in steps):
+            found = Verdict("holds", evidence)
+        return self._unless_chosen_on_test(found, analysis.key, arms)
 
     def _unless_chosen_on_test(self, found: Verdict, key: str, arms: Sequence[str]) -> Verdict:
-        """Not decided where what holds was also what chose the arms."""
-        if found.answer != "holds" or not self.is_chosen_on_test(key, arms):
+        """Not decided where what decides was also what chose the arms: the best of more is luckier.
+
+        A value with fewer arms than another is at a disadvantage then, so that neither answer is
+        safe.
+        """
+        if found.answer == "not decided" or not self.is_chosen_on_test(key, arms):
             return found
         reason = " But the best of each was chosen by the scores that are compared here."
         return Verdict("not decided", found.evidence + reason)

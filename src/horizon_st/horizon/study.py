@@ -223,6 +223,13 @@ class StudyConfig:
                 found=analysis.order,
                 remedy="Write the claimed best first.",
             )
+        if analysis.kind == "order" and self.baseline in names[len(self.arms) :]:
+            raise UserError(
+                "baseline",
+                expected="a listed arm with kind order, or none: it is not one of those in order",
+                found=f"{self.baseline!r}, which is one of the grid",
+                remedy="Leave it out, so that the value it has in order may be best with it.",
+            )
         if analysis.kind == "saturation":
             if len({*analysis.parts} - {self.baseline}) != 3 or self.baseline is None:
                 raise UserError(
