@@ -2,6 +2,7 @@
 
 import base64
 import gzip
+import itertools
 import json
 import re
 import shutil
@@ -231,6 +232,7 @@ def test_effects_of_a_grid_are_those_of_a_balanced_table_by_hand(grid):
     """Sums of squares of a balanced design are those of its marginal means."""
     effects = {effect.keys: effect for effect in effects_of_grid(grid)}
     assert {*effects} == {(MT,), (CR,), (RD,), (MT, CR), (MT, RD), (CR, RD), ()}
+    assert [e.rest for e in effects_of_grid(grid)][-2:] == ["higher interactions", "chance"]
     scores = np.array([t.scores["BLEU"] for t in grid.scored]).reshape(2, 3, 2, 3)
     centered = scores - scores.mean(axis=(0, 1, 2), keepdims=True)  # without the seeds
     by_hand = shares_of(centered.mean(axis=3))
@@ -243,7 +245,45 @@ def test_effects_of_a_grid_are_those_of_a_balanced_table_by_hand(grid):
         assert effects[tuple(keys[p] for p in places)].share == pytest.approx(square / total)
     assert effects[CR, RD].p_value < 1e-6
     assert effects[MT, RD].p_value > 0.01
-    assert sum(effect.share for effect in effects.values()) == pytest.approx(1)
+    assert sum(effect.share for effect in effects_of_grid(grid)) == pytest.approx(1)
+
+
+def test_what_three_weights_do_together_is_not_called_chance(make_results):
+    """Beside a small effect of one weight alone, which chance is small enough to show."""
+    settings = {
+        f"{mt} {cr} {rd}": {MT: mt, CR: cr, RD: rd}
+        for mt, cr, rd in itertools.product((0.0, 1.0), (0.0, 2.0), (0.0, 5.0))
+    }
+    truth = {
+        arm: 20 + 0.5 * s[MT] + 5 * (-1) ** sum(value > 0 for value in s.values())
+        for arm, s in settings.items()
+    }
+    made = make_results(truth, settings, noise=0.2)
+    effects = {e.name: e for e in effects_of_grid(Runs(Analysis(made)))}
+    assert effects["higher interactions"].share > 0.9
+    assert effects["higher interactions"].p_value < 1e-6
+    assert effects["chance"].share < 0.05
+    assert effects["α_t"].p_value < 0.01
+    one_seed = replace(made, trials=[trial for trial in made.trials if trial.seed == 1])
+    part = interactions(Runs(Analysis(one_seed)))
+    assert "What is left (grey) is chance and higher interactions." in part.sentence
+    assert "<th scope=row>chance</th>" not in part.html
+
+
+def test_effects_without_higher_ones_are_tested_as_statsmodels_does(make_results):
+    import pandas as pd
+    from statsmodels.formula.api import ols
+    from statsmodels.stats.anova import anova_lm
+
+    settings = {f"{cr} {rd}": {CR: cr, RD: rd} for cr in (0.0, 2.0) for rd in (0.0, 5.0)}
+    made = make_results(dict(zip(settings, (20.0, 21.0, 20.5, 22.0), strict=True)), settings)
+    rows = [settings[t.arm] | {"seed": t.seed, "score": t.scores["BLEU"]} for t in made.trials]
+    table = pd.DataFrame(rows).rename(columns={CR: "a", RD: "b"})
+    wanted = anova_lm(ols("score ~ C(a) * C(b) + C(seed)", table).fit(), typ=2)["PR(>F)"]
+    *effects, chance = effects_of_grid(Runs(Analysis(made)))
+    for effect, name in zip(effects, ("C(a)", "C(b)", "C(a):C(b)"), strict=True):
+        assert effect.p_value == pytest.approx(wanted[name])
+    assert chance.rest == "chance"
 
 
 def test_what_no_pair_does_has_a_small_share_of_the_surface(make_results):

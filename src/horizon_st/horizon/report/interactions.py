@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from scipy import stats
 
 from horizon_st.horizon.drawing import COLORS, INK, SOFT, plain, styled
 from horizon_st.horizon.report.collapse import needs
@@ -23,7 +24,7 @@ Array = NDArray[np.float64]
 _TITLE = "What each weight does alone, and in pairs"
 _MOST_POINTS = 600
 _ROW = 0.32
-_CHANCE = "chance"
+_CHANCE, _HIGHER = "chance", "higher interactions"
 _OF_SURFACE = (
     "How much of the differences in predicted {metric} over the whole space each weight makes by "
     "itself (blue), and each pair beyond that (orange): a pair has a long bar where the best value "
@@ -32,7 +33,7 @@ _OF_SURFACE = (
 _OF_RUNS = (
     "How much of the differences between the runs each weight makes by itself (blue), and "
     "each pair beyond that (orange): a pair has a long bar where the best value of one weight "
-    "depends on the other; what is left is chance."
+    "depends on the other. What is left (grey) is {rest}."
 )
 
 
@@ -41,11 +42,12 @@ class Effect:
     """What a weight, or a pair, makes of the differences.
 
     Attributes:
-        keys: one, two, or none for chance.
+        keys: one or two; none for what these leave.
         share: of the sum of squares.
         low: of its 95 % interval; NaN without one.
         high: likewise.
         p_value: of its being none; NaN without a test.
+        rest: what it is, without keys.
     """
 
     keys: tuple[str, ...]
@@ -53,11 +55,12 @@ class Effect:
     low: float = math.nan
     high: float = math.nan
     p_value: float = math.nan
+    rest: str = ""
 
     @property
     def name(self) -> str:
         """As the picture shows it."""
-        return " × ".join(map(symbol, self.keys)) or _CHANCE
+        return " × ".join(map(symbol, self.keys)) or self.rest
 
 
 def interactions(runs: Runs) -> Part:
@@ -65,7 +68,7 @@ def interactions(runs: Runs) -> Part:
     name = "interactions"
     effects = None if runs.is_search else effects_of_grid(runs)
     if effects is not None:
-        sentence = _OF_RUNS
+        sentence = _OF_RUNS.format(rest=" and ".join(e.rest for e in effects if e.rest))
         headings = ["effect", "share", "p"]
         rows = [[e.name, f"{e.share:.1%}", _p(e.p_value)] for e in effects]
         return _part(name, sentence, effects, table(headings, rows, "Analysis of variance"))
@@ -84,7 +87,9 @@ def interactions(runs: Runs) -> Part:
 def effects_of_grid(runs: Runs) -> list[Effect] | None:
     """Analysis of variance of the runs of a grid, seeds as blocks; None without a grid, or chance.
 
-    Sums of squares are of type II: each effect beside all others that do not contain it.
+    Sums of squares are of type II: each effect beside all others that do not contain it. They are
+    tested against what differs between seeds of one arm, so that what three weights or more do
+    together counts as an effect of its own; without several seeds it is one with chance.
     """
     import pandas as pd
     from statsmodels.formula.api import ols
@@ -96,26 +101,39 @@ def effects_of_grid(runs: Runs) -> list[Effect] | None:
     keys, trials = grid
     factors = [f"f{place}" for place in range(len(keys))]
     rows: list[dict[str, Any]] = [
-        {"score": trial.scores[runs.metric], "seed": trial.seed}
+        {"score": trial.scores[runs.metric], "seed": trial.seed, "arm": trial.arm}
         | {f: shown(runs.value_of(trial, key)) for f, key in zip(factors, keys, strict=True)}
         for trial in trials
     ]
+    data = pd.DataFrame(rows)
     seeds = " + C(seed)" if len({row["seed"] for row in rows}) > 1 else ""
-    fitted = ols(f"score ~ ({' + '.join(factors)}) ** 2{seeds}", pd.DataFrame(rows)).fit()
+    fitted = ols(f"score ~ ({' + '.join(factors)}) ** 2{seeds}", data).fit()
     if fitted.df_resid < 1:
         return None
     found = anova_lm(fitted, typ=2).drop(index="C(seed)", errors="ignore")
-    squares = found["sum_sq"]
+    by_arm = ols(f"score ~ C(arm){seeds}", data).fit()
+    error = by_arm if by_arm.df_resid >= 1 else fitted
+
+    def p_value(square: float, num_free: float) -> float:
+        return float(stats.f.sf(square / num_free / error.mse_resid, num_free, error.df_resid))
+
+    total = float(found["sum_sq"].sum())
     names = dict(zip(factors, keys, strict=True))
     effects = [
         Effect(
-            tuple(names[factor] for factor in index.split(":") if factor in names),
-            float(squares[index] / squares.sum()),
-            p_value=float(found.loc[index, "PR(>F)"]),
+            tuple(names[factor] for factor in index.split(":")),
+            float(square / total),
+            p_value=p_value(square, num_free),
         )
-        for index in found.index
+        for index, square, num_free in found[["sum_sq", "df"]].drop(index="Residual").itertuples()
     ]
-    return effects
+    if error is fitted:
+        return [*effects, Effect((), fitted.ssr / total, rest=f"{_CHANCE} and {_HIGHER}")]
+    higher, num_free = fitted.ssr - by_arm.ssr, fitted.df_resid - by_arm.df_resid
+    if num_free:
+        found_p = p_value(higher, num_free)
+        effects.append(Effect((), higher / total, p_value=found_p, rest=_HIGHER))
+    return [*effects, Effect((), by_arm.ssr / total, rest=_CHANCE)]
 
 
 def effects_of_surface(runs: Runs) -> list[Effect]:
