@@ -32,23 +32,26 @@ def test_runs_that_have_not_ended_or_lack_the_update_tell_nothing(pairs):
     assert forecast({100: 12.0}, curves_of(pairs) + more) == forecast({100: 12.0}, curves_of(pairs))
 
 
-def test_early_scores_that_say_nothing_give_hardly_ever_a_forecast():
+def test_early_scores_that_say_nothing_hardly_ever_give_a_sure_forecast():
     rng = np.random.default_rng(0)
     number = 0
     for _ in range(400):
         early, final = rng.normal(10, 2, 12), rng.normal(30, 2, 12)
         found = forecast({100: 7.0}, curves_of([*zip(early, final, strict=True)]))
-        number += found is not None
+        number += found.is_sure
     assert 0 < number < 0.05 * 400
 
 
-def test_early_scores_that_rank_runs_the_wrong_way_round_give_none():
+def test_early_scores_that_rank_runs_the_wrong_way_round_tell_their_mean_alone():
     pairs = [(10.0 + i, 40.0 - i + 0.1 * (-1) ** i) for i in range(9)]
-    assert forecast({100: 7.0}, curves_of(pairs)) is None
+    found = forecast({100: 7.0}, curves_of(pairs))
+    assert not found.is_sure
+    assert found.mean == pytest.approx(np.mean([final for _, final in pairs]))
 
 
-def test_equal_early_scores_give_none():
-    assert forecast({100: 4.0}, curves_of([(7.0, float(f)) for f in range(6)])) is None
+def test_equal_early_scores_tell_the_mean_alone():
+    found = forecast({100: 4.0}, curves_of([(7.0, float(f)) for f in range(6)]))
+    assert (found.mean, found.is_sure) == (2.5, False)
 
 
 def test_too_few_runs_give_no_forecast(pairs):

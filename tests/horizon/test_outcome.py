@@ -113,6 +113,20 @@ def test_stopped_runs_count_as_their_forecast(make_searched):
     assert (row.num_runs, row.num_stopped, row.num_diverged) == (0, 1, 0)
 
 
+def test_a_stopped_run_does_not_become_the_worst_by_runs_that_take_its_forecast_back(
+    make_searched,
+):
+    """The other early scores tell nothing of the last ones: it counts as their mean, at most."""
+    results = make_searched(lambda mt, rd: 30 - 8 * (mt - 0.5) ** 2, stopped={(0.5, 4.0)})
+    ended = [trial for trial in results.trials if trial.scores]
+    early = [12.0, 15.0, 11.0, 14.0, 13.0, 15.0, 12.0, 14.0, 13.0, 11.0, 15.0]
+    for trial, score in zip(ended, early, strict=True):
+        trial.dev_history[0]["bleu"] = score
+    found = {tuple(t.setting.values()): t.score for t in outcome(results).trials}
+    scores = [trial.scores["BLEU"] for trial in ended]
+    assert min(scores) < found[0.5, 4.0, 1.0] <= max(scores)
+
+
 def test_the_picture_has_a_slice_for_each_pair_and_all_runs(make_searched):
     results = make_searched(lambda mt, rd: 30 - 8 * (mt - 0.5) ** 2 - 0.3 * (rd - 4) ** 2)
     panel, *others, _ = draw(Analysis(results)).axes

@@ -98,7 +98,7 @@ class CannotWinPruner(BasePruner):
         _check_direction(study)
         others = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number]
         expected = forecast(trial.intermediate_values, [curve_of(other) for other in others])
-        if expected is None:
+        if expected is None or not expected.is_sure:
             return False
         return (
             expected.upper(self.confidence)
