@@ -273,6 +273,24 @@ def test_the_command_draws_all_studies_of_a_folder(peak, make_results, tmp_path)
     assert "<h1>other</h1>" in page
 
 
+def test_a_study_without_scores_does_not_keep_others_from_being_drawn(peak, make_results, tmp_path):
+    empty = make_results({"a": 1.0, "b": 2.0})
+    empty.study.name, empty.trials = "begun", []
+    (tmp_path / "begun").mkdir()
+    empty.write(tmp_path / "begun" / "results.json")
+    report = ["report", str(tmp_path), "--out", str(tmp_path / "out")]
+    alone = CliRunner().invoke(app, report)
+    assert isinstance(alone.exception, UserError)
+    assert "begun: expected at least one run with a score" in str(alone.exception)
+    peak.write(tmp_path / "results.json")
+    done = CliRunner().invoke(app, report)
+    assert done.exit_code == 0, done.output
+    assert "begun has no score yet, and is left out." in done.output
+    page = (tmp_path / "out" / PAGE_FILE).read_text(encoding="utf-8")
+    assert "<h1>made_up</h1>" in page
+    assert "begun" not in page
+
+
 def test_a_folder_without_results_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"expected a folder with some results\.json"):
         find_results(tmp_path)

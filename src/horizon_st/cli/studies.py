@@ -96,7 +96,11 @@ def report(
     from horizon_st.horizon.report import show, write_page
     from horizon_st.horizon.results import find_results, read_results
 
-    studies = [read_results(found) for path in paths for found in find_results(path)]
-    for results in studies:
-        show(results, console)
+    found = [read_results(file) for path in paths for file in find_results(path)]
+    studies = [results for results in found if results.scores] or found
+    for results in found:
+        if results in studies:
+            show(results, console)  # refuses one without scores, where there is no other
+        else:
+            console.print(f"{results.study.name} has no score yet, and is left out.", markup=False)
     console.print(f"The page is {write_page(studies, out)}", soft_wrap=True)
