@@ -43,6 +43,7 @@ from horizon_st.horizon.slices import Slices
 from horizon_st.horizon.study import StudyConfig
 from horizon_st.horizon.surrogate import curve
 from horizon_st.horizon.trials import _thinned
+from horizon_st.horizon.values import labels
 
 MT, CR, RD = (f"objective.{name}_weight" for name in ("mt", "consistency", "rdrop"))
 REPORT = Path(__file__).parents[2] / "src" / "horizon_st" / "horizon" / "report"
@@ -232,7 +233,7 @@ def test_effects_of_a_grid_are_those_of_a_balanced_table_by_hand(grid):
     """Sums of squares of a balanced design are those of its marginal means."""
     effects = {effect.keys: effect for effect in effects_of_grid(grid)}
     assert {*effects} == {(MT,), (CR,), (RD,), (MT, CR), (MT, RD), (CR, RD), ()}
-    assert [e.rest for e in effects_of_grid(grid)][-2:] == ["higher interactions", "chance"]
+    assert [e.name for e in effects_of_grid(grid)][-2:] == ["higher interactions", "chance"]
     scores = np.array([t.scores["BLEU"] for t in grid.scored]).reshape(2, 3, 2, 3)
     centered = scores - scores.mean(axis=(0, 1, 2), keepdims=True)  # without the seeds
     by_hand = shares_of(centered.mean(axis=3))
@@ -283,7 +284,7 @@ def test_effects_without_higher_ones_are_tested_as_statsmodels_does(make_results
     *effects, chance = effects_of_grid(Runs(Analysis(made)))
     for effect, name in zip(effects, ("C(a)", "C(b)", "C(a):C(b)"), strict=True):
         assert effect.p_value == pytest.approx(wanted[name])
-    assert chance.rest == "chance"
+    assert chance.name == "chance"
 
 
 def test_what_no_pair_does_has_a_small_share_of_the_surface(make_results):
@@ -602,6 +603,30 @@ def test_the_table_has_every_run_with_signatures(runs):
         assert f'data-value="{trial.scores["BLEU"]}"' in part.html
     assert "stopped early" in part.html
     assert "diverged" in part.html
+
+
+def headings_of(part):
+    return re.findall(r"<button type=button>([^<]+)</button></th>", part.html)
+
+
+def test_keys_of_one_name_have_a_column_each_and_listed_arms_have_theirs(make_results):
+    text, speech = "model.text_model.dropout", "model.speech_encoder.dropout"
+    settings = {
+        name: {text: 0.1 + at, speech: 0.2 + at} for at, name in enumerate(["js_high", "kl, low"])
+    }
+    made = make_results(dict.fromkeys(settings, 20.0), settings)
+    part = runs_table(Runs(Analysis(made)))
+    assert headings_of(part)[1:4] == ["arm", "text model dropout", "speech encoder dropout"]
+    assert '<td data-value="0.1">0.1</td><td data-value="0.2">0.2</td>' in part.html
+
+
+def test_arms_that_are_called_after_their_values_have_no_column(runs):
+    assert headings_of(runs_table(runs))[:4] == ["run", "α_t", "α_cr", "α_rd"]
+
+
+def test_labels_are_as_short_as_keys_can_be_told_apart_by():
+    keys = ["objective.mt_weight", "stages.st.max_steps", "stages.mt.max_steps", "seed", "a.seed"]
+    assert [*labels(keys).values()] == ["α_t", "st max steps", "mt max steps", "seed", "a seed"]
 
 
 BROWSER = next(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from horizon_st.horizon.drawing import BEST, COLORS, NARROW, SOFT, WIDE, hover, plain, styled
 from horizon_st.horizon.finder import HorizonResult, ScoredSetting
-from horizon_st.horizon.values import symbol
+from horizon_st.horizon.values import labels, symbol
 
 _PER_SIDE = 27
 _COLUMNS, _TALLEST = 3, 3.0
@@ -47,6 +47,7 @@ class Slices:
     def draw(self, width: float = WIDE) -> Figure:
         """The figure, so many inches wide."""
         found, names = self._found, self._found.space.names
+        label = labels(names)
         if len(names) == 1:
             return _draw_curve(found, self._metric, width)
         columns = min(len(self._pairs), _COLUMNS) if width > NARROW else 1
@@ -67,8 +68,8 @@ class Slices:
             if plane.min() < self._level < plane.max():
                 axes.contour(x, y, plane, levels=[self._level], colors=_LINE, linewidths=1.5)
             _draw_runs(axes, found, (i, j), colors)
-            axes.set_xlabel(symbol(names[i]))
-            axes.set_ylabel(symbol(names[j]))
+            axes.set_xlabel(label[names[i]])
+            axes.set_ylabel(label[names[j]])
         figure.colorbar(ScalarMappable(colors, _MAP), ax=list(panels), label=self._metric)
         return figure
 
@@ -101,7 +102,8 @@ def _draw_runs(axes: Axes, found: HorizonResult, pair: tuple[int, int], colors: 
 
 
 def _described(trial: ScoredSetting) -> str:
-    values = ", ".join(f"{symbol(key)} {value:.3g}" for key, value in trial.setting.items())
+    label = labels([*trial.setting])
+    values = ", ".join(f"{label[key]} {value:.3g}" for key, value in trial.setting.items())
     return f"{values}: {trial.score:.2f}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import yaml
@@ -32,6 +33,21 @@ def symbol(key: str) -> str:
     """A recipe's key as figures name it: the paper's symbol where it has one."""
     name = short_name(key)
     return _SYMBOLS.get(name, name.replace("_", " "))
+
+
+def labels(keys: Sequence[str]) -> dict[str, str]:
+    """Each key as tables and figures name it: with no more of its sections than tell it apart."""
+    return {key: _label(key, keys) for key in keys}
+
+
+def _label(key: str, keys: Sequence[str]) -> str:
+    *sections, name = key.split(".")
+    kept: list[str] = []
+    while sections and any(
+        other != key and f".{other}".endswith("." + ".".join([*kept, name])) for other in keys
+    ):
+        kept.insert(0, sections.pop())
+    return " ".join([*(section.replace("_", " ") for section in kept), symbol(key)])
 
 
 def shown(value: Any) -> str:

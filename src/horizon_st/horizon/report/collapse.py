@@ -20,7 +20,7 @@ from horizon_st.horizon.drawing import (
 )
 from horizon_st.horizon.report.parts import Part, table, with_interval
 from horizon_st.horizon.report.runs import MT_WEIGHT, Runs
-from horizon_st.horizon.values import short_name, shown, symbol
+from horizon_st.horizon.values import short_name, shown
 
 Array = NDArray[np.float64]
 _HEIGHT, _PANEL_ROW = 3.6, 0.34
@@ -156,9 +156,9 @@ def equation(runs: Runs) -> str:
 def turned_up(runs: Runs, key: str) -> str:
     """How a weight enters R: less text loss is more regularisation."""
     if short_name(key) != MT_WEIGHT:
-        return symbol(key)
+        return runs.labels[key]
     highest = max(setting[key] for setting in runs.settings)
-    return f"({shown(float(f'{highest:.3g}'))} − {symbol(key)})"
+    return f"({shown(float(f'{highest:.3g}'))} − {runs.labels[key]})"
 
 
 def _draw_runs(axes: Axes, runs: Runs, form: FittedForm) -> None:
@@ -173,7 +173,7 @@ def _draw_runs(axes: Axes, runs: Runs, form: FittedForm) -> None:
     )  # fmt: skip
     largest = _largest_parts(runs, form)
     for color, key in zip(COLORS, runs.weights, strict=False):
-        label = f"mostly by {symbol(key)}"
+        label = f"mostly by {runs.labels[key]}"
         for trial, total, score, part in zip(
             runs.scored, totals, runs.scores, largest, strict=True
         ):
@@ -209,7 +209,7 @@ def _draw_shares(axes: Axes, runs: Runs, form: FittedForm) -> None:
         axes.hlines(row, share.low, share.high, color=color, linewidth=2)
         axes.plot(share.value, row, "o", color=color, markersize=7)
     axes.axvline(1.0, color=SOFT, linestyle=":", linewidth=1.2)
-    axes.set_yticks(range(len(runs.weights)), [symbol(key) for key in runs.weights])
+    axes.set_yticks(range(len(runs.weights)), [runs.labels[key] for key in runs.weights])
     axes.set_ylim(len(runs.weights) - 0.5, -0.5)
     axes.set_xlim(left=0)
     axes.set_xlabel("turned up fully, adds to R")

@@ -18,7 +18,7 @@ from horizon_st.horizon.report.collapse import needs
 from horizon_st.horizon.report.parts import Part, table
 from horizon_st.horizon.report.runs import Runs
 from horizon_st.horizon.statistics import CONFIDENCE
-from horizon_st.horizon.values import shown, symbol
+from horizon_st.horizon.values import shown
 
 Array = NDArray[np.float64]
 _TITLE = "What each weight does alone, and in pairs"
@@ -43,24 +43,19 @@ class Effect:
 
     Attributes:
         keys: one or two; none for what these leave.
+        name: as picture and table have it.
         share: of the sum of squares.
         low: of its 95 % interval; NaN without one.
         high: likewise.
         p_value: of its being none; NaN without a test.
-        rest: what it is, without keys.
     """
 
     keys: tuple[str, ...]
+    name: str
     share: float
     low: float = math.nan
     high: float = math.nan
     p_value: float = math.nan
-    rest: str = ""
-
-    @property
-    def name(self) -> str:
-        """As the picture shows it."""
-        return " × ".join(map(symbol, self.keys)) or self.rest
 
 
 def interactions(runs: Runs) -> Part:
@@ -68,7 +63,7 @@ def interactions(runs: Runs) -> Part:
     name = "interactions"
     effects = None if runs.is_search else effects_of_grid(runs)
     if effects is not None:
-        sentence = _OF_RUNS.format(rest=" and ".join(e.rest for e in effects if e.rest))
+        sentence = _OF_RUNS.format(rest=" and ".join(e.name for e in effects if not e.keys))
         headings = ["effect", "share", "p"]
         rows = [[e.name, f"{e.share:.1%}", _p(e.p_value)] for e in effects]
         return _part(name, sentence, effects, table(headings, rows, "Analysis of variance"))
@@ -120,20 +115,16 @@ def effects_of_grid(runs: Runs) -> list[Effect] | None:
     total = float(found["sum_sq"].sum())
     names = dict(zip(factors, keys, strict=True))
     effects = [
-        Effect(
-            tuple(names[factor] for factor in index.split(":")),
-            float(square / total),
-            p_value=p_value(square, num_free),
-        )
+        Effect(at, _named(runs, at), float(square / total), p_value=p_value(square, num_free))
         for index, square, num_free in found[["sum_sq", "df"]].drop(index="Residual").itertuples()
+        for at in [tuple(names[factor] for factor in index.split(":"))]
     ]
     if error is fitted:
-        return [*effects, Effect((), fitted.ssr / total, rest=f"{_CHANCE} and {_HIGHER}")]
+        return [*effects, Effect((), f"{_CHANCE} and {_HIGHER}", fitted.ssr / total)]
     higher, num_free = fitted.ssr - by_arm.ssr, fitted.df_resid - by_arm.df_resid
     if num_free:
-        found_p = p_value(higher, num_free)
-        effects.append(Effect((), higher / total, p_value=found_p, rest=_HIGHER))
-    return [*effects, Effect((), by_arm.ssr / total, rest=_CHANCE)]
+        effects.append(Effect((), _HIGHER, higher / total, p_value=p_value(higher, num_free)))
+    return [*effects, Effect((), _CHANCE, by_arm.ssr / total)]
 
 
 def effects_of_surface(runs: Runs) -> list[Effect]:
@@ -153,12 +144,18 @@ def effects_of_surface(runs: Runs) -> list[Effect]:
     ends = [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]
     return [
         Effect(
-            tuple(keys[i] for i in places),
+            at,
+            _named(runs, at),
             share,
             *(float(end) for end in np.quantile([found[places] for found in drawn], ends)),
         )
         for places, share in shares.items()
+        for at in [tuple(keys[i] for i in places)]
     ]
+
+
+def _named(runs: Runs, keys: Sequence[str]) -> str:
+    return " × ".join(runs.labels[key] for key in keys)
 
 
 def shares_of(scores: Array) -> dict[tuple[int, ...], float]:

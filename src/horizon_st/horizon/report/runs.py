@@ -16,7 +16,7 @@ from horizon_st.horizon.finder import HorizonResult, ScoredSetting, conclude
 from horizon_st.horizon.outcome import outcome
 from horizon_st.horizon.results import TrialResult
 from horizon_st.horizon.space import SearchSpace
-from horizon_st.horizon.values import is_number, short_name, shown, symbol
+from horizon_st.horizon.values import is_number, labels, short_name, shown
 
 _NUM_RESAMPLES = 100
 MT_WEIGHT, CONSISTENCY, RDROP = "mt_weight", "consistency_weight", "rdrop_weight"
@@ -39,6 +39,8 @@ class Runs:
         self.scored = [trial for trial in self.trials if self.metric in trial.scores]
         self.keys = self.study.varied_keys
         """That some arm sets, whether or not it made a difference."""
+        self.labels = labels(self.keys)
+        """Of the keys, for tables and figures."""
         self.varied = [
             key
             for key in self.keys
@@ -167,7 +169,7 @@ class Runs:
     def described(self, trial: TrialResult) -> str:
         """A run in a line, for where the mouse rests on it."""
         values = self._values(trial)
-        said = ", ".join(f"{symbol(key)} {_brief(values.get(key))}" for key in self.keys)
+        said = ", ".join(f"{self.labels[key]} {_brief(values.get(key))}" for key in self.keys)
         score = trial.scores.get(self.metric, math.nan)
         return f"run {self.number_of(trial)}, {said}: {self.metric} {score:.2f}"
 

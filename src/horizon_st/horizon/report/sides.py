@@ -7,7 +7,7 @@ from horizon_st.horizon.finder import NUM_FIRST
 from horizon_st.horizon.report.collapse import needs
 from horizon_st.horizon.report.parts import Part, table
 from horizon_st.horizon.report.runs import Runs
-from horizon_st.horizon.values import shown, symbol
+from horizon_st.horizon.values import shown
 
 _SENTENCE = (
     "What the surface says about each setting: whether turning all regularisers up or down "
@@ -34,12 +34,12 @@ def sides(runs: Runs) -> Part:
         rows.append(
             [
                 f"run {runs.number_of(trial)}",
-                _weights(setting),
+                _weights(setting, runs),
                 f"{trial.scores[runs.metric]:.2f}",
                 found.side,
                 trial.side_by_curves or "",
                 " ".join(found.evidence),
-                _weights(found.next_setting),
+                _weights(found.next_setting, runs),
             ]
         )
     return Part(
@@ -55,7 +55,7 @@ def sides(runs: Runs) -> Part:
     )
 
 
-def _weights(setting: dict[str, float]) -> str:
+def _weights(setting: dict[str, float], runs: Runs) -> str:
     return ", ".join(
-        f"{symbol(key)}\N{NO-BREAK SPACE}{shown(value)}" for key, value in setting.items()
+        f"{runs.labels[key]}\N{NO-BREAK SPACE}{shown(value)}" for key, value in setting.items()
     )

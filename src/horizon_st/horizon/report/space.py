@@ -28,7 +28,7 @@ from horizon_st.horizon.finder import NUM_FIRST
 from horizon_st.horizon.report.collapse import needs
 from horizon_st.horizon.report.parts import Part
 from horizon_st.horizon.report.runs import CONSISTENCY, MT_WEIGHT, RDROP, Runs
-from horizon_st.horizon.values import short_name, symbol
+from horizon_st.horizon.values import short_name
 
 _PER_SIDE, _PER_SIDE_OF_TWO = 13, 27
 _HEIGHT = 4.2
@@ -72,7 +72,7 @@ def space(runs: Runs) -> Part:
         return Part(name, _TITLE, needed=needed)
     body = body_of(runs)
     sentence = _OVER_THREE if len(body.keys) == 3 else _OVER_TWO
-    rest = [symbol(key) for key in runs.found.space.names if key not in body.keys]
+    rest = [runs.labels[key] for key in runs.found.space.names if key not in body.keys]
     if rest:
         sentence += f" The rest ({', '.join(rest)}) stands at the best setting."
     data = json.dumps(turning(runs, body), ensure_ascii=False, separators=(",", ":"))
@@ -149,7 +149,7 @@ def turning(runs: Runs, body: Body) -> dict[str, Any]:
             "showscale": False,
             "hoverinfo": "skip",
         }
-    titles = [symbol(key) for key in body.keys] + ([runs.metric] if is_flat else [])
+    titles = [runs.labels[key] for key in body.keys] + ([runs.metric] if is_flat else [])
     return {"traces": [sheet, markers, star], "axes": titles, "score": runs.metric}
 
 
@@ -169,7 +169,7 @@ def draw_space(runs: Runs, body: Body, width: float) -> Figure:
         lattice = np.array([*itertools.product(*body.axes)])
         inside = lattice[body.scores.ravel() >= body.level]
         axes.scatter(*inside.T, color=COLORS[0], s=7, alpha=0.2, linewidths=0, rasterized=True)
-        axes.set_zlabel(symbol(body.keys[2]))
+        axes.set_zlabel(runs.labels[body.keys[2]])
     for trial, setting, score in zip(runs.scored, runs.settings, runs.scores, strict=True):
         at = [setting[key] for key in body.keys] + ([score] if is_flat else [])
         is_best = trial is runs.best_run
@@ -181,8 +181,8 @@ def draw_space(runs: Runs, body: Body, width: float) -> Figure:
             markersize=13 if is_best else 7,
             gid=hover(runs.described(trial)),
         )
-    axes.set_xlabel(symbol(body.keys[0]))
-    axes.set_ylabel(symbol(body.keys[1]))
+    axes.set_xlabel(runs.labels[body.keys[0]])
+    axes.set_ylabel(runs.labels[body.keys[1]])
     for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
         axis.set_pane_color((0, 0, 0, 0))
     axes.view_init(elev=22, azim=-55)

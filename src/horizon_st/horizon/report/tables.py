@@ -14,7 +14,7 @@ from horizon_st.horizon.report.parts import NEW_LINE, Part, table, with_interval
 from horizon_st.horizon.report.runs import Runs
 from horizon_st.horizon.report.text import table_of
 from horizon_st.horizon.results import TrialResult
-from horizon_st.horizon.values import is_number, shown, symbol
+from horizon_st.horizon.values import is_number, shown
 
 _FORMS = {
     "linear": "the weights simply add up (the paper's R)",
@@ -133,14 +133,14 @@ def _columns(runs: Runs) -> dict[str, list[tuple[str, float | str]]]:
     """By heading a text and a value to sort by for each run; what no run has is left out."""
     trials = runs.trials
     metrics = dict.fromkeys([runs.metric, *(name for t in trials for name in t.scores)])
-    named = not all(", " in trial.arm or "_" in trial.arm for trial in trials)
+    listed = {arm.name for arm in runs.study.arms}  # others are called after their values
     columns: dict[str, list[tuple[str, float | str]]] = {
         "run": [(str(n), float(n)) for n in range(1, len(trials) + 1)]
     }
-    if named:
+    if any(trial.arm in listed for trial in trials):
         columns["arm"] = [(trial.arm, trial.arm) for trial in trials]
     for key in runs.keys:
-        columns[symbol(key)] = [_setting(runs.value_of(trial, key)) for trial in trials]
+        columns[runs.labels[key]] = [_setting(runs.value_of(trial, key)) for trial in trials]
     columns["seed"] = [(str(trial.seed), float(trial.seed)) for trial in trials]
     for metric in metrics:
         heading = metric.replace("text_", "text, ")
@@ -201,7 +201,7 @@ def _listed(names: Sequence[str]) -> str:
 def _form_row(form: FittedForm, runs: Runs) -> list[str]:
     aic = "" if form.aic is None else f"{form.aic:.1f}".replace("inf", _TOO_FEW)
     weights = NEW_LINE.join(
-        f"{symbol(key)} {with_interval(found)}" for key, found in form.weights.items()
+        f"{runs.labels[key]} {with_interval(found)}" for key, found in form.weights.items()
     )
     number = "" if form.num_parameters is None else str(form.num_parameters)
     error = _TOO_FEW if form.error is None else f"{form.error:.2f}"
