@@ -293,6 +293,7 @@ class TestHorizon:
             ({"objective.rdrop_every_steps": 2}, 2.0),
             ({"rdrop_passes": 3, "rdrop_every_steps": 2}, 2.5),
             ({"mt_rdrop_weight": 1}, 3.0),
+            ({"mt_rdrop_weight": 1, "mt_weight": 0.0, "consistency_weight": 0.0}, 2.0),
         ],
     )
     def test_what_a_setting_says_of_rdrop_counts(self, more, cost):

@@ -75,6 +75,17 @@ def test_comparisons_with_a_baseline_are_holms():
     assert found["b"].low == means.contrast({"b": 1.0, "a": -1.0}).low
 
 
+def test_an_arm_that_cannot_be_tested_does_not_spare_the_others_holms_correction():
+    scores = draw("a", "b", "c", "d")
+    whole = BlockedMeans(scores).against("a", ["b", "c", "d"])
+    apart = BlockedMeans(scores | {("e", 98): 1.0, ("f", 98): 2.0})
+    found = apart.against("a", ["b", "c", "d", "e"])
+    assert math.isnan(found["e"].p_value)
+    assert [found[arm].p_value for arm in "bcd"] == pytest.approx(
+        [whole[arm].p_value for arm in "bcd"]
+    )
+
+
 def test_arms_without_a_seed_in_common_have_no_interval():
     scores = {(a, s): 20.0 + 2 * (a in "cd") + 9 * (s > 2) + 0.1 * s for a, s in [
         ("a", 1), ("a", 2), ("b", 1), ("b", 2), ("c", 3), ("c", 4), ("d", 3), ("d", 4),

@@ -103,6 +103,7 @@ def test_all_arms_of_a_shipped_study_begin_st_with_one_model(name):
             "analysis: {kind: order, key: objective.tap, order: [softmax, logits]}",
             "baseline: expected a listed arm with kind order, .* which is one of the grid",
         ),
+        ("analysis: {tolerance: -1}", "analysis.tolerance: expected a number of points"),
         ("name: a/b", "name: expected letters, digits"),
         ("name: runs", "name: expected letters, digits"),
         ("analysis: {kind: guess}", "analysis.kind: expected comparison | order"),

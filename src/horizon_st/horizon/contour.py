@@ -31,7 +31,7 @@ class PassCosts:
         speech_pass: of the utterances; the first always takes place, R-drop needs `rdrop_passes`
             in every `rdrop_every_steps` updates.
         text_pass: of their transcripts, for the MT loss or for consistency; R-drop on text
-            (`mt_rdrop_weight`) needs a second.
+            (`mt_rdrop_weight`) needs a second of them.
     """
 
     speech_pass: float = 1.0
@@ -45,10 +45,8 @@ class PassCosts:
             more = values.get("rdrop_passes", 2) - 1
             num_speech += more / values.get("rdrop_every_steps", 1)
         num_text = 0
-        if values.get("mt_rdrop_weight", 0) > 0:
-            num_text = 2
-        elif values.get("mt_weight", 0) > 0 or values.get("consistency_weight", 0) > 0:
-            num_text = 1
+        if values.get("mt_weight", 0) > 0 or values.get("consistency_weight", 0) > 0:
+            num_text = 2 if values.get("mt_rdrop_weight", 0) > 0 else 1
         return num_speech * self.speech_pass + num_text * self.text_pass
 
 

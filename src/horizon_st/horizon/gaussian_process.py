@@ -70,7 +70,10 @@ class HorizonProcess:
 
     @property
     def direction(self) -> Array:
-        """[D], of length 1: how much each dimension adds to the total regularisation."""
+        """[D], of length 1: how much each dimension adds to the total regularisation.
+
+        Or takes from it: the surface is the same for both signs of the whole.
+        """
         direction = self._draws[self._most_likely, : self._points.shape[1]]
         found: Array = direction / np.linalg.norm(direction)
         return found

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Optional
 
 from horizon_st.config import parse_yaml
+from horizon_st.errors import UserError
 from horizon_st.horizon.values import shown
 
 Kind = Literal["comparison", "equivalence", "order", "peak", "saturation", "horizon", "search"]
@@ -49,6 +50,15 @@ class AnalysisConfig:
         default_factory=list,
         metadata={"help": "Of comparison and equivalence: arms that are shown, but do not decide."},
     )
+
+    def __post_init__(self) -> None:
+        if self.tolerance < 0:
+            raise UserError(
+                "analysis.tolerance",
+                expected="a number of points, at least 0",
+                found=self.tolerance,
+                remedy="It is the difference that is of no interest; 1 is usual for BLEU.",
+            )
 
     @property
     def ranked(self) -> list[str]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import statsmodels.api as sm
@@ -101,16 +101,17 @@ class BlockedMeans:
         return self.contrast({arm: 1.0})
 
     def against(self, baseline: str, others: Sequence[str]) -> dict[str, Estimate]:
-        """Each other arm minus the baseline; p-values are Holm's, intervals of each alone."""
+        """Each other arm minus the baseline; p-values are Holm's, intervals of each alone.
+
+        Over those that have one: an arm without a seed in common with the others is not tested.
+        """
         found = {arm: self.contrast({arm: 1.0, baseline: -1.0}) for arm in others}
-        p_values = [estimate.p_value for estimate in found.values()]
-        if not found or any(map(math.isnan, p_values)):
-            return found
-        adjusted = multipletests(p_values, method="holm")[1]
-        return {
-            arm: Estimate(e.value, e.low, e.high, float(p))
-            for (arm, e), p in zip(found.items(), adjusted, strict=True)
-        }
+        tested = [arm for arm, estimate in found.items() if not math.isnan(estimate.p_value)]
+        if tested:
+            adjusted = multipletests([found[arm].p_value for arm in tested], method="holm")[1]
+            for arm, p_value in zip(tested, adjusted, strict=True):
+                found[arm] = replace(found[arm], p_value=float(p_value))
+        return found
 
     def best_against(self, better: str, worse: str) -> Estimate:
         """A difference of arms that were picked for their scores; the p-value is Tukey's.
