@@ -15,6 +15,7 @@ import dukpy
 import numpy as np
 import pytest
 from matplotlib.contour import ContourSet
+from playwright.sync_api import expect, sync_playwright
 from scipy.optimize import check_grad
 
 from horizon_st.horizon.analyses import Analysis
@@ -666,7 +667,7 @@ addEventListener("load", () => {
 @pytest.mark.skipif(
     BROWSER is None, reason="no browser on this machine; the order is tested without one"
 )
-def test_a_browser_sorts_filters_and_turns(page, runs, tmp_path):
+def test_a_browser_sorts_and_filters(page, runs, tmp_path):
     path = tmp_path / PAGE_FILE
     path.write_text(page.read_text(encoding="utf-8") + PRESS, encoding="utf-8")
     command = [
@@ -680,3 +681,32 @@ def test_a_browser_sorts_filters_and_turns(page, runs, tmp_path):
     assert found["falling"] == [*wanted[::-1], "", ""]
     assert found["filtered"] == ["4"]
     assert found["status"] == "1 of 18 runs"
+
+
+WEBGL = ["--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no browser on this machine")
+@pytest.mark.parametrize("has_webgl", [True, False])
+def test_a_picture_turns_in_a_browser_or_stands_still_without_webgl_and_in_print(page, has_webgl):
+    arguments = ["--no-sandbox", *WEBGL] if has_webgl else ["--no-sandbox", "--disable-3d-apis"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=BROWSER, args=arguments)
+        shown = browser.new_page()
+        shown.goto(page.as_uri())
+        figure = shown.locator("figure:has(.turn)")
+        figure.scroll_into_view_if_needed()
+        turning, still = figure.locator(".turn"), figure.locator(".still.wide")
+        if has_webgl:
+            expect(turning.locator("canvas").first).to_be_visible(timeout=60_000)
+            expect(still).to_be_hidden(timeout=60_000)
+        else:
+            shown.wait_for_timeout(3000)
+            expect(turning).to_be_hidden()
+            expect(still).to_be_visible()
+            assert "WebGL" not in figure.inner_text()
+        shown.emulate_media(media="print")
+        expect(turning).to_be_hidden()
+        expect(still).to_be_visible()
+        assert still.bounding_box()["height"] > 100
+        browser.close()

@@ -98,6 +98,8 @@ function turn(place, across, up) {
 }
 
 async function startTurning(figure, data) {
+  // plotly does not reject without WebGL: it writes a message where the picture would be.
+  if (!document.createElement("canvas").getContext("webgl")) throw new Error("no WebGL");
   await loadLibrary();
   const place = figure.querySelector(".turn");
   const far = place.clientWidth < 480 ? 1.35 : 1;

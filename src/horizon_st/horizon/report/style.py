@@ -38,5 +38,7 @@ input[type=search] { font: inherit; color: inherit; background: var(--card); pad
 .copied button { position: absolute; top: .5rem; right: .5rem; font: inherit; font-size: .9rem;
   padding: .25rem .8rem; color: var(--paper); background: var(--c1); border: 0;
   border-radius: 4px; cursor: pointer; }
-@media print { nav, .copied button, .turn { display: none; } }
+@media print { nav, .copied button, .turn { display: none; }
+  .still.wide, .still.wide[hidden] { display: block; }
+  .still.narrow, .still.narrow:not([hidden]) { display: none; } }
 """
