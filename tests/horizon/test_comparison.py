@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -14,6 +14,7 @@ from horizon_st.horizon import SearchSpace
 from horizon_st.horizon.comparison import compare_forms, least_settings
 from horizon_st.horizon.contour import PassCosts, horizon_set, lattice
 from horizon_st.horizon.forms import IndexForm, MeanForm, QuadraticForm
+from horizon_st.objective.objective import ObjectiveConfig
 
 SETTINGS = [
     {"mt_weight": a, "consistency_weight": b, "rdrop_weight": c}
@@ -299,6 +300,15 @@ class TestHorizon:
     def test_what_a_setting_says_of_rdrop_counts(self, more, cost):
         setting = {"mt_weight": 0.5, "consistency_weight": 1.0, "rdrop_weight": 3.0}
         assert PassCosts(text_pass=0.5)(setting | more) == cost
+
+    @pytest.mark.parametrize(
+        ("setting", "cost"),
+        [({}, 1.5), ({"mt_rdrop_weight": 1}, 2.0), ({"consistency_weight": 0.0}, 1.5)],
+    )
+    def test_what_a_setting_does_not_name_is_as_in_a_recipe(self, setting, cost):
+        recipe = asdict(ObjectiveConfig())
+        assert PassCosts(text_pass=0.5)(recipe | setting) == cost
+        assert PassCosts(text_pass=0.5)(setting) == cost
 
     def test_nothing_to_choose_from_is_refused(self):
         with pytest.raises(UserError, match="expected candidates, and a tolerance of at least 0"):

@@ -169,6 +169,17 @@ def test_a_full_disk_is_named_and_costs_only_what_is_being_written(
     assert checkpoints.load_newest(accelerator).step == 2
 
 
+def test_what_says_nothing_of_the_disk_is_no_full_disk(save, monkeypatch):
+    checkpoints, accelerator = save([2, 1])
+
+    def fail(_):
+        raise RuntimeError("the other process has ended")
+
+    monkeypatch.setattr(accelerator, "save_state", fail)
+    with pytest.raises(RuntimeError, match="other process"):
+        checkpoints.save(accelerator, Progress(step=3))
+
+
 @pytest.mark.parametrize("kind", [torch.OutOfMemoryError, torch.AcceleratorError])
 def test_what_the_device_lacks_is_no_damage(save, monkeypatch, kind):
     checkpoints, accelerator = save([2, 1])

@@ -45,7 +45,7 @@ class PassCosts:
             more = values.get("rdrop_passes", 2) - 1
             num_speech += more / values.get("rdrop_every_steps", 1)
         num_text = 0
-        if values.get("mt_weight", 0) > 0 or values.get("consistency_weight", 0) > 0:
+        if values.get("mt_weight", 1) > 0 or values.get("consistency_weight", 0) > 0:
             num_text = 2 if values.get("mt_rdrop_weight", 0) > 0 else 1
         return num_speech * self.speech_pass + num_text * self.text_pass
 

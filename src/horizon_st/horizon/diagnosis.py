@@ -129,7 +129,7 @@ def _level(setting: Mapping[str, float], found: HorizonResult, tolerance: float)
         return Diagnosis("worse mix", (evidence,), _rounded(found.best))
     upper = gain + _SURE * deviation
     likeliest = int(np.argmax(upper))
-    if upper[likeliest] >= tolerance:
+    if upper[likeliest] > tolerance:
         evidence = (
             f"{len(found.trials)} runs do not rule out that another setting is better by "
             f"{tolerance:g}: {gain[likeliest]:+.2f} (standard deviation "

@@ -128,20 +128,20 @@ class WaveformEncoder(SpeechEncoder):
         states: Tensor = self.model(
             Waveforms(speech, lengths, num_passes),
             attention_mask=mask,
-            mask_time_indices=self._masks_of_a_short_batch(lengths, num_passes),
+            mask_time_indices=self._masks_of_a_short_batch(speech, num_passes),
         ).last_hidden_state
         return states
 
     def _masks_of_a_short_batch(
-        self, lengths: Int[Tensor, " B"], num_passes: int
+        self, speech: Float[Tensor, "B N"], num_passes: int
     ) -> Bool[Tensor, "PB T"] | None:
         """None at all, where transformers would refuse to place one; else it chooses them."""
         if not (self.training and self.model.config.apply_spec_augment):
             return None
-        num_frames = int(self.num_frames(lengths).max())
+        num_frames = int(self.num_frames(torch.tensor(speech.shape[1])))
         if num_frames >= self.model.config.mask_time_length:
             return None
-        return lengths.new_zeros(len(lengths) * num_passes, num_frames, dtype=torch.bool)
+        return speech.new_zeros(len(speech) * num_passes, num_frames, dtype=torch.bool)
 
     def num_frames(self, lengths: Int[Tensor, " B"]) -> Int[Tensor, " B"]:
         """About 50 for each second."""

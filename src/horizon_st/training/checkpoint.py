@@ -34,7 +34,9 @@ _UNREADABLE = (
     SafetensorError, pickle.UnpicklingError,
 )  # fmt: skip
 _OF_THE_DEVICE = (torch.OutOfMemoryError, torch.AcceleratorError)
-"""RuntimeErrors that say nothing about the file that is read or written."""
+"""RuntimeErrors that say nothing about the file that is read."""
+_TORCH_WRITER = "inline_container"
+"""In the text of the RuntimeErrors that PyTorch raises for what it cannot write."""
 
 
 @dataclass
@@ -201,16 +203,16 @@ class Checkpoints:
 
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """A context in which what goes wrong is the disk's fault, unless it is the device's.
+    """A context in which a file that cannot be written is a message that says what to do.
 
     Raises:
         UserError: in place of what the libraries that write weights raise then.
     """
     try:
         yield
-    except _OF_THE_DEVICE:
-        raise
     except (OSError, RuntimeError, SafetensorError) as error:
+        if isinstance(error, RuntimeError) and _TORCH_WRITER not in str(error):
+            raise
         raise UserError(
             str(folder),
             expected="a folder that can be written, on a disk with room for it",
