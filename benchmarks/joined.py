@@ -22,12 +22,14 @@ class Utterance:
     """A recording with its translation.
 
     Attributes:
+        edges: the samples at which its speech begins and ends.
         background: what the manifest says of its noise.
     """
 
     name: str
     samples: Samples
     reference: str
+    edges: tuple[int, int]
     background: str = ""
 
 
@@ -49,7 +51,13 @@ def read_utterance(cut: Any) -> Utterance:
     """The utterance of a cut."""
     told = cut.supervisions[0].custom or {}
     background = f"{told['noise']} at {told['snr_db']:.1f} dB" if "noise" in told else "unknown"
-    return Utterance(cut.id, load_cut(cut), translation_of(cut), background)
+    samples = load_cut(cut)
+    if "speech_start_s" in told:
+        times = (told["speech_start_s"], told["speech_end_s"])
+        edges = tuple(round(time * SAMPLING_RATE) for time in times)
+    else:
+        edges = speech_edges(samples)
+    return Utterance(cut.id, samples, translation_of(cut), edges, background)
 
 
 def compose(
@@ -65,7 +73,7 @@ def compose(
         if (now + len(pause) + len(samples)) > most_s * SAMPLING_RATE:
             break
         pieces += [pause, samples]
-        begin, end = (now + len(pause) + at for at in speech_edges(samples))
+        begin, end = (now + len(pause) + at for at in utterance.edges)
         placed.append(Placed(utterance, begin / SAMPLING_RATE, end / SAMPLING_RATE))
         now += len(pause) + len(samples)
     recording = np.concatenate([*pieces, _pause(rng)])

@@ -9,7 +9,8 @@ utterance from its own file, and out of the recording at the true times, with ma
 on both sides, since a model may answer to where the hand cuts. The SRT is read by the package
 `srt`. Its text, without the marks of unsure segments, is cut at the references' borders by the
 alignment with the fewest word errors (as mwerSegmenter does, Matusov et al. 2005), then scored. The
-truth about times is where an utterance's own recording is first and last louder than halfway, in
+truth about times is what the manifest says of the speech before noise was added (the embedded
+corpus does), or else where an utterance's own recording is first and last louder than halfway, in
 decibels, between its noise and its speech. They are compared for the segments, and for the
 subtitles: of these, the last may stay after the speech until it has been read. Of several
 recordings, each of the utterances that follow, each is scored alone as well: ten minutes are few.

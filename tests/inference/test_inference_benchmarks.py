@@ -65,7 +65,7 @@ def test_the_text_is_cut_with_the_fewest_word_errors(benchmark, text, references
 
 def test_times_are_told_from_the_truth(benchmark):
     module, joined = benchmark("long_recording"), benchmark("joined")
-    utterances = [joined.Utterance(name, np.zeros(0), name, "babble") for name in "abcd"]
+    utterances = [joined.Utterance(name, np.zeros(0), name, (0, 0), "babble") for name in "abcd"]
     truth = ((1, 3), (5, 8), (10, 11), (13, 14))
     placed = [joined.Placed(u, *t) for u, t in zip(utterances, truth, strict=True)]
     # The first stays until just after the next one begins; nothing was found of the third.
@@ -105,7 +105,7 @@ def test_several_recordings_are_scored_together_and_each_alone(benchmark):
     module = benchmark("long_recording")
     names = (module.OWN_FILE, *map(module.by_hand, (0.0, 0.2)), module.SRT)
     right, wrong = "a b c d e f", "a b x y e f"
-    off = module.Off(module.Utterance("u", np.zeros(0), right), 0.1, 0.4, joined=False)
+    off = module.Off(module.Utterance("u", np.zeros(0), right, (0, 0)), 0.1, 0.4, joined=False)
 
     def recording(*texts):
         texts = {name: [text] for name, text in zip(names, texts, strict=True)}

@@ -58,6 +58,18 @@ def test_noise_has_the_asked_signal_to_noise_ratio(recordings, kind, monkeypatch
     assert ratio_db == pytest.approx(12.0, abs=0.7)
 
 
+def test_the_times_of_speech_are_those_before_noise_was_added(recordings):
+    silence = np.zeros(recordings.sample_rate, np.float32)
+    speech = recordings.audio("digits/8")
+    joined = np.concatenate([silence, speech, silence])
+    for seed in range(12):
+        _, variation = synthesis.vary(joined, recordings, np.random.default_rng(seed))
+        found = np.array([variation.speech_start_s, variation.speech_end_s]) * variation.speed
+        # The recording's own edges are quiet for up to a tenth of a second.
+        assert 1 <= found[0] + 0.02 < 1.1
+        assert found[1] - 0.02 <= 1 + len(speech) / recordings.sample_rate < found[1] + 0.15
+
+
 def test_pink_noise_falls_three_decibels_per_octave(recordings):
     noise = synthesis._noise("pink", 1 << 16, recordings, np.random.default_rng(0))
     power = np.abs(np.fft.rfft(noise)) ** 2

@@ -21,16 +21,28 @@ NUM_BABBLE_VOICES = 6
 PEAK_LIMIT = 0.95
 # The level before variation; with +6 dB on top most peaks still fit under the limit.
 SPEECH_LEVEL_DB = -26.0
+# ITU-T P.56 counts as active what is at most 15.9 dB below the level of active speech; here the
+# loud tenth of an utterance is 2.7 dB above that level in the median.
+AUDIBLE_DB = 18.6
+LOUD_PERCENTILE = 90
+LEVEL_FRAME_S = 0.01
 
 
 @dataclass(frozen=True)
 class Variation:
-    """How one utterance was varied: written into the manifest beside it."""
+    """How one utterance was varied: written into the manifest beside it.
+
+    Attributes:
+        speech_start_s: where the speech begins, by its level before the noise was added.
+        speech_end_s: where it ends.
+    """
 
     speed: float
     level_db: float
     noise: str
     snr_db: float
+    speech_start_s: float
+    speech_end_s: float
 
 
 def join(
@@ -62,20 +74,28 @@ def vary(
     other recordings at once, played backwards so that no word remains); its level is relative to
     the root mean square of the utterance.
     """
-    variation = Variation(
-        speed=float(rng.uniform(*SPEED_RANGE)),
-        level_db=float(rng.uniform(*LEVEL_RANGE_DB)),
-        noise=("white", "pink", "babble")[rng.integers(3)],
-        snr_db=float(rng.uniform(*SNR_RANGE_DB)),
-    )
+    speed = float(rng.uniform(*SPEED_RANGE))
+    level_db = float(rng.uniform(*LEVEL_RANGE_DB))
+    noise_kind = ("white", "pink", "babble")[rng.integers(3)]
+    snr_db = float(rng.uniform(*SNR_RANGE_DB))
     rate = float(recordings.sample_rate)
-    speech = soxr.resample(samples.astype(np.float32), rate * variation.speed, rate)
-    speech = speech * _gain(speech, SPEECH_LEVEL_DB + variation.level_db)
-    noise = _noise(variation.noise, len(speech), recordings, rng)
-    noise_level_db = SPEECH_LEVEL_DB + variation.level_db - variation.snr_db
-    mixed = speech + noise * _gain(noise, noise_level_db)
+    speech = soxr.resample(samples.astype(np.float32), rate * speed, rate)
+    speech = speech * _gain(speech, SPEECH_LEVEL_DB + level_db)
+    noise = _noise(noise_kind, len(speech), recordings, rng)
+    mixed = speech + noise * _gain(noise, SPEECH_LEVEL_DB + level_db - snr_db)
     peak = float(np.abs(mixed).max())
-    return (mixed * min(1.0, PEAK_LIMIT / peak)).astype(np.float32), variation
+    varied = (mixed * min(1.0, PEAK_LIMIT / peak)).astype(np.float32)
+    return varied, Variation(speed, level_db, noise_kind, snr_db, *audible_span_s(speech, rate))
+
+
+def audible_span_s(speech: Float[np.ndarray, " N"], rate: float) -> tuple[float, float]:
+    """Where speech without noise is first and last no quieter than active speech may be."""
+    frame = round(LEVEL_FRAME_S * rate)
+    frames = speech[: len(speech) // frame * frame].reshape(-1, frame)
+    power = np.square(frames, dtype=np.float64).mean(axis=1)
+    least = np.percentile(power, LOUD_PERCENTILE) / 10 ** (AUDIBLE_DB / 10)
+    audible = np.flatnonzero(power >= least)
+    return float(audible[0]) * frame / rate, float(audible[-1] + 1) * frame / rate
 
 
 def _gain(samples: Float[np.ndarray, " N"], level_db: float) -> float:
