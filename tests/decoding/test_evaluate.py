@@ -50,6 +50,50 @@ def test_the_folder_holds_what_was_decoded(model_folder, manifest, recordings, t
     assert evaluation.sentences[6].source is None
 
 
+def without_references(manifest, ids=None):
+    """The manifest without the translations of these utterances, or of all."""
+    lines = []
+    for line in manifest.read_text(encoding="utf-8").splitlines():
+        cut = json.loads(line)
+        if ids is None or cut["id"] in ids:
+            del cut["supervisions"][0]["custom"]["translated_text"]
+        lines.append(json.dumps(cut))
+    manifest.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def test_a_test_set_without_references_is_translated(model_folder, manifest, tmp_path):
+    scored = evaluate(model_folder, manifest, tmp_path / "scored", config=SEARCH)
+    without_references(manifest)
+    command = ["evaluate", str(model_folder), str(manifest), "--out", str(tmp_path / "out")]
+    search = ["--beam-size", "2", "--batch-size", "3"]
+    result = CliRunner().invoke(app, [*command, *search])
+    assert result.exit_code == 0, result.output
+    assert "no references: nothing was scored" in result.output
+    lines = (tmp_path / "out" / "sentences.jsonl").read_text(encoding="utf-8").splitlines()
+    found = [json.loads(line) for line in lines]
+    assert [one["id"] for one in found] == [sentence.id for sentence in scored.sentences]
+    assert {one[key] for one in found for key in ("reference", "bleu", "chrf")} == {None}
+    text = (tmp_path / "out" / "hypotheses.txt").read_text(encoding="utf-8")
+    assert text.splitlines() == [" ".join(one["hypothesis"].split()) for one in found]
+    for folders in (("scored", "out"), ("out", "scored")):
+        with pytest.raises(UserError, match=r"expected scores, found none: .* no references"):
+            compare(*(tmp_path / name for name in folders))
+
+
+def test_the_translations_do_not_depend_on_references(model_folder, manifest, tmp_path):
+    scored = evaluate(model_folder, manifest, tmp_path / "scored", config=SEARCH)
+    without_references(manifest)
+    blind = evaluate(model_folder, manifest, tmp_path / "out", config=SEARCH)
+    for one, other in zip(scored.sentences, blind.sentences, strict=True):
+        assert dataclasses.replace(one, reference=None, bleu=None, chrf=None) == other
+
+
+def test_some_missing_references_are_refused(model_folder, manifest, tmp_path):
+    without_references(manifest, ids={"utt4"})
+    with pytest.raises(UserError, match="utt4: expected a translation in custom"):
+        evaluate(model_folder, manifest, tmp_path / "out", config=SEARCH)
+
+
 def test_the_summary_names_everything_that_makes_it_comparable(model_folder, manifest, tmp_path):
     summary = evaluate(model_folder, manifest, tmp_path / "out", config=SEARCH).summary
     written = json.loads((tmp_path / "out" / "scores.json").read_text(encoding="utf-8"))

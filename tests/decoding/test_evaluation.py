@@ -25,14 +25,18 @@ def folder(tmp_path):
 
 def test_an_evaluation_survives_a_round_trip(folder):
     assert read_evaluation(folder) == Evaluation(SUMMARY, [SENTENCE])
-    assert sorted(path.name for path in folder.iterdir()) == ["scores.json", "sentences.jsonl"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "hypotheses.txt",
+        "scores.json",
+        "sentences.jsonl",
+    ]
 
 
 def test_a_failed_write_leaves_the_old_files_whole(folder):
     with pytest.raises(TypeError):
         write_evaluation(Evaluation({"num_sentences": object()}, [SENTENCE]), folder)
     assert read_evaluation(folder).sentences == [SENTENCE]
-    assert len(list(folder.iterdir())) == 2
+    assert len(list(folder.iterdir())) == 3
 
 
 @pytest.mark.parametrize(

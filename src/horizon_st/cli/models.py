@@ -100,7 +100,9 @@ def keys(
 def evaluate(
     model: Annotated[str, typer.Argument(help="Folder or hub id.")],
     manifest: Annotated[Path, typer.Argument(help="lhotse cuts, JSONL.")],
-    out: Annotated[Path, typer.Option(help="Folder for scores.json and sentences.jsonl.")],
+    out: Annotated[
+        Path, typer.Option(help="Folder for scores.json, sentences.jsonl and hypotheses.txt.")
+    ],
     beam_size: Annotated[int, typer.Option(help="1 is greedy search.")] = 5,
     length_penalty: Annotated[float, typer.Option(help="More gives longer output.")] = 1.0,
     batch_size: Annotated[int, typer.Option(help="Utterances at once.")] = 16,

@@ -20,7 +20,7 @@ from horizon_st.data.audio import Cut, change_speed, load_cut
 from horizon_st.data.augment import AugmentConfig, draw_speed, mask_spectrum, utterance_rng
 from horizon_st.data.characters import CharacterTokenizer
 from horizon_st.data.frontend import Frontend
-from horizon_st.data.manifest import transcript_of, translation_of
+from horizon_st.data.manifest import reference_of, transcript_of
 from horizon_st.errors import UserError
 
 
@@ -156,7 +156,7 @@ class Collator:
             [cut.id for cut in cuts],
             self.tokenizer,
             transcripts,
-            [translation_of(cut) for cut in cuts],
+            [reference_of(cut) for cut in cuts],
             speech,
         )
         if self.character_tokenizer is not None:
@@ -186,10 +186,10 @@ def make_batch(
     ids: list[str],
     tokenizer: PreTrainedTokenizerBase,
     transcripts: Sequence[str | None],
-    targets: Sequence[str],
+    targets: Sequence[str | None],
     speech: Sequence[Tensor] | None = None,
 ) -> Batch:
-    """The Batch of parallel lists; a transcript of None gives a row of padding."""
+    """The Batch of parallel lists; a text of None gives a row of padding."""
     target = _encode(tokenizer, targets, text_target=True)
     return Batch(
         ids=ids,

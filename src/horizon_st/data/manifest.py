@@ -21,10 +21,16 @@ _MOST_KNOWN_IDS = 100_000
 
 
 class ManifestCuts(Cuts):
-    """The checked cuts of a manifest, read line by line each time it is iterated."""
+    """The checked cuts of a manifest, read line by line each time it is iterated.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: of the manifest.
+        needs_translation: whether a cut without one is refused.
+    """
+
+    def __init__(self, path: Path, *, needs_translation: bool = True) -> None:
         self.path = path
+        self._needs_translation = needs_translation
 
     def __iter__(self) -> Iterator[Cut]:
         return self._checked(read_lines(self.path))
@@ -64,7 +70,9 @@ class ManifestCuts(Cuts):
             if len(seen) < _MOST_KNOWN_IDS:
                 seen.add(cut.id)
             for fault in find_faults(cut, self.path.parent, place):
-                raise fault.error
+                is_unscored = fault.kind == "no translation" and reference_of(cut) is None
+                if self._needs_translation or not is_unscored:
+                    raise fault.error
             yield cut
         if not seen:
             raise UserError(
@@ -75,12 +83,16 @@ class ManifestCuts(Cuts):
             )
 
 
-def read_manifest(path: Path) -> ManifestCuts:
+def read_manifest(path: Path, *, needs_translation: bool = True) -> ManifestCuts:
     """The cuts of a manifest, lazily, with recording paths relative to its folder resolved.
 
     Each cut has one supervision: ``text`` is the transcript (None where there is none), and
     ``custom["translated_text"]`` the translation. A name that ends in ``.gz`` or ``.zst`` is
     decompressed, and cannot be sampled or shuffled beyond what a sampler holds.
+
+    Args:
+        path: of the manifest.
+        needs_translation: whether a cut without one is refused, as training and scoring have to.
 
     Raises:
         UserError: the file is missing or a table of one's own, or, while reading: there are no
@@ -103,12 +115,18 @@ def read_manifest(path: Path) -> ManifestCuts:
             remedy="Check the path; `horizon-st prepare telephone DIR` writes the embedded corpus.",
         )
     refuse_table(path)
-    return ManifestCuts(path)
+    return ManifestCuts(path, needs_translation=needs_translation)
 
 
 def translation_of(cut: Cut) -> str:
     """The target sentence of a cut."""
     text: str = cut.supervisions[0].custom[TRANSLATION_KEY]
+    return text
+
+
+def reference_of(cut: Cut) -> str | None:
+    """The target sentence of a cut, or None where a test set has none."""
+    text: str | None = (cut.supervisions[0].custom or {}).get(TRANSLATION_KEY)
     return text
 
 

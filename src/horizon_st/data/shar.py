@@ -195,13 +195,19 @@ def is_shar(path: Path) -> bool:
     return path.is_dir() or path.suffix in _LIST_SUFFIXES
 
 
-def open_cuts(path: Path) -> Cuts:
+def open_cuts(path: Path, *, needs_translation: bool = True) -> Cuts:
     """The cuts of a manifest, of a Shar folder, or of a list of shards.
+
+    Args:
+        path: of the manifest, the folder or the list.
+        needs_translation: whether a cut of a manifest without one is refused; in shards all have.
 
     Raises:
         UserError: there are none at the path.
     """
-    return SharCuts(path) if is_shar(path) else read_manifest(path)
+    if is_shar(path):
+        return SharCuts(path)
+    return read_manifest(path, needs_translation=needs_translation)
 
 
 def files_to_fingerprint(path: Path) -> list[Path]:

@@ -122,7 +122,7 @@ def compare(
     return compare_outputs(
         [sentence.hypothesis for sentence in baseline.sentences],
         [of_system[sentence.id].hypothesis for sentence in baseline.sentences],
-        [sentence.reference for sentence in baseline.sentences],
+        baseline.references,
         names=(str(baseline_dir), str(system_dir)),
         lowercase=scoring["lowercase"],
         tokenize=scoring["tokenize"],

@@ -5,20 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from horizon_st.data.audio import Cut
 from horizon_st.data.collate import Batch, Collator, FeatureCache, make_batch
 from horizon_st.data.files import make_folder
-from horizon_st.data.manifest import transcript_of, translation_of
+from horizon_st.data.manifest import reference_of, transcript_of
 from horizon_st.data.shar import files_to_fingerprint, open_cuts
 from horizon_st.decoding.configuration import DecodingConfig, Hypothesis, Tokenize
 from horizon_st.decoding.evaluation import Evaluation, Sentence, write_evaluation
 from horizon_st.decoding.generate import Modality, translate
 from horizon_st.decoding.model_folder import fingerprint
-from horizon_st.decoding.scoring import SentenceScores, build_metrics, score, score_sentences
+from horizon_st.decoding.scoring import build_metrics, score, score_sentences
 from horizon_st.decoding.trained import TrainedModel, load_trained_model, weights_fingerprint
 from horizon_st.decoding.training_record import record_beside
 from horizon_st.display import progress_bar
@@ -42,10 +42,12 @@ def evaluate(
 ) -> Evaluation:
     """The scores and sentences of a model on a manifest; `out_dir` gets both as files.
 
+    Of a test set that has no references at all, the translations alone.
+
     Args:
         model_dir: folder or hub id of the model.
-        manifest: cuts, or shards of them, with a translation each; for `modality="text"` with a
-            transcript each too.
+        manifest: cuts, or shards of them, with a translation each, or all without; for
+            `modality="text"` with a transcript each too.
         out_dir: made where missing; an evaluation in it is replaced when the new one is complete.
         config: the search, and BLEU's tokeniser; when None, the default search, and the tokeniser
             of the recipe that trained the model, as `tokenizer_of_run` finds it.
@@ -57,24 +59,24 @@ def evaluate(
 
     Raises:
         UserError: the model or the manifest cannot be read, the manifest is empty, its ids are not
-            unique, a transcript is missing for the text path, the tokeniser lacks its dictionaries,
-            the device lacks the precision, or the folder cannot be written.
+            unique, some of it has no translation, a transcript is missing for the text path, the
+            tokeniser lacks its dictionaries, the device lacks the precision, or the folder cannot
+            be written.
     """
     config = config or DecodingConfig(tokenize=tokenizer_of_run(model_dir))
     build_metrics(lowercase=lowercase, tokenize=config.tokenize)  # refuses before hours of decoding
-    cuts = list(open_cuts(manifest))
+    cuts, references = _read(manifest)
     make_folder(out_dir)  # for the same reason
     trained = load_trained_model(model_dir, device=device)
     started = time.monotonic()
     hypotheses = _decode(trained, cuts, config, modality, on_decoded)
     wall_s = time.monotonic() - started
-    texts = [hypotheses[cut.id].text for cut in cuts]
-    references = [translation_of(cut) for cut in cuts]
-    scores = score(texts, references, lowercase=lowercase, tokenize=config.tokenize)
-    per_sentence = score_sentences(texts, references, lowercase=lowercase, tokenize=config.tokenize)
+    sentences = [_sentence(cut, hypotheses[cut.id]) for cut in cuts]
+    scores: dict[str, Any] = {"num_sentences": len(cuts), "metrics": {}}
+    if references is not None:
+        scores, sentences = _score(sentences, references, lowercase, config.tokenize)
     summary: dict[str, Any] = {
-        **scores.to_json(),
-        "sentence_signatures": per_sentence.signatures,
+        **scores,
         "scoring": {"lowercase": lowercase, "tokenize": config.tokenize},
         "modality": modality,
         "decoding": asdict(config),
@@ -84,7 +86,7 @@ def evaluate(
         "manifest": {"path": str(manifest), "sha256": fingerprint(*files_to_fingerprint(manifest))},
         "versions": package_versions(),
     }
-    evaluation = Evaluation(summary, _sentences(cuts, hypotheses, per_sentence))
+    evaluation = Evaluation(summary, sentences)
     write_evaluation(evaluation, out_dir)
     return evaluation
 
@@ -102,23 +104,40 @@ def tokenizer_of_run(model_dir: str | Path) -> Tokenize:
     return tokenize
 
 
-def _sentences(
-    cuts: list[Cut], hypotheses: dict[str, Hypothesis], scores: SentenceScores
-) -> list[Sentence]:
-    return [
-        Sentence(
-            id=cut.id,
-            hypothesis=hypotheses[cut.id].text,
-            reference=translation_of(cut),
-            source=transcript_of(cut),
-            duration_s=float(cut.duration),
-            log_probability=hypotheses[cut.id].score,
-            num_tokens=hypotheses[cut.id].num_tokens,
-            bleu=bleu,
-            chrf=chrf,
-        )
-        for cut, bleu, chrf in zip(cuts, scores.bleu, scores.chrf, strict=True)
+def _read(manifest: Path) -> tuple[list[Cut], list[str] | None]:
+    """The cuts and their references; None for these where no cut has one."""
+    cuts = list(open_cuts(manifest, needs_translation=False))
+    references = [text for cut in cuts if (text := reference_of(cut)) is not None]
+    if 0 < len(references) < len(cuts):
+        for _ in open_cuts(manifest):  # refuses the first without one, and tells its place
+            pass
+    return cuts, references or None
+
+
+def _sentence(cut: Cut, hypothesis: Hypothesis) -> Sentence:
+    return Sentence(
+        id=cut.id,
+        hypothesis=hypothesis.text,
+        reference=reference_of(cut),
+        source=transcript_of(cut),
+        duration_s=float(cut.duration),
+        log_probability=hypothesis.score,
+        num_tokens=hypothesis.num_tokens,
+    )
+
+
+def _score(
+    sentences: list[Sentence], references: list[str], lowercase: bool, tokenize: Tokenize
+) -> tuple[dict[str, Any], list[Sentence]]:
+    """The scores of all, for the summary, and each sentence with its own."""
+    texts = [sentence.hypothesis for sentence in sentences]
+    scores = score(texts, references, lowercase=lowercase, tokenize=tokenize)
+    each = score_sentences(texts, references, lowercase=lowercase, tokenize=tokenize)
+    scored = [
+        replace(sentence, bleu=bleu, chrf=chrf)
+        for sentence, bleu, chrf in zip(sentences, each.bleu, each.chrf, strict=True)
     ]
+    return {**scores.to_json(), "sentence_signatures": each.signatures}, scored
 
 
 def _decode(
@@ -163,7 +182,7 @@ def _batches(
                 [cut.id for cut in chosen],
                 trained.tokenizer,
                 [transcript_of(cut) for cut in chosen],
-                [translation_of(cut) for cut in chosen],
+                [reference_of(cut) for cut in chosen],
             )
 
 

@@ -1,6 +1,7 @@
 """The evaluation of one model on one manifest: a summary with the scores, a line per sentence.
 
-On disk it is a folder of two files: `scores.json` (the summary) and `sentences.jsonl`.
+On disk it is a folder of three files: `scores.json` (the summary), `sentences.jsonl`, and
+`hypotheses.txt`, the translations alone, a line each.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from horizon_st.errors import UserError, reason_of
 
 SCORES_FILE = "scores.json"
 SENTENCES_FILE = "sentences.jsonl"
+HYPOTHESES_FILE = "hypotheses.txt"
 _SCORING = ("lowercase", "tokenize")
 _REMEDY = "Run `horizon-st evaluate` into this folder again."
 
@@ -27,20 +29,23 @@ class Sentence:
     """One decoded utterance with its texts and sentence scores.
 
     Attributes:
+        reference: None where the test set has none.
         source: the transcript, or None where the manifest has none.
         log_probability: mean natural log probability of the hypothesis' tokens, end token included.
         num_tokens: tokens of the hypothesis, end token included.
+        bleu: None without a reference.
+        chrf: None without a reference.
     """
 
     id: str
     hypothesis: str
-    reference: str
+    reference: str | None
     source: str | None
     duration_s: float
     log_probability: float
     num_tokens: int
-    bleu: float
-    chrf: float
+    bleu: float | None = None
+    chrf: float | None = None
 
 
 @dataclass(frozen=True)
@@ -55,8 +60,15 @@ class Evaluation:
         value: float = self.summary["metrics"][metric]["value"]
         return value
 
+    @property
+    def references(self) -> list[str]:
+        """Those of the sentences, in their order; none of an evaluation without scores."""
+        return [one.reference for one in self.sentences if one.reference is not None]
+
     def render(self, console: Console) -> None:
         """Every score with its signature, and the speed, printed to the console."""
+        if not self.summary["metrics"]:
+            console.print("The manifest has no references: nothing was scored.", soft_wrap=True)
         for name, metric in self.summary["metrics"].items():
             console.print(f"{name} {metric['value']:.2f}  {metric['signature']}", soft_wrap=True)
         speed = self.summary.get("audio_s_per_s")
@@ -65,7 +77,7 @@ class Evaluation:
 
 
 def write_evaluation(evaluation: Evaluation, folder: Path) -> None:
-    """Both files in the folder, replaced whole or not at all; the summary comes last.
+    """The files in the folder, each replaced whole or not at all; the summary comes last.
 
     Raises:
         UserError: the folder cannot be written.
@@ -74,6 +86,9 @@ def write_evaluation(evaluation: Evaluation, folder: Path) -> None:
     with whole_file(folder / SENTENCES_FILE) as file:
         for sentence in evaluation.sentences:
             file.write(json.dumps(asdict(sentence), ensure_ascii=False) + "\n")
+    with whole_file(folder / HYPOTHESES_FILE) as file:
+        for sentence in evaluation.sentences:
+            file.write(" ".join(sentence.hypothesis.split()) + "\n")
     with whole_file(folder / SCORES_FILE) as file:
         json.dump(evaluation.summary, file, ensure_ascii=False, indent=2)
         file.write("\n")
@@ -83,7 +98,8 @@ def read_evaluation(folder: Path) -> Evaluation:
     """The evaluation that a folder holds.
 
     Raises:
-        UserError: one of the two files is missing or damaged, or they do not belong together.
+        UserError: the scores or the sentences are missing or damaged, or do not belong together, or
+            nothing was scored, for want of references.
     """
     for name in (SCORES_FILE, SENTENCES_FILE):
         if not (folder / name).is_file():
@@ -101,6 +117,13 @@ def read_evaluation(folder: Path) -> Evaluation:
             expected=f"the {summary['num_sentences']} sentences that {SCORES_FILE} is about",
             found=len(sentences),
             remedy=_REMEDY,
+        )
+    if sentences and all(sentence.reference is None for sentence in sentences):
+        raise UserError(
+            str(folder),
+            expected="scores",
+            found="none: the manifest had no references",
+            remedy="Evaluate a manifest with translations.",
         )
     return Evaluation(summary, sentences)
 
@@ -136,8 +159,8 @@ def _read_sentences(path: Path) -> Iterator[Sentence]:
                     found=values,
                     remedy=_REMEDY,
                 )
-            for name in ("id", "hypothesis", "reference"):
-                if not isinstance(values[name], str):
+            for name, kind in (("id", str), ("hypothesis", str), ("reference", str | None)):
+                if not isinstance(values[name], kind):
                     raise UserError(
                         f"{place}: {name}", expected="text", found=values[name], remedy=_REMEDY
                     )

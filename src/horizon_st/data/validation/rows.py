@@ -10,6 +10,7 @@ from horizon_st.data.audio import SHORTEST_S, Cut
 from horizon_st.data.cut_checks import TRANSLATION_KEY, find_faults, to_cut
 from horizon_st.data.files import decode_line, read_raw_lines
 from horizon_st.data.jsonl import parse_json
+from horizon_st.data.manifest import reference_of
 from horizon_st.data.validation.manifests import TEST_RANK, held_out_rank, split_name
 from horizon_st.data.validation.problems import KINDS, Problem
 from horizon_st.errors import UserError
@@ -103,7 +104,7 @@ def check_line(line: bytes, place: str, manifest: Path) -> Row:
     needs_reference = held_out_rank(split_name(manifest)) < TEST_RANK
     for fault in find_faults(row.cut, manifest.parent, place):
         is_unscored = fault.kind == "no translation" and not needs_reference
-        if is_unscored and not _has_translation(row.cut):
+        if is_unscored and reference_of(row.cut) is None:
             row.add("no reference", "none")
         else:
             row.add(fault.kind, f"{fault.error.found}; expected {fault.error.expected}")
@@ -115,11 +116,6 @@ def check_line(line: bytes, place: str, manifest: Path) -> Row:
     elif duration_s > LONGEST_S:
         row.add("long utterance", f"{duration_s:.1f} s")
     return row
-
-
-def _has_translation(cut: Cut) -> bool:
-    """Whether the cut has one of any kind, were it empty or no text."""
-    return (cut.supervisions[0].custom or {}).get(TRANSLATION_KEY) is not None
 
 
 def _text(value: object) -> str | None:
