@@ -188,14 +188,27 @@ def test_charsets_that_break_text_are_refused(live, ready, charset, value):
         assert message in answer.json()["error"]["message"]
 
 
-def test_other_addresses_and_methods_are_refused_in_the_same_shape(live, ready):
-    address = live(ready)
-    for answer, status in (
-        (httpx2.get(f"{address}/v1/audio/speech"), 404),
-        (httpx2.get(f"{address}/v1/audio/translations"), 405),
+@pytest.mark.parametrize("page", [False, True])
+def test_other_addresses_and_methods_are_refused_in_the_same_shape(live, ready, page):
+    address = live(ready, app={"page": page})
+    large = {"file": ("talk.wav", bytes(3_000_000)), "model": (None, "whisper-1")}
+    for answer, status, code in (
+        (httpx2.get(f"{address}/v1/audio/speech"), 404, "unknown_url"),
+        (httpx2.post(f"{address}/v1/audio/transcriptions", files=large), 404, "unknown_url"),
+        (httpx2.get(f"{address}/v1/audio/translations"), 405, "method_not_supported"),
+        (httpx2.delete(f"{address}/v1/models"), 405, "method_not_supported"),
     ):
         assert answer.status_code == status
-        assert answer.json()["error"]["type"] == "invalid_request_error"
+        error = answer.json()["error"]
+        assert (error["type"], error["code"]) == ("invalid_request_error", code)
+        assert status == 405 or "POST /v1/audio/translations" in error["message"]
+
+
+def test_load_balancers_may_ask_for_headers_alone(live, ready):
+    address = live(ready, app={"page": True})
+    for name in ("healthz", "readyz"):
+        answer = httpx2.head(f"{address}/{name}")
+        assert (answer.status_code, answer.content) == (200, b"")
 
 
 def test_keys(live, connect, ready, recordings, tmp_path, monkeypatch):

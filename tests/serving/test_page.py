@@ -362,6 +362,11 @@ def test_the_page_leaves_everything_else_in_its_place(live, translator):
         assert fonts == []
 
 
+def test_nothing_on_it_answers_without_end(live, translator):
+    address = live(translator, app={"page": True})
+    assert httpx2.get(f"{address}/gradio_api/heartbeat/x", timeout=20).status_code == 404
+
+
 def test_uploads_are_no_larger_than_requests(live, translator):
     address = live(translator, app={"page": True}, most_mb=0.1)
     for size, status in [(90_000, 200), (200_000, 413)]:

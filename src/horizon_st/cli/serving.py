@@ -57,6 +57,12 @@ def serve(
     longest_pause: Annotated[
         float, typer.Option(help="Seconds of silence that always separate.")
     ] = 0.8,
+    target_length: Annotated[
+        float,
+        typer.Option(
+            help="Join short segments, over pauses of up to 2 s, until they have so much."
+        ),
+    ] = 0.0,
     unsure_below: Annotated[
         float, typer.Option(min=0, max=1, help="Confidence below which a segment gets a [?].")
     ] = 0.6,
@@ -102,7 +108,9 @@ def serve(
             batch_size=batch_size,
             precision=precision,
         ),
-        "segmenter": SegmenterConfig(longest_s=longest, longest_pause_s=longest_pause),
+        "segmenter": SegmenterConfig(
+            longest_s=longest, longest_pause_s=longest_pause, target_s=target_length
+        ),
         "runtime": runtime,
         "device": device,
     }

@@ -51,11 +51,13 @@ def create_app(
     app.add_middleware(MeasuredRequests, metrics=service.metrics)
     app.include_router(make_router(service, model_name), dependencies=[Depends(check_key)])
 
+    @app.head("/healthz", include_in_schema=False)
     @app.get("/healthz")
     async def is_alive() -> dict[str, str]:
         """Whether the process answers at all."""
         return {"status": "ok"}
 
+    @app.head("/readyz", include_in_schema=False)
     @app.get("/readyz")
     async def is_ready() -> Response:
         """Whether it would accept a request now: 503 while all places are taken."""

@@ -11,6 +11,9 @@ from horizon_st.serving.limits import MEGABYTE, FullError, Limits
 from horizon_st.serving.uploads import check_length, too_large, unless_idle
 
 _UPLOAD_ROUTE = "/gradio_api/upload"
+_ENDLESS_ROUTE = "/gradio_api/heartbeat/"
+"""Answers for as long as somebody listens, without a key, and the page has no use for it: it would
+keep the server from ending."""
 
 
 class BoundedUploads:
@@ -31,11 +34,13 @@ class BoundedUploads:
         """Answers as Gradio does, to what is within bounds.
 
         Raises:
-            ApiError: a body is not.
+            ApiError: a body is not, or the answer would be without end.
         """
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        if _ENDLESS_ROUTE in scope["path"]:
+            raise ApiError(404, "Not Found")
         is_upload = scope["path"].endswith(_UPLOAD_ROUTE)
         most_bytes = self._limits.most_bytes + _FORM_BYTES if is_upload else _MOST_OTHER_BYTES
         check_length(Headers(scope=scope), most_bytes)

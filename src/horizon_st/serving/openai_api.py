@@ -9,6 +9,7 @@ from typing import Any, Literal, cast, get_args
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from starlette.datastructures import FormData, UploadFile
+from starlette.routing import Match
 
 from horizon_st.inference.formats import TranslatedRecording, to_text
 from horizon_st.inference.line_breaks import join_texts
@@ -23,6 +24,7 @@ COMMON_NAME = "whisper-1"
 """The one model of the original's translations, which clients ask for whatever the server."""
 
 _FIELDS = ("file", "model", "prompt", "response_format", "temperature")
+_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 _FRAMES_PER_S = 100
 """Of `seek`, as in Whisper."""
 
@@ -79,6 +81,21 @@ def make_router(service: TranslationService, model_name: str) -> APIRouter:
         """The model."""
         _check_model(model_id, model_name)
         return model
+
+    served = list(router.routes)
+
+    # Without it, what else the original has would be taken for an address of the page.
+    @router.api_route("/{path:path}", methods=_METHODS, include_in_schema=False)
+    async def refuse(request: Request) -> None:
+        """Says what there is instead."""
+        asked = f"{request.method} {request.url.path}"
+        if any(route.matches(request.scope)[0] is Match.PARTIAL for route in served):
+            raise ApiError(405, f"Invalid method: {asked}.", code="method_not_supported")
+        raise ApiError(
+            404,
+            f"Invalid URL: {asked}. This server translates: POST /v1/audio/translations.",
+            code="unknown_url",
+        )
 
     return router
 
