@@ -29,6 +29,10 @@ from horizon_st.serving.service import TranslationService
 DOWNLOADS: tuple[Format, ...] = ("srt", "vtt", "txt")
 _ASSETS = files(__package__) / "assets"
 
+_SHOWN_LATER = 0.02
+"""The most that is known and not shown yet, of all that is: each time Gradio handles all of it, and
+one by one the cost would grow with the square of the length."""
+
 
 def add_page(app: FastAPI, service: TranslationService, *, model_name: str, keys: Keys) -> None:
     """Puts the page at ``/``, behind the routes that the application has.
@@ -107,7 +111,7 @@ def make_page(service: TranslationService, kept: KeptUploads, model_name: str) -
 async def translate_upload(
     service: TranslationService, kept: KeptUploads, asked: object
 ) -> AsyncIterator[dict[str, Any]]:
-    """What the page shows of a recording: each time all of it, as far as it is known.
+    """What the page shows of a recording: each time all of it, nearly as far as it is known.
 
     Args:
         service: what translates.
@@ -116,13 +120,15 @@ async def translate_upload(
             script knows its question by.
     """
     shown: dict[str, Any] = {"asked": asked, "segments": []}
+    rows: list[dict[str, Any]] = []
     try:
         path, name = _read(asked, kept)
         with kept.hearing(path) as hearing:
             async with service.open(path, name=name, on_block=hearing) as opened:
                 shown |= {
                     "duration_s": opened.duration_s,
-                    "bars": hearing.finish(),
+                    # Gradio looks into every list each time, into no text.
+                    "bars": " ".join(map(str, hearing.finish())),
                     "sound": gradio.FileData(path=str(kept.sound_of(path))).model_dump(),
                 }
                 yield shown
@@ -132,12 +138,17 @@ async def translate_upload(
                 )
                 async for segment in opened:
                     segments.append(segment)
-                    shown = shown | {"segments": [_row(one, recording) for one in segments]}
-                    yield shown
-        yield shown | {"texts": {form: to_text(recording, form) for form in DOWNLOADS}}
+                    rows.append(_row(segment, recording))
+                    if len(rows) - len(shown["segments"]) > len(rows) * _SHOWN_LATER:
+                        shown = shown | {"segments": [*rows]}
+                        yield shown
+        yield shown | {
+            "segments": rows,
+            "texts": {form: to_text(recording, form) for form in DOWNLOADS},
+        }
     except Exception as error:
         refusal = api_error_of(error)
-        yield shown | {"error": str(refusal)}
+        yield shown | {"segments": rows, "error": str(refusal)}
         if refusal.status == HTTPStatus.INTERNAL_SERVER_ERROR:
             raise  # to the log
 

@@ -151,8 +151,9 @@ function draw({ sound, bars, duration_s }) {
     const half = 0.46 * height + 0.5;
     return `M${place + 0.5} ${middle - half}V${middle + half}`;
   };
-  find("path").setAttribute("d", bars.map(line).join(""));
-  find("svg").setAttribute("viewBox", `0 0 ${bars.length} 100`);
+  const heights = bars.split(" ").map(Number);
+  find("path").setAttribute("d", heights.map(line).join(""));
+  find("svg").setAttribute("viewBox", `0 0 ${heights.length} 100`);
   find(".wave").style.minWidth = `${Math.round(duration_s * 8)}px`;
   find(".sound").hidden = false;
   audio.src = sound.url;
