@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from horizon_st.data.corpora.utterances import PreparedCorpus, Utterance
+    from horizon_st.data.corpora.cutting import Utterance
+    from horizon_st.data.corpora.utterances import PreparedCorpus
 
 prepare = typer.Typer(
     no_args_is_help=True,
@@ -238,6 +239,8 @@ def _write(
         transcribed = corpus.num_transcribed[split]
         table.add_row(split, str(num), str(transcribed), f"{corpus.hours[split]:.2f}")
     console.print(table)
+    if corpus.num_clipped:
+        console.print(f"{corpus.num_clipped} clipped to their recording")
     _show_left_out(corpus.left_out)
     if corpus.left_out:
         console.print(f"Each is listed in {out / LEFT_OUT_FILE}", soft_wrap=True)

@@ -10,8 +10,10 @@ import pytest
 from lhotse import CutSet
 
 from horizon_st.data.audio import audio_info
-from horizon_st.data.corpora import utterances
-from horizon_st.data.corpora.utterances import OTHER_FILES, Utterance, write_corpus
+from horizon_st.data.corpora import cutting
+from horizon_st.data.corpora.cutting import Utterance
+from horizon_st.data.corpora.utterances import OTHER_FILES, write_corpus
+from horizon_st.data.validation import repair
 from horizon_st.data.validation.manifests import find_manifests
 from horizon_st.errors import UserError
 
@@ -58,11 +60,12 @@ def test_writes_cuts_that_lhotse_reads(good, tmp_path):
         ({"transcript": ""}, "empty transcript"),
         ({"translation": "x" * 10_001}, "translation too long"),
         ({"transcript": "\udc80"}, "transcript is not Unicode text"),
-        ({"offset_s": -0.1}, "offset outside the recording"),
+        ({"offset_s": -0.6, "duration_s": 1.5}, "offset outside the recording"),
         ({"offset_s": 2.0}, "offset outside the recording"),
         ({"offset_s": float("nan")}, "offset outside the recording"),
         ({"offset_s": float("nan"), "unreadable_time": "0,5"}, "time is not a number"),
-        ({"duration_s": 1.6}, "end outside the recording"),
+        ({"duration_s": 2.1}, "end outside the recording"),
+        ({"offset_s": 1.98, "duration_s": 0.1}, "end outside the recording"),
         ({"duration_s": float("inf")}, "no duration"),
         ({"duration_s": 0.0}, "no duration"),
         ({"audio": "none.wav"}, "missing audio"),
@@ -83,6 +86,47 @@ def test_unusable_rows_are_counted_and_listed(good, tmp_path, change, reason):
     assert (row["place"], row["split"], row["reason"]) == ("f:2", "train", reason)
 
 
+@pytest.mark.parametrize(
+    ("start_s", "duration_s", "kept"),
+    [
+        (0.5, 1.505, (0.5, 1.5, 0)),  # rounded
+        (0.5, 1.53, (0.5, 1.5, 1)),
+        (0.5, 2.0, (0.5, 1.5, 1)),
+        (-0.005, 1.0, (0.0, 0.995, 0)),
+        (-0.1, 1.0, (0.0, 0.9, 1)),
+        (-0.2, 2.4, (0.0, 2.0, 1)),
+        (-0.2, None, (0.0, 2.0, 1)),
+    ],
+)
+def test_segments_that_reach_a_little_beyond_their_recording_are_clipped(
+    good, tmp_path, start_s, duration_s, kept
+):
+    row = replace(good, offset_s=start_s, duration_s=duration_s)
+    prepared = write_corpus(tmp_path / "out", {"train": iter([row])})
+    [cut] = CutSet.from_file(tmp_path / "out" / "train.jsonl")
+    assert (cut.start, cut.duration, prepared.num_clipped) == pytest.approx(kept)
+    assert cut.supervisions[0].duration == cut.duration
+    assert not prepared.left_out
+
+
+def test_prepare_clips_what_a_repair_would(good, tmp_path):
+    """The same limits: a tenth of a long segment, half a second of a short one."""
+    beyond_s = [0.0, 0.03, 0.3, 0.49, 0.51, 1.0]
+    rows = [replace(good, id=f"u{n}", duration_s=1.5 + s) for n, s in enumerate(beyond_s)]
+    prepared = write_corpus(tmp_path / "out", {"train": iter(rows)})
+    assert (prepared.num_clipped, prepared.num_utterances["train"]) == (3, 4)
+    manifest = tmp_path / "wrong" / "train.jsonl"
+    manifest.parent.mkdir()
+    [line, *_] = (tmp_path / "out" / "train.jsonl").read_text(encoding="utf-8").splitlines()
+    lines = [
+        json.dumps(json.loads(line) | {"id": row.id, "duration": row.duration_s}) for row in rows
+    ]
+    manifest.write_text("\n".join(lines), encoding="utf-8")
+    repairs = repair([manifest], tmp_path / "mended")
+    assert repairs.changed == {"segment clipped": 3}
+    assert repairs.num_kept == {"train": 4}
+
+
 def test_a_damaged_recording_is_opened_once_for_all_its_segments(good, tmp_path, monkeypatch):
     (tmp_path / "text.wav").write_text("not audio", encoding="utf-8")
     opened = []
@@ -91,7 +135,7 @@ def test_a_damaged_recording_is_opened_once_for_all_its_segments(good, tmp_path,
         opened.append(path.name)
         return audio_info(path)
 
-    monkeypatch.setattr(utterances, "audio_info", count)
+    monkeypatch.setattr(cutting, "audio_info", count)
     segments = [replace(good, id=f"s{n}", audio=tmp_path / "text.wav") for n in range(5)]
     prepared = write_corpus(tmp_path / "out", {"train": iter([good, *segments])})
     assert prepared.left_out == {"unreadable audio": 5}

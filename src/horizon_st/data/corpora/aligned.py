@@ -8,8 +8,8 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from horizon_st.data.corpora.cutting import Utterance
 from horizon_st.data.corpora.segments import Segment
-from horizon_st.data.corpora.utterances import Utterance
 from horizon_st.data.files import is_file, read_lines
 from horizon_st.errors import UserError
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from horizon_st.data.corpora.aligned import find_audio, names_in, without_ending
 from horizon_st.data.corpora.columns import ColumnFile
-from horizon_st.data.corpora.utterances import Utterance
+from horizon_st.data.corpora.cutting import Utterance
 from horizon_st.data.files import require_folder
 from horizon_st.errors import UserError
 

@@ -15,8 +15,8 @@ from typing import Literal, NamedTuple
 
 from horizon_st.data.audio import SAMPLING_RATE
 from horizon_st.data.corpora.aligned import find_audio, names_in, without_ending
+from horizon_st.data.corpora.cutting import Utterance
 from horizon_st.data.corpora.segments import seconds, unreadable_time
-from horizon_st.data.corpora.utterances import Utterance
 from horizon_st.data.files import read_lines, require_folder
 from horizon_st.errors import UserError
 

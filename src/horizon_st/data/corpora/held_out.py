@@ -7,7 +7,7 @@ from hashlib import blake2b
 from os.path import relpath
 from pathlib import Path
 
-from horizon_st.data.corpora.utterances import Utterance
+from horizon_st.data.corpora.cutting import Utterance
 from horizon_st.errors import UserError
 
 _NUM_BITS = 64

@@ -35,10 +35,11 @@ from horizon_st.data.corpora.aligned import (
     without_ending,
 )
 from horizon_st.data.corpora.columns import ColumnFile
+from horizon_st.data.corpora.cutting import Utterance
 from horizon_st.data.corpora.fields import FIELD_OF, FIELDS
 from horizon_st.data.corpora.held_out import hold_out
 from horizon_st.data.corpora.segments import seconds, unreadable_time
-from horizon_st.data.corpora.utterances import OTHER_FILES, Utterance
+from horizon_st.data.corpora.utterances import OTHER_FILES
 from horizon_st.data.jsonl import read_json_lines
 from horizon_st.errors import UserError
 

@@ -11,7 +11,8 @@ from os.path import relpath
 from pathlib import Path
 from typing import IO, Any
 
-from horizon_st.data.audio import SHORTEST_S, audio_info
+from horizon_st.data.audio import audio_info
+from horizon_st.data.clipping import clip_span
 from horizon_st.data.cut_checks import END_TOLERANCE_S, TRANSLATION_KEY
 from horizon_st.data.files import link_or_copy, make_folder, whole_file
 from horizon_st.data.text_pairs import PAIRS_FILE
@@ -29,10 +30,6 @@ from horizon_st.data.validation.sound import listen, with_sound
 from horizon_st.data.validation.survey import Progress
 from horizon_st.data.validation.texts import fingerprint
 from horizon_st.errors import UserError
-
-MOST_CLIPPED_S = 0.5
-MOST_CLIPPED_SHARE = 0.1
-"""Segments lose at most the larger of both, or are left out: their text says what is cut off."""
 
 
 @dataclass
@@ -285,16 +282,12 @@ def _clip(value: Any) -> Iterator[str]:
     """Shortens a segment in place to what is in its recording, if it loses little."""
     if not value.get("recording"):
         return
-    start_s, duration_s = value["start"], value["duration"]
-    recording_s = value["recording"]["duration"]
-    new_start_s = max(0.0, start_s)
-    new_duration_s = min(start_s + duration_s, recording_s) - new_start_s
-    lost_s = duration_s - new_duration_s
-    most_s = max(MOST_CLIPPED_S, MOST_CLIPPED_SHARE * duration_s)
-    if lost_s > END_TOLERANCE_S and lost_s <= most_s and new_duration_s >= SHORTEST_S:
-        value |= {"start": new_start_s, "duration": new_duration_s}
+    clipped = clip_span(value["start"], value["duration"], value["recording"]["duration"])
+    if clipped is not None and value["duration"] - clipped[1] > END_TOLERANCE_S:
+        start_s, duration_s = clipped
+        value |= {"start": start_s, "duration": duration_s}
         [supervision] = value["supervisions"]
-        supervision |= {"start": 0.0, "duration": new_duration_s}
+        supervision |= {"start": 0.0, "duration": duration_s}
         yield "segment clipped"
 
 
