@@ -13,7 +13,7 @@ from horizon_st.data.audio import audio_info
 from horizon_st.data.corpora import cutting
 from horizon_st.data.corpora.cutting import Utterance
 from horizon_st.data.corpora.utterances import OTHER_FILES, write_corpus
-from horizon_st.data.validation import repair
+from horizon_st.data.validation import repair, validate
 from horizon_st.data.validation.manifests import find_manifests
 from horizon_st.errors import UserError
 
@@ -27,7 +27,9 @@ def good(tmp_path, speech):
 
 
 def test_writes_cuts_that_lhotse_reads(good, tmp_path):
-    mono = replace(good, id="u2", transcript=None, offset_s=0.0, duration_s=None, speaker="s")
+    shutil.copy(good.audio, other := tmp_path / "b.wav")
+    mono = replace(good, id="u2", audio=other, transcript=None, offset_s=0.0, speaker="s")
+    mono = replace(mono, duration_s=None)
     seen = []
     prepared = write_corpus(
         tmp_path / "out",
@@ -47,7 +49,8 @@ def test_writes_cuts_that_lhotse_reads(good, tmp_path):
     assert prepared.num_utterances == {"train": 1, "dev": 1}
     assert prepared.num_transcribed == {"train": 1, "dev": 0}
     assert prepared.hours == {"train": pytest.approx(1 / 3600), "dev": pytest.approx(2 / 3600)}
-    assert seen == [("train", 1), ("dev", 1)]
+    assert seen == [("dev", 1), ("train", 1)]
+    assert [*prepared.num_utterances] == ["train", "dev"]
     assert not (tmp_path / "out" / "left_out.jsonl").exists()
 
 
@@ -165,7 +168,7 @@ def test_nothing_is_replaced_when_the_corpus_is_damaged(good, tmp_path):
 
 def test_a_preparation_that_fails_late_leaves_the_earlier_one_as_it_was(good, tmp_path):
     """With the rows that had moved: else what was held out would be trained on, too."""
-    out, other = tmp_path / "out", replace(good, id="u2")
+    out, other = tmp_path / "out", replace(good, id="u2", offset_s=0.0, duration_s=0.5)
     bad = replace(good, id="u3", translation="")
     write_corpus(out, {"train": iter([good, bad]), "dev": iter([other])})
     before = {path: path.read_bytes() for path in out.iterdir()}
@@ -189,8 +192,7 @@ def test_audio_that_has_come_since_is_found(good, tmp_path):
 
 def test_a_file_that_is_read_is_never_replaced(good, tmp_path):
     out = tmp_path / "out"
-    write_corpus(out, {"train": iter([good]), "dev": iter([good])})
-    (out / "dev.jsonl").unlink()
+    write_corpus(out, {"train": iter([good])})
     write_corpus(out, {"train": iter([good])}, originals=[good.audio])  # an older manifest may be
     (tmp_path / "link").symlink_to(out, target_is_directory=True)
     for name in ("train.jsonl", "left_out.jsonl"):
@@ -225,7 +227,7 @@ def test_a_file_in_place_of_the_folder_is_an_error(good):
 
 def test_what_an_earlier_preparation_held_out_is_not_trained_on(good, tmp_path):
     """By its sound: ids may be numbers that each table begins anew."""
-    out, other = tmp_path / "out", replace(good, id="other", offset_s=0.25)
+    out, other = tmp_path / "out", replace(good, id="other", offset_s=1.0)
     write_corpus(out, {"train": iter([good]), "dev": iter([other])})
     before = {path: path.read_bytes() for path in out.iterdir()}
     all_rows = [good, replace(other, id="renamed")]
@@ -243,6 +245,27 @@ def test_what_an_earlier_preparation_held_out_is_not_trained_on(good, tmp_path):
     (out / "dev.jsonl").write_text("no manifest", encoding="utf-8")
     (out / "test.jsonl").unlink()
     assert write_corpus(out, {"train": iter(all_rows)}).num_utterances == {"train": 2}
+
+
+def test_what_is_held_out_beside_it_is_not_trained_on(good, tmp_path):
+    """By most of its sound, whatever its id, texts and ends are."""
+    rows = [
+        replace(good, id=f"train{number}", offset_s=start_s, duration_s=duration_s)
+        for number, (start_s, duration_s) in enumerate(
+            [(0.5, 1.0), (0.6, 1.0), (0.9, 0.2), (0.0, 2.0), (0.0, 0.6), (1.4, 0.6)]
+        )
+    ]
+    held_out = replace(good, id="dev0", translation="zwei")
+    prepared = write_corpus(tmp_path / "out", {"train": iter(rows), "dev": iter([held_out])})
+    ids = [cut.id for cut in CutSet.from_file(tmp_path / "out" / "train.jsonl")]
+    assert ids == ["train4", "train5"]  # they overlap a little, as neighbours do
+    assert prepared.left_out == {"recording also in dev": 4}
+    assert not validate([tmp_path / "out"]).problems.counts["recording in two splits"]
+    listed = (tmp_path / "out" / "left_out.jsonl").read_text(encoding="utf-8").splitlines()
+    assert json.loads(listed[1])["found"] == f"{good.audio}, 0.60 to 1.60 s"
+    with pytest.raises(UserError, match="usable utterance in train, found recording also in test"):
+        write_corpus(tmp_path / "all", {"train": iter([good]), "test": iter([held_out])})
+    write_corpus(tmp_path / "all", {"dev": iter([good]), "test": iter([held_out])})
 
 
 def test_files_that_no_manifest_can_be_are_passed_over_by_validation(good, tmp_path):

@@ -9,15 +9,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from horizon_st.data.audio import Cut
 from horizon_st.data.corpora.cutting import (
     UnusableError,
     Utterance,
     forget_recordings,
     to_piece,
 )
-from horizon_st.data.corpora.earlier import EarlierManifests, sound_of
+from horizon_st.data.corpora.earlier import EarlierManifests
 from horizon_st.data.files import make_folder, refuse_originals, whole_files
 from horizon_st.data.validation.columns import id_fingerprint
+from horizon_st.data.validation.manifests import held_out_rank
+from horizon_st.data.validation.spans import Spans, span_of
 from horizon_st.errors import UserError
 
 LEFT_OUT_FILE = "left_out.jsonl"
@@ -57,11 +60,12 @@ def write_corpus(
 ) -> PreparedCorpus:
     """The manifests ``out/SPLIT.jsonl``; rows that cannot be used are left out and listed.
 
-    Segments that reach a little beyond their recording are clipped to it, and counted.
-    Rows are read one by one; some 80 bytes are kept of each of a split, and as many again beside
-    manifests that stay and hold out what it trains on, or train on what it holds out. Files
-    appear when all are written; if one cannot be, nothing changes. Manifests of other names stay,
-    unless training would then see what they hold out.
+    Segments that reach a little beyond their recording are clipped to it, and counted. Left out of
+    train are rows whose sound is held out; so what is held out is read first.
+    Rows are read one by one; some 80 bytes are kept of each of a split, 32 of each that is held
+    out, and as many of all beside manifests that stay on the other side of training. Files appear
+    when all are written; if one cannot be, nothing changes. Manifests of other names stay, unless
+    training would then see what they hold out.
 
     Args:
         out: folder, made if need be; manifests of the same names are replaced.
@@ -82,18 +86,32 @@ def write_corpus(
     forget_recordings()
     earlier = EarlierManifests(out, names)
     corpus = PreparedCorpus(out)
+    corpus.num_utterances = dict.fromkeys(splits, 0)  # in the caller's order
+    held_out: dict[str, Spans] = {}
     languages = {"source": source_language, "target": target_language}
     with whole_files([out / name for name in names], keep_empty=False) as [left_out, *manifests]:
-        for (split, utterances), manifest in zip(splits.items(), manifests, strict=True):
-            sounds = set[bytes]() if earlier.concern(split) else None
-            writer = _SplitWriter(split, corpus, languages, manifest, left_out, sounds)
-            for number, utterance in enumerate(utterances, start=1):
+        files = dict(zip(splits, manifests, strict=True))
+        for split in sorted(splits, key=held_out_rank, reverse=True):
+            is_trained_on = held_out_rank(split) == 0
+            spans = Spans() if earlier.concern(split) or not is_trained_on else None
+            writer = _SplitWriter(
+                split,
+                corpus,
+                languages,
+                manifest=files[split],
+                left_out=left_out,
+                spans=spans,
+                held_out=held_out if is_trained_on else {},
+            )
+            for number, utterance in enumerate(splits[split], start=1):
                 writer.add(utterance)
                 if progress is not None:
                     progress(split, number)
             writer.finish()
-            if sounds is not None:
-                earlier.refuse_shared(split, sounds)
+            if spans is not None:
+                earlier.refuse_shared(split, spans)
+                if not is_trained_on:
+                    held_out[split] = spans
     return corpus
 
 
@@ -106,7 +124,8 @@ class _SplitWriter:
         languages: of ``source`` and ``target``.
         manifest: to write to.
         left_out: likewise, for the other rows.
-        sounds: gets those of the rows that are written, from `sound_of`; None where nobody asks.
+        spans: gets those of the rows that are written; None where nobody asks.
+        held_out: those of other splits, whose sound must not be in this one.
     """
 
     def __init__(
@@ -114,16 +133,19 @@ class _SplitWriter:
         split: str,
         corpus: PreparedCorpus,
         languages: Mapping[str, str | None],
+        *,
         manifest: IO[str],
         left_out: IO[str],
-        sounds: set[bytes] | None,
+        spans: Spans | None,
+        held_out: Mapping[str, Spans],
     ) -> None:
         self._split = split
         self._corpus = corpus
         self._languages = languages
         self._manifest = manifest
         self._left_out = left_out
-        self._sounds = sounds
+        self._spans = spans
+        self._held_out = held_out
         self._seen: set[int] = set()
         self._num_transcribed = 0
         self._seconds = 0.0
@@ -137,6 +159,7 @@ class _SplitWriter:
             if name in self._seen:
                 raise UnusableError("duplicate id", utterance.id)
             cut, is_clipped = to_piece(utterance, self._languages)
+            self._check_held_out(cut)
         except UnusableError as problem:
             self._corpus.left_out[problem.reason] += 1
             self._reasons[problem.reason] += 1
@@ -155,10 +178,16 @@ class _SplitWriter:
         self._corpus.num_clipped += is_clipped
         self._num_transcribed += utterance.transcript is not None
         self._seconds += cut.duration
-        value = cut.to_dict()
-        if self._sounds is not None:
-            self._sounds.add(sound_of(value))
-        self._manifest.write(json.dumps(value, ensure_ascii=False) + "\n")
+        if self._spans is not None:
+            self._spans.add(span_of(cut))
+        self._manifest.write(json.dumps(cut.to_dict(), ensure_ascii=False) + "\n")
+
+    def _check_held_out(self, cut: Cut) -> None:
+        for split, spans in self._held_out.items():
+            if spans.find(span_of(cut)) is not None:
+                end_s = cut.start + cut.duration
+                found = f"{cut.recording.sources[0].source}, {cut.start:.2f} to {end_s:.2f} s"
+                raise UnusableError(f"recording also in {split}", found)
 
     def finish(self) -> None:
         """Notes the sums of the split, which must have a row."""

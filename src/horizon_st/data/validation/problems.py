@@ -49,6 +49,9 @@ KINDS: dict[str, Kind] = {
     "sentence in two splits": Kind(
         "warning", "both texts also in a split held out from this one", "left out of train"
     ),
+    "recording in two splits": Kind(
+        "warning", "its sound also in a split held out from this one", "left out of train"
+    ),
     "transcript in two splits": Kind(
         "warning", "also in a split before this one, with another translation or none", "stays"
     ),
