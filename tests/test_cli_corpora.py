@@ -215,6 +215,20 @@ def test_an_unsplit_table_is_split_on_demand(run, table, tmp_path):
     assert run("new", "mine", "--manifest", "corpus")[0] == 0
 
 
+@pytest.mark.parametrize(("kind", "delimiter"), [("tsv", "\t"), ("csv", ","), ("jsonl", None)])
+def test_tables_may_name_audio_in_another_folder(run, table, tmp_path, kind, delimiter):
+    (tmp_path / "tables").mkdir()
+    lines = [line.split("\t") for line in table.read_text(encoding="utf-8").splitlines()]
+    if delimiter:
+        rows = [delimiter.join(line) for line in lines]
+    else:
+        rows = [json.dumps(dict(zip(lines[0], line, strict=True))) for line in lines[1:]]
+    (tmp_path / "tables" / f"all.{kind}").write_text("\n".join(rows), encoding="utf-8")
+    status, shown = run("prepare", kind, "tables", "corpus", "--audio", ".")
+    assert status == 0, shown
+    assert re.search(r"train\W+5\W", shown)
+
+
 def test_a_split_that_training_lacks_is_called_so(run, table, tmp_path):
     """Of tables and of published corpora alike."""
     lines = table.read_text(encoding="utf-8").replace("\ttrain\t", "\tpart1\t")
@@ -250,11 +264,11 @@ def test_a_dev_table_joins_a_train_table(run, table, tmp_path):
 
 
 def test_tables_of_ones_own_are_never_replaced(refused, run, tmp_path):
-    soundfile.write(tmp_path / "a.wav", np.full(16_000, 0.1), 16_000)
     own = tmp_path / "own"
     own.mkdir()
     for name in ("train", "dev"):
-        row = json.dumps({"audio": "../a.wav", "target": name})
+        soundfile.write(tmp_path / f"{name}.wav", np.full(16_000, 0.1), 16_000)
+        row = json.dumps({"audio": f"../{name}.wav", "target": name})
         (own / f"{name}.jsonl").write_text(row + "\n", encoding="utf-8")
     before = {path: path.read_bytes() for path in own.iterdir()}
     for path in ("own", "own/dev.jsonl"):

@@ -32,6 +32,10 @@ DevShare = Annotated[
     Optional[float],  # noqa: UP045 - typer reads it
     typer.Option(help="Hold out about this share of the recordings as dev, such as 0.1."),
 ]
+AudioFolder = Annotated[
+    Optional[Path],  # noqa: UP045 - typer reads it
+    typer.Option(help="Folder where the table's audio paths start, if not the table's own."),
+]
 
 
 @prepare.command()
@@ -150,6 +154,7 @@ def tsv(
     path: Annotated[Path, typer.Argument(help="A TSV file, or a folder of train.tsv, dev.tsv, …")],
     out: Out,
     dev_share: DevShare = None,
+    audio: AudioFolder = None,
 ) -> None:
     """A table of your own: columns audio and target; offset, duration, source, id, speaker, split.
 
@@ -158,8 +163,22 @@ def tsv(
     """
     from horizon_st.data.corpora.tables import read_tsv, table_files
 
-    splits = read_tsv(path, dev_share=dev_share)
+    splits = read_tsv(path, dev_share=dev_share, audio=audio)
     _write(out, splits, None, None, originals=table_files(path, ".tsv"))
+
+
+@prepare.command()
+def csv(
+    path: Annotated[Path, typer.Argument(help="A CSV file, or a folder of train.csv, dev.csv, …")],
+    out: Out,
+    dev_share: DevShare = None,
+    audio: AudioFolder = None,
+) -> None:
+    """The same with commas or semicolons between the values, and the quoting of spreadsheets."""
+    from horizon_st.data.corpora.tables import read_csv, table_files
+
+    splits = read_csv(path, dev_share=dev_share, audio=audio)
+    _write(out, splits, None, None, originals=table_files(path, ".csv"))
 
 
 @prepare.command()
@@ -167,11 +186,12 @@ def jsonl(
     path: Annotated[Path, typer.Argument(help="A JSONL file, or a folder of train.jsonl, …")],
     out: Out,
     dev_share: DevShare = None,
+    audio: AudioFolder = None,
 ) -> None:
     """The same with one JSON object per line."""
     from horizon_st.data.corpora.tables import read_jsonl, table_files
 
-    splits = read_jsonl(path, dev_share=dev_share)
+    splits = read_jsonl(path, dev_share=dev_share, audio=audio)
     _write(out, splits, None, None, originals=table_files(path, ".jsonl"))
 
 

@@ -1,11 +1,13 @@
 """Tables of one's own: names of columns, splits, damage."""
 
+import csv
 import json
 import math
+import unicodedata
 
 import pytest
 
-from horizon_st.data.corpora.tables import FIELDS, read_jsonl, read_tsv
+from horizon_st.data.corpora.tables import FIELDS, read_csv, read_jsonl, read_tsv
 from horizon_st.data.corpora.utterances import write_corpus
 from horizon_st.data.validation import validate
 from horizon_st.errors import UserError
@@ -106,6 +108,68 @@ def test_segments_of_one_recording_have_ids_of_their_own_across_splits(
     assert sorted(ids) == [f"a_{n}" for n in range(6)]
 
 
+@pytest.mark.parametrize("delimiter", [",", ";"])
+def test_values_of_a_csv_may_be_quoted(table, tmp_path, delimiter):
+    path = tmp_path / "metadata.csv"
+    rows = [
+        ["file_name", "transcription", "translation", "start"],
+        ["a.wav", 'He said "yes", twice; so', "Il a dit « oui »", "1.5"],
+        ["b.wav", "", "two\nlines", ""],
+        ["", "", "", ""],
+        ["c.wav", "plain", '"Oui, merci."', "0"],
+    ]
+    with path.open("w", encoding="utf-8-sig", newline="") as file:
+        csv.writer(file, delimiter=delimiter).writerows(rows)
+    read = rows_of(read_csv(path))["train"]
+    assert [row.audio.name for row in read] == ["a.wav", "b.wav", "c.wav"]
+    assert [row.transcript for row in read] == [rows[1][1], None, "plain"]
+    assert [row.translation for row in read] == [row[2] for row in (rows[1], rows[2], rows[4])]
+    assert [row.offset_s for row in read] == [1.5, 0.0, 0.0]
+    assert [row.place.rpartition(":")[2] for row in read] == ["2", "4", "6"]
+    with pytest.raises(UserError, match="prepare csv"):
+        validate([path])
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (['a,"b"c'], r"a\.csv:2: expected comma-separated values, .*',' expected after"),
+        (["a,b", 'c,"d', "e,f"], r"a\.csv:4: expected comma-separated .*unexpected end of data"),
+        (['a,"' + "x" * 200_000 + '"'], r"a\.csv:2: expected comma-separated .*field larger"),
+        (["a,b,c"], r"a\.csv:2: expected 2 values, .*found 3 in a \| b \| c"),
+    ],
+)
+def test_damaged_csv_is_an_error(table, lines, message):
+    with pytest.raises(UserError, match=message):
+        read_csv(table("a.csv", "audio,target", *lines))
+
+
+def test_audio_may_lie_in_another_folder(table, tmp_path, speech):
+    """Common Voice's clips; named with another ending, and an absolute path stays."""
+    speech(tmp_path / "clips" / "one.wav")
+    speech(tmp_path / "two.wav")
+    rows = ["one.mp3\ta", f"{tmp_path / 'two.wav'}\tb", "none.mp3\tc"]
+    path = table("cv.tsv", "path\ttranslation", *rows)
+    found = [row.audio for row in read_tsv(path, audio=tmp_path / "clips")["train"]]
+    assert found == [
+        tmp_path / "clips" / "one.wav",
+        tmp_path / "two.wav",
+        tmp_path / "clips/none.mp3",
+    ]
+    with pytest.raises(UserError, match="clip: expected a folder"):
+        read_tsv(path, audio=tmp_path / "clip")
+
+
+@pytest.mark.parametrize(("on_disk", "listed"), [("NFD", "NFC"), ("NFC", "NFD")])
+def test_accents_of_file_names_may_be_composed_or_not(table, tmp_path, speech, on_disk, listed):
+    file, name = (unicodedata.normalize(form, "é/señal.wav") for form in (on_disk, listed))
+    speech(tmp_path / file)
+    prepared = write_corpus(
+        tmp_path / "out", read_jsonl(table("a.jsonl", {"audio": name, "target": "b"}))
+    )
+    assert prepared.num_utterances == {"train": 1}
+
+
 def test_a_quotation_mark_is_a_character(table):
     path = table("a.tsv", "audio\ttarget", 'a.wav\t"Oui", dit-il.', 'b.wav\t"Non"')
     assert [row.translation for row in read_tsv(path)["train"]] == ['"Oui", dit-il.', '"Non"']
@@ -161,7 +225,7 @@ def test_odd_texts_are_left_to_the_writer(table, speech, tmp_path):
     [
         (["file\tname", "a\tb"], r"a\.tsv:1: expected a column target \(or .*found file, name"),
         (["target", "a"], "expected a column audio"),
-        (["audio,target", "a,b"], "expected a column audio .*tabs between columns"),
+        (["audio,target", "a,b"], "expected a column audio .*tabs between"),
         (["audio\ttarget\twav", "a\tb\tc"], "one column for audio, found audio and wav"),
         (["audio\ttarget", "a"], r"a\.tsv:2: expected 2 values, .*found 1"),
         (["audio\ttarget\tsplit", "a\tb\t../x"], r":2: expected one of a few splits.*\.\./x"),
