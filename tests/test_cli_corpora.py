@@ -215,6 +215,17 @@ def test_an_unsplit_table_is_split_on_demand(run, table, tmp_path):
     assert run("new", "mine", "--manifest", "corpus")[0] == 0
 
 
+def test_one_split_may_be_prepared_alone(run, table, tmp_path):
+    status, shown = run("prepare", "tsv", table, "corpus", "--split", "valid")
+    assert status == 0
+    assert [path.name for path in (tmp_path / "corpus").iterdir()] == ["dev.jsonl"]
+    lines = table.read_text(encoding="utf-8").splitlines()
+    table.write_text("\n".join([*lines, "none.wav\tdo\teins\ttest\t1"]), encoding="utf-8")
+    status, shown = run("prepare", "tsv", table, "corpus")
+    assert status == 0
+    assert "No row of test can be used: it has no manifest." in shown
+
+
 @pytest.mark.parametrize(("kind", "delimiter"), [("tsv", "\t"), ("csv", ","), ("jsonl", None)])
 def test_tables_may_name_audio_in_another_folder(run, table, tmp_path, kind, delimiter):
     (tmp_path / "tables").mkdir()

@@ -32,6 +32,10 @@ DevShare = Annotated[
     Optional[float],  # noqa: UP045 - typer reads it
     typer.Option(help="Hold out about this share of the recordings as dev, such as 0.1."),
 ]
+Splits = Annotated[
+    Optional[list[str]],  # noqa: UP045 - typer reads it
+    typer.Option("--split", help="Only this split; may be given several times."),
+]
 AudioFolder = Annotated[
     Optional[Path],  # noqa: UP045 - typer reads it
     typer.Option(help="Folder where the table's audio paths start, if not the table's own."),
@@ -79,36 +83,39 @@ def mboshi(
             help="As written, or in lower case and tokenised as published scores take it."
         ),
     ] = "raw",
+    split: Splits = None,
 ) -> None:
     """Mboshi to French: 4 hours of field recordings (Godard et al. 2018)."""
     from horizon_st.data.corpora.mboshi import read_mboshi
 
-    _write(out, read_mboshi(root, text=text), "mdw", "fr")
+    _write(out, read_mboshi(root, text=text), "mdw", "fr", only=split)
 
 
 @prepare.command()
-def mustc(root: Root, out: Out, source: Source, target: Target) -> None:
+def mustc(root: Root, out: Out, source: Source, target: Target, split: Splits = None) -> None:
     """MuST-C v1 to v3, and what comes in its shape (IWSLT low-resource tracks)."""
     from horizon_st.data.corpora.mustc import read_mustc
 
-    _write(out, read_mustc(root, source_language=source, target_language=target), source, target)
+    splits = read_mustc(root, source_language=source, target_language=target)
+    _write(out, splits, source, target, only=split)
 
 
 @prepare.command()
-def mtedx(root: Root, out: Out, source: Source, target: Target) -> None:
+def mtedx(root: Root, out: Out, source: Source, target: Target, split: Splits = None) -> None:
     """Multilingual TEDx."""
     from horizon_st.data.corpora.mtedx import read_mtedx
 
-    _write(out, read_mtedx(root, source_language=source, target_language=target), source, target)
+    splits = read_mtedx(root, source_language=source, target_language=target)
+    _write(out, splits, source, target, only=split)
 
 
 @prepare.command("europarl-st")
-def europarl_st(root: Root, out: Out, source: Source, target: Target) -> None:
+def europarl_st(root: Root, out: Out, source: Source, target: Target, split: Splits = None) -> None:
     """Europarl-ST: debates of the European Parliament."""
     from horizon_st.data.corpora.europarl_st import read_europarl_st
 
     splits = read_europarl_st(root, source_language=source, target_language=target)
-    _write(out, splits, source, target)
+    _write(out, splits, source, target, only=split)
 
 
 @prepare.command()
@@ -121,6 +128,7 @@ def covost2(
         Optional[Path],  # noqa: UP045 - typer reads it
         typer.Option(help="Folder of CoVoST's TSV files, if they are not with Common Voice."),
     ] = None,
+    split: Splits = None,
 ) -> None:
     """CoVoST 2: Common Voice with translations."""
     from horizon_st.data.corpora.covost2 import read_covost2
@@ -128,7 +136,7 @@ def covost2(
     splits = read_covost2(
         root, source_language=source, target_language=target, translations=translations
     )
-    _write(out, splits, source, target)
+    _write(out, splits, source, target, only=split)
 
 
 @prepare.command()
@@ -141,12 +149,13 @@ def fleurs(
         Literal["raw", "normalized"],
         typer.Option(help="As written, or in lower case without punctuation."),
     ] = "raw",
+    split: Splits = None,
 ) -> None:
     """FLEURS: languages as it spells them, such as en_us."""
     from horizon_st.data.corpora.fleurs import read_fleurs
 
     splits = read_fleurs(root, source_language=source, target_language=target, text=text)
-    _write(out, splits, source, target)
+    _write(out, splits, source, target, only=split)
 
 
 @prepare.command()
@@ -155,6 +164,7 @@ def tsv(
     out: Out,
     dev_share: DevShare = None,
     audio: AudioFolder = None,
+    split: Splits = None,
 ) -> None:
     """A table of your own: columns audio and target; offset, duration, source, id, speaker, split.
 
@@ -164,7 +174,7 @@ def tsv(
     from horizon_st.data.corpora.tables import read_tsv, table_files
 
     splits = read_tsv(path, dev_share=dev_share, audio=audio)
-    _write(out, splits, None, None, originals=table_files(path, ".tsv"))
+    _write(out, splits, None, None, only=split, originals=table_files(path, ".tsv"))
 
 
 @prepare.command()
@@ -173,12 +183,13 @@ def csv(
     out: Out,
     dev_share: DevShare = None,
     audio: AudioFolder = None,
+    split: Splits = None,
 ) -> None:
     """The same with commas or semicolons between the values, and the quoting of spreadsheets."""
     from horizon_st.data.corpora.tables import read_csv, table_files
 
     splits = read_csv(path, dev_share=dev_share, audio=audio)
-    _write(out, splits, None, None, originals=table_files(path, ".csv"))
+    _write(out, splits, None, None, only=split, originals=table_files(path, ".csv"))
 
 
 @prepare.command()
@@ -187,12 +198,13 @@ def jsonl(
     out: Out,
     dev_share: DevShare = None,
     audio: AudioFolder = None,
+    split: Splits = None,
 ) -> None:
     """The same with one JSON object per line."""
     from horizon_st.data.corpora.tables import read_jsonl, table_files
 
     splits = read_jsonl(path, dev_share=dev_share, audio=audio)
-    _write(out, splits, None, None, originals=table_files(path, ".jsonl"))
+    _write(out, splits, None, None, only=split, originals=table_files(path, ".jsonl"))
 
 
 @prepare.command()
@@ -237,16 +249,18 @@ def _write(
     splits: Mapping[str, Iterable[Utterance]],
     source_language: str | None,
     target_language: str | None,
+    *,
+    only: Iterable[str] | None,
     originals: Iterable[Path] = (),
 ) -> None:
     """Writes a corpus as manifests, and shows what became of it; originals are tables alone."""
-    from horizon_st.data.corpora.utterances import LEFT_OUT_FILE, write_corpus
+    from horizon_st.data.corpora.utterances import LEFT_OUT_FILE, select_splits, write_corpus
 
     originals = [*originals]
     with _counting() as count:
         corpus = write_corpus(
             out,
-            splits,
+            select_splits(splits, only or ()),
             source_language=source_language,
             target_language=target_language,
             originals=originals,
@@ -262,6 +276,10 @@ def _write(
     if corpus.num_clipped:
         console.print(f"{corpus.num_clipped} clipped to their recording")
     _show_left_out(corpus.left_out)
+    for split in corpus.lost:
+        console.print(
+            f"[yellow]No row of {escape(split)} can be used: it has no manifest.[/]", soft_wrap=True
+        )
     if corpus.left_out:
         console.print(f"Each is listed in {out / LEFT_OUT_FILE}", soft_wrap=True)
     console.print(

@@ -12,7 +12,7 @@ from lhotse import CutSet
 from horizon_st.data.audio import audio_info
 from horizon_st.data.corpora import cutting
 from horizon_st.data.corpora.cutting import Utterance
-from horizon_st.data.corpora.utterances import OTHER_FILES, write_corpus
+from horizon_st.data.corpora.utterances import OTHER_FILES, select_splits, write_corpus
 from horizon_st.data.validation import repair, validate
 from horizon_st.data.validation.manifests import find_manifests
 from horizon_st.errors import UserError
@@ -266,6 +266,35 @@ def test_what_is_held_out_beside_it_is_not_trained_on(good, tmp_path):
     with pytest.raises(UserError, match="usable utterance in train, found recording also in test"):
         write_corpus(tmp_path / "all", {"train": iter([good]), "test": iter([held_out])})
     write_corpus(tmp_path / "all", {"dev": iter([good]), "test": iter([held_out])})
+
+
+def test_a_test_split_without_its_audio_stops_no_other(good, tmp_path):
+    out = tmp_path / "out"
+    gone = replace(good, audio=tmp_path / "none.wav")
+    write_corpus(out, {"test": iter([good])})
+    splits = {"test": [gone], "tst-COMMON": [replace(good, offset_s=0.0, duration_s=0.4)]}
+    prepared = write_corpus(out, {**splits, "train": [good]})
+    assert prepared.num_utterances == {"tst-COMMON": 1, "train": 1}
+    assert (prepared.lost, prepared.left_out) == (["test"], {"missing audio": 1})
+    names = {path.name for path in out.iterdir()}
+    assert names == {"train.jsonl", "tst-COMMON.jsonl", "left_out.jsonl"}
+    for split in ("dev", "train"):
+        with pytest.raises(UserError, match=f"expected a usable utterance in {split}, found miss"):
+            write_corpus(out, {**splits, split: [gone]})
+    with pytest.raises(UserError, match="expected a usable utterance in test, found no rows"):
+        write_corpus(out, {**splits, "test": []})
+
+
+def test_splits_that_are_not_chosen_are_not_read(good):
+    def unread():
+        raise AssertionError
+        yield
+
+    splits = {"train": [good], "dev": [good], "test": unread()}
+    assert [*select_splits(splits, ["train", "valid"])] == ["train", "dev"]
+    assert select_splits(splits, []) == splits
+    with pytest.raises(UserError, match="--split: expected one of train, dev, test, found tset"):
+        select_splits(splits, ["tset"])
 
 
 def test_files_that_no_manifest_can_be_are_passed_over_by_validation(good, tmp_path):

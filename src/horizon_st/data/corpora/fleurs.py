@@ -82,15 +82,11 @@ def read_fleurs(
                 remedy="Download the TSV files of both languages, or move what is of other splits "
                 "away.",
             )
-    return {
-        split: _read_split(split, _audio_folder(source, split), source, target, text)
-        for split in splits
-    }
+    return {split: _read_split(split, source, target, text) for split in splits}
 
 
-def _read_split(
-    split: str, audio: Path, source: Path, target: Path, text: Text
-) -> Iterator[Utterance]:
+def _read_split(split: str, source: Path, target: Path, text: Text) -> Iterator[Utterance]:
+    audio = _audio_folder(source, split)
     translations: dict[str, str] = {}
     for row in _rows(target / f"{split}.tsv", text):
         translations.setdefault(row.sentence, row.text)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from horizon_st.data.audio import Cut
+from horizon_st.data.corpora.aligned import dev_named
 from horizon_st.data.corpora.cutting import (
     UnusableError,
     Utterance,
@@ -19,7 +20,7 @@ from horizon_st.data.corpora.cutting import (
 from horizon_st.data.corpora.earlier import EarlierManifests
 from horizon_st.data.files import make_folder, refuse_originals, whole_files
 from horizon_st.data.validation.columns import id_fingerprint
-from horizon_st.data.validation.manifests import held_out_rank
+from horizon_st.data.validation.manifests import TEST_RANK, held_out_rank
 from horizon_st.data.validation.spans import Spans, span_of
 from horizon_st.errors import UserError
 
@@ -39,6 +40,7 @@ class PreparedCorpus:
         num_transcribed: utterances with a transcript, per split.
         num_clipped: utterances shortened to what is in their recording.
         left_out: rows that could not be used, by reason.
+        lost: test splits without a usable row, which have no manifest.
     """
 
     folder: Path
@@ -47,6 +49,7 @@ class PreparedCorpus:
     num_transcribed: dict[str, int] = field(default_factory=dict)
     num_clipped: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
+    lost: list[str] = field(default_factory=list)
 
 
 def write_corpus(
@@ -60,6 +63,7 @@ def write_corpus(
 ) -> PreparedCorpus:
     """The manifests ``out/SPLIT.jsonl``; rows that cannot be used are left out and listed.
 
+    A test split of which none can be used is left out, if there is another split.
     Segments that reach a little beyond their recording are clipped to it, and counted. Left out of
     train are rows whose sound is held out; so what is held out is read first.
     Rows are read one by one; some 80 bytes are kept of each of a split, 32 of each that is held
@@ -76,8 +80,9 @@ def write_corpus(
         progress: called with the split and the rows read so far.
 
     Raises:
-        UserError: the corpus's own files are damaged, a split has no usable row, a manifest would
-            replace an original or share utterances with one that stays, or the folder cannot be
+        UserError: the corpus's own files are damaged, a split has no row, or none that is usable
+            though it is trained on, chooses among models or is the only one; a manifest would
+            replace an original or share utterances with one that stays; or the folder cannot be
             written to.
     """
     names = [LEFT_OUT_FILE, *(f"{split}.jsonl" for split in splits)]
@@ -107,12 +112,38 @@ def write_corpus(
                 writer.add(utterance)
                 if progress is not None:
                     progress(split, number)
-            writer.finish()
+            writer.finish(may_be_lost=held_out_rank(split) == TEST_RANK and len(splits) > 1)
             if spans is not None:
                 earlier.refuse_shared(split, spans)
                 if not is_trained_on:
                     held_out[split] = spans
     return corpus
+
+
+def select_splits(
+    splits: Mapping[str, Iterable[Utterance]], names: Iterable[str]
+) -> dict[str, Iterable[Utterance]]:
+    """Those of some names; the others are not read.
+
+    Args:
+        splits: the utterances of each split.
+        names: of manifests to be, or others for the same such as ``valid``; empty for all.
+
+    Raises:
+        UserError: there is no such split.
+    """
+    chosen = {}
+    for name in names:
+        split = name if name in splits else dev_named([name])[name]
+        if split not in splits:
+            raise UserError(
+                "--split",
+                expected=f"one of {', '.join(splits)}",
+                found=name,
+                remedy="Name splits as the manifests are named.",
+            )
+        chosen[split] = splits[split]
+    return chosen or dict(splits)
 
 
 class _SplitWriter:
@@ -189,8 +220,12 @@ class _SplitWriter:
                 found = f"{cut.recording.sources[0].source}, {cut.start:.2f} to {end_s:.2f} s"
                 raise UnusableError(f"recording also in {split}", found)
 
-    def finish(self) -> None:
-        """Notes the sums of the split, which must have a row."""
+    def finish(self, *, may_be_lost: bool) -> None:
+        """Notes the sums of the split, which must have a usable row, or may lose all it has."""
+        if not self._seen and self._reasons and may_be_lost:
+            self._corpus.lost.append(self._split)
+            del self._corpus.num_utterances[self._split]
+            return
         if not self._seen:
             place, reason, found = self._last or (self._split, "no rows", "none")
             counts = ", ".join(f"{n:,} × {name}" for name, n in self._reasons.most_common())
