@@ -5,10 +5,14 @@ import json
 import math
 import unicodedata
 
+import numpy as np
 import pytest
+import soundfile
 
+from horizon_st.data.audio import load_cut
 from horizon_st.data.corpora.tables import FIELDS, read_csv, read_jsonl, read_tsv
 from horizon_st.data.corpora.utterances import write_corpus
+from horizon_st.data.manifest import read_manifest
 from horizon_st.data.validation import validate
 from horizon_st.errors import UserError
 
@@ -63,6 +67,7 @@ def test_every_synonym_is_understood(table):
                 "duration": row.duration_s,
                 "end": row.duration_s,
                 "speaker": row.speaker,
+                "channel": row.channel,
                 "id": row.id,
                 "split": next(iter(read_tsv(path))),
             }
@@ -168,6 +173,42 @@ def test_accents_of_file_names_may_be_composed_or_not(table, tmp_path, speech, o
         tmp_path / "out", read_jsonl(table("a.jsonl", {"audio": name, "target": "b"}))
     )
     assert prepared.num_utterances == {"train": 1}
+
+
+def test_each_channel_may_have_a_speaker(table, tmp_path):
+    """Named from 0 or from A; without, they are averaged, and validation asks."""
+    times = np.arange(16_000) / 16_000
+    tones = np.stack([np.sin(2 * np.pi * hertz * times) for hertz in (300, 700)], axis=1) / 2
+    soundfile.write(tmp_path / "call.wav", tones, 16_000)
+    rows = [("0", "a"), ("1", "b"), ("A", "c"), ("b", "d"), ("2", "e"), ("left", "f"), ("", "g")]
+    lines = ["audio\ttarget\tchannel", *(f"call.wav\t{target}\t{name}" for name, target in rows)]
+    prepared = write_corpus(tmp_path / "out", read_tsv(table("a.tsv", *lines)))
+    assert prepared.left_out == {"no such channel": 2}
+    cuts = [*read_manifest(tmp_path / "out" / "train.jsonl")]
+    assert [cut.channel for cut in cuts] == [0, 1, 0, 1, [0, 1]]
+    assert [cut.supervisions[0].channel for cut in cuts] == [cut.channel for cut in cuts]
+    for cut, expected in zip(cuts, [*tones.T, *tones.T, tones.mean(axis=1)], strict=True):
+        np.testing.assert_allclose(load_cut(cut), expected, atol=1e-4)
+    numbers = {"audio": "call.wav", "target": "a", "channel": 1}
+    [cut] = read_jsonl(table("b.jsonl", numbers))["train"]
+    assert cut.channel == "1"
+
+
+def test_averaged_channels_with_two_rows_are_asked_about(table, tmp_path, speech):
+    speech(tmp_path / "call.wav", 2.0, channels=2)
+    speech(tmp_path / "mono.wav", 2.0)
+    rows = [("call", 0, 1, 0), ("call", 1, 1, 0), ("call", 1.2, 0.8, 1), ("call", 1.5, 0.5, "")]
+    rows += [("call", 0, 2, ""), ("mono", 0, 2, ""), ("mono", 0, 2, "")]
+    lines = [
+        {"audio": f"{name}.wav", "target": "t", "id": str(n), "channel": channel}
+        | {"offset": start_s, "duration": duration_s}
+        for n, (name, start_s, duration_s, channel) in enumerate(rows)
+    ]
+    write_corpus(tmp_path / "out", read_jsonl(table("a.jsonl", *lines)))
+    report = validate([tmp_path / "out"])
+    found = [problem.id for problem in report.problems.examples["mixed channels"]]
+    assert found == ["3", "4"]
+    assert report.num_errors == 0
 
 
 def test_a_quotation_mark_is_a_character(table):

@@ -37,6 +37,7 @@ class Utterance:
         offset_s: where in the recording it begins.
         duration_s: its length; None for all that follows.
         speaker: who speaks, where known.
+        channel: of the recording, by number from 0 or by letter from A; None for the mean of all.
         place: ``FILE:LINE`` of the row, for messages.
         unreadable_time: what the row has for a time, if that is not a number.
         lacks_split: whether it should say what split it belongs to, and does not.
@@ -49,6 +50,7 @@ class Utterance:
     offset_s: float = 0.0
     duration_s: float | None = None
     speaker: str | None = None
+    channel: str | None = None
     place: str = ""
     unreadable_time: str | None = None
     lacks_split: bool = False
@@ -99,15 +101,14 @@ def to_piece(utterance: Utterance, languages: Mapping[str, str | None]) -> Piece
     if isinstance(recording, _Unusable):
         raise UnusableError(recording.reason, recording.found)
     start, duration, is_clipped = _times(utterance, recording.duration)
-    channels = recording.channel_ids
-    assert channels is not None
+    channels = _channels(utterance, recording)
     is_mono = len(channels) == 1
     supervision = SupervisionSegment(
         id=utterance.id,
         recording_id=recording.id,
         start=0.0,
         duration=duration,
-        channel=0 if is_mono else channels,
+        channel=channels[0] if is_mono else channels,
         text=utterance.transcript,
         language=languages["source"],
         speaker=utterance.speaker,
@@ -125,7 +126,7 @@ def to_piece(utterance: Utterance, languages: Mapping[str, str | None]) -> Piece
         id=utterance.id,
         start=start,
         duration=duration,
-        channel=0 if is_mono else channels,
+        channel=channels[0] if is_mono else channels,
         recording=recording,
         supervisions=[supervision],
     )
@@ -153,6 +154,19 @@ def _is_unicode(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _channels(utterance: Utterance, recording: Recording) -> list[int]:
+    """The one that the row names, or all of the recording."""
+    held = recording.channel_ids
+    assert held is not None
+    if utterance.channel is None:
+        return held
+    name = utterance.channel.upper()
+    names = {name: index for index in held for name in (str(index), chr(ord("A") + index))}
+    if name not in names:
+        raise UnusableError("no such channel", f"{utterance.channel[:80]} of {len(held)}")
+    return [names[name]]
 
 
 def _times(utterance: Utterance, recording_s: float) -> tuple[float, float, bool]:

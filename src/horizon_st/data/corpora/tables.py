@@ -11,6 +11,7 @@ source    transcript, transcription, sentence, source_text, src_text, text
 offset    start, offset_s, start_s, begin
 duration  duration_s
 end       end_s: taken where there is no duration
+channel   channel_id: 0, 1, … or A, B, …; without, channels are averaged
 speaker   speaker_id, client_id, spk
 id        utt_id, utterance_id
 split     set, subset
@@ -56,7 +57,7 @@ def read_tsv(
     Rows of a table without such a column belong to the split that their file is named after; those
     of a single file with another name, to ``train``. Names are known in any case: ``Training`` is
     ``train``, ``VALID`` is ``dev``. Rows without an id are named after their audio, and numbered
-    over all files where they have an offset.
+    over all files where they have an offset or a channel.
 
     Args:
         path: the file or folder.
@@ -207,7 +208,7 @@ def _utterances(
             name = without_ending(audio).lstrip("./\\")
             named = _split_of(row, home, place)
             number = ""
-            if "offset" in row:
+            if "offset" in row or "channel" in row:
                 number = f"_{numbers[name]}"
                 numbers[name] += 1
             if (named or home) != split:
@@ -221,6 +222,7 @@ def _utterances(
                 offset_s=offset_s,
                 duration_s=duration_s,
                 speaker=_text(row, "speaker", place) or None,
+                channel=_text(row, "channel", place) or None,
                 place=place,
                 unreadable_time=unreadable,
                 lacks_split=named is None,
@@ -241,7 +243,7 @@ def _text(row: Row, field: str, place: str) -> str:
     value = row.get(field)
     if value is None:
         return ""
-    if field in ("id", "speaker") and isinstance(value, int):
+    if field in ("id", "speaker", "channel") and isinstance(value, int):
         return str(value)
     if not isinstance(value, str):
         raise UserError(

@@ -91,7 +91,13 @@ def all_checks(splits: Sequence[SplitColumns]) -> list[CrossCheck]:
     rates = [RateCheck(splits, side) for side in SIDES]
     writings = [ScriptCheck(splits, side) for side in SIDES]
     one_sided = [OneSidedLeaks(splits, side) for side in SIDES]
-    first = [DuplicateIds(splits), SharedIds(splits), Leaks(splits), SharedSound(splits)]
+    first = [
+        DuplicateIds(splits),
+        SharedIds(splits),
+        Leaks(splits),
+        SharedSound(splits),
+        MixedChannels(),
+    ]
     return [*first, *one_sided, *rates, *writings]
 
 
@@ -194,6 +200,29 @@ class SharedSound(CrossCheck):
 
     def _held_out(self, split: SplitColumns) -> Sequence[SplitColumns]:
         return self._splits[self._splits.index(split) + 1 :]
+
+
+class MixedChannels(CrossCheck):
+    """Rows that are the mean of several channels, where another row has the same sound.
+
+    So it is if each channel has a speaker, and the rows do not say which.
+    """
+
+    kind = "mixed channels"
+
+    def mask(self, split: SplitColumns) -> Mask:
+        """Rows of several channels next to which one of the same sound begins."""
+        return split.spans.mixed_twice()
+
+    def found(self, split: SplitColumns, number: int, row: Row) -> str:
+        """The channels and the piece of the recording."""
+        assert row.cut is not None
+        span = split.spans[number]
+        audio = row.cut.recording.sources[0].source
+        return (
+            f"channels {row.cut.channel}, {span.start_s:.2f} to {span.end_s:.2f} s of {audio}; "
+            "name the channel of each speaker"
+        )
 
 
 class OneSidedLeaks(CrossCheck):

@@ -52,6 +52,9 @@ KINDS: dict[str, Kind] = {
     "recording in two splits": Kind(
         "warning", "its sound also in a split held out from this one", "left out of train"
     ),
+    "mixed channels": Kind(
+        "warning", "the mean of several channels, of which another row has most, too", "stays"
+    ),
     "transcript in two splits": Kind(
         "warning", "also in a split before this one, with another translation or none", "stays"
     ),

@@ -122,6 +122,25 @@ class Spans:
             mask[number] = others.find(self[number]) is not None
         return mask
 
+    def mixed_twice(self) -> Mask:
+        """Which pieces of several channels are of the same sound as the one before or after.
+
+        Pieces of a recording are compared in the order of their starts.
+        """
+        recordings = np.asarray(self._recordings, np.uint64)
+        starts_s, ends_s = np.asarray(self._starts_s), np.asarray(self._ends_s)
+        channels = np.asarray(self._channels, np.uint64)
+        order = np.lexsort((starts_s, recordings))
+        first, second = order[:-1], order[1:]
+        shared_s = np.minimum(ends_s[first], ends_s[second]) - starts_s[second]
+        shorter_s = np.minimum((ends_s - starts_s)[first], (ends_s - starts_s)[second])
+        is_same = (recordings[first] == recordings[second]) & (channels[first] != 0)
+        is_same &= (channels[first] & channels[second]) != 0
+        is_same &= shared_s > LEAST_SHARED * shorter_s
+        mask = np.zeros(len(self), bool)
+        mask[first[is_same]] = mask[second[is_same]] = True
+        return mask & ((channels & (channels - np.uint64(1))) != 0)
+
     def _of_recording(self, recording: int) -> np.ndarray[Any, Any]:
         """The numbers of its pieces."""
         keys = np.frombuffer(self._recordings, np.uint64) if len(self) else np.zeros(0, np.uint64)
