@@ -409,12 +409,24 @@ def test_blank_lines_are_skipped(table):
 
 def test_quoting_of_a_spreadsheet_is_an_error(table):
     path = table("a.tsv", "audio\ttarget", "a\tb", 'c\t"Il a dit ""oui"""')
-    message = r'a\.tsv:3: .*without quoting, found "Il a dit ""oui"""\. Export .* as JSONL'
+    message = r'a\.tsv:3: .*without quoting, found "Il a dit ""oui"""\. Export .* as CSV or JSONL'
     with pytest.raises(UserError, match=message):
         rows_of(read_tsv(path))
     plain = ['"Oui" et "non"', '""', '"', '"Oui", ""', '" "" " "" "']
     path = table("b.tsv", "audio\ttarget", *(f"a\t{text}" for text in plain))
     assert [row.translation for row in read_tsv(path)["train"]] == plain
+
+
+def test_quotation_marks_around_all_texts_with_a_comma_are_quoting(table):
+    """So Excel writes tab-delimited text; anything else shows that they belong to the texts."""
+    rows = ['a\t"Oui, merci."', "b\tNon.", 'c\t"Un, deux."', 'd\t"Un, deux, trois."']
+    message = r"a\.tsv:2: .*without quoting, found 3 values with a comma, all within quotation"
+    with pytest.raises(UserError, match=message):
+        read_tsv(table("a.tsv", "audio\ttarget", *rows))
+    for other in ("e\tOui, deux.", 'e\t"Oui."', 'e\t"Oui", dit-il, "non"'):
+        path = table("a.tsv", "audio\ttarget", *rows, other)
+        assert rows_of(read_tsv(path))["train"][0].translation == '"Oui, merci."'
+    assert read_tsv(table("a.tsv", "audio\ttarget", *rows[:3]))
 
 
 def test_a_share_of_the_recordings_is_held_out(table):

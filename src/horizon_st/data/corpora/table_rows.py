@@ -27,22 +27,64 @@ def tsv_rows(path: Path) -> Iterator[tuple[str, Row]]:
     """
     table = ColumnFile(path)
     fields = _fields(table.names, table.place)
+    commas = _Commas()
     for place, row in table:
         values = {field: row[name] for field, name in fields.items()}
-        if quoted := next(filter(_is_quoted, values.values()), None):
-            raise UserError(
-                place,
-                expected="text as it is, without quoting",
-                found=quoted[:80],
-                remedy="Export the table without quoting (no text delimiter), or as JSONL.",
-            )
+        if quoted := next((v for v in values.values() if '""' in v[1:-1] and _may_quote(v)), None):
+            raise _quoting(place, quoted[:80])
+        commas.add(place, values.values())
         yield place, values
+    if commas.are_quoted:
+        found = (
+            f"{commas.num_quoted} values with a comma, all within quotation marks, and no others"
+        )
+        raise _quoting(commas.first, found)
 
 
-def _is_quoted(value: str) -> bool:
-    """Whether a spreadsheet wrote it: around it quotation marks, and those in it doubled."""
-    inner = value[1:-1]
-    return value[:1] == value[-1:] == '"' and '""' in inner and '"' not in inner.replace('""', "")
+class _Commas:
+    """Tells whether quotation marks are there for commas, as Excel writes its tab-delimited text.
+
+    Attributes:
+        num_quoted: values with a comma and quotation marks around.
+        first: ``FILE:LINE`` of the first one.
+        are_quoted: whether such are all values with a comma, and a few at least, and none without.
+    """
+
+    _FEWEST = 3
+
+    def __init__(self) -> None:
+        self.num_quoted = 0
+        self.first = ""
+        self._has_exceptions = False
+
+    @property
+    def are_quoted(self) -> bool:
+        """Of all values so far."""
+        return self.num_quoted >= self._FEWEST and not self._has_exceptions
+
+    def add(self, place: str, values: Iterable[str]) -> None:
+        """Takes in the values of the next row."""
+        for value in values:
+            if ("," in value) != _may_quote(value):
+                self._has_exceptions = True
+            elif "," in value:
+                self.num_quoted += 1
+                self.first = self.first or place
+
+
+def _may_quote(value: str) -> bool:
+    """Whether it is in quotation marks as a spreadsheet has them, with those in it doubled."""
+    is_wrapped = len(value) > 1 and value[0] == value[-1] == '"'
+    return is_wrapped and '"' not in value[1:-1].replace('""', "")
+
+
+def _quoting(place: str, found: str) -> UserError:
+    return UserError(
+        place,
+        expected="text as it is, without quoting",
+        found=found,
+        remedy="Export the table without quoting (no text delimiter), or as CSV or JSONL.",
+    )
 
 
 def csv_rows(path: Path) -> Iterator[tuple[str, Row]]:
