@@ -215,6 +215,19 @@ def test_an_unsplit_table_is_split_on_demand(run, table, tmp_path):
     assert run("new", "mine", "--manifest", "corpus")[0] == 0
 
 
+def test_speakers_may_be_held_out(run, table, tmp_path):
+    header, *lines = table.read_text(encoding="utf-8").replace("\tdev\t", "\ttrain\t").splitlines()
+    rows = [f"{header}\tclient_id", *(f"{line}\ts{n % 3}" for n, line in enumerate(lines))]
+    table.write_text("\n".join(rows), encoding="utf-8")
+    status, _ = run("prepare", "tsv", table, "c", "--dev-share", "0.3", "--dev-by", "speaker")
+    assert status == 0
+    speakers = [
+        {cut.supervisions[0].speaker for cut in read_manifest(tmp_path / "c" / f"{split}.jsonl")}
+        for split in ("train", "dev")
+    ]
+    assert not speakers[0] & speakers[1]
+
+
 def test_one_split_may_be_prepared_alone(run, table, tmp_path):
     status, shown = run("prepare", "tsv", table, "corpus", "--split", "valid")
     assert status == 0

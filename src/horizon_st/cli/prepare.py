@@ -32,6 +32,10 @@ DevShare = Annotated[
     Optional[float],  # noqa: UP045 - typer reads it
     typer.Option(help="Hold out about this share of the recordings as dev, such as 0.1."),
 ]
+DevBy = Annotated[
+    Literal["recording", "speaker"],
+    typer.Option(help="What is not divided by --dev-share: a recording, or a speaker."),
+]
 Splits = Annotated[
     Optional[list[str]],  # noqa: UP045 - typer reads it
     typer.Option("--split", help="Only this split; may be given several times."),
@@ -163,6 +167,7 @@ def tsv(
     path: Annotated[Path, typer.Argument(help="A TSV file, or a folder of train.tsv, dev.tsv, …")],
     out: Out,
     dev_share: DevShare = None,
+    dev_by: DevBy = "recording",
     audio: AudioFolder = None,
     split: Splits = None,
 ) -> None:
@@ -173,7 +178,7 @@ def tsv(
     """
     from horizon_st.data.corpora.tables import read_tsv, table_files
 
-    splits = read_tsv(path, dev_share=dev_share, audio=audio)
+    splits = read_tsv(path, dev_share=dev_share, dev_by=dev_by, audio=audio)
     _write(out, splits, None, None, only=split, originals=table_files(path, ".tsv"))
 
 
@@ -182,13 +187,14 @@ def csv(
     path: Annotated[Path, typer.Argument(help="A CSV file, or a folder of train.csv, dev.csv, …")],
     out: Out,
     dev_share: DevShare = None,
+    dev_by: DevBy = "recording",
     audio: AudioFolder = None,
     split: Splits = None,
 ) -> None:
     """The same with commas or semicolons between the values, and the quoting of spreadsheets."""
     from horizon_st.data.corpora.tables import read_csv, table_files
 
-    splits = read_csv(path, dev_share=dev_share, audio=audio)
+    splits = read_csv(path, dev_share=dev_share, dev_by=dev_by, audio=audio)
     _write(out, splits, None, None, only=split, originals=table_files(path, ".csv"))
 
 
@@ -197,13 +203,14 @@ def jsonl(
     path: Annotated[Path, typer.Argument(help="A JSONL file, or a folder of train.jsonl, …")],
     out: Out,
     dev_share: DevShare = None,
+    dev_by: DevBy = "recording",
     audio: AudioFolder = None,
     split: Splits = None,
 ) -> None:
     """The same with one JSON object per line."""
     from horizon_st.data.corpora.tables import read_jsonl, table_files
 
-    splits = read_jsonl(path, dev_share=dev_share, audio=audio)
+    splits = read_jsonl(path, dev_share=dev_share, dev_by=dev_by, audio=audio)
     _write(out, splits, None, None, only=split, originals=table_files(path, ".jsonl"))
 
 

@@ -442,6 +442,38 @@ def test_a_share_of_the_recordings_is_held_out(table):
     assert len({row.id for rows in splits.values() for row in rows}) == 600
 
 
+def test_a_share_of_the_speakers_is_held_out(table):
+    lines = [{"audio": f"{n}.wav", "target": "t", "speaker": f"s{n % 60}"} for n in range(600)]
+    lines += [{"audio": f"{n}.wav", "target": "t"} for n in range(600, 700)]
+    path = table("a.jsonl", *lines)
+    splits = rows_of(read_jsonl(path, dev_share=0.2, dev_by="speaker"))
+    train, dev = ({row.speaker for row in rows} - {None} for rows in splits.values())
+    assert not train & dev
+    assert len(train | dev) == 60
+    assert 5 <= len(dev) <= 20
+    unnamed = [sum(row.speaker is None for row in rows) for rows in splits.values()]
+    assert min(unnamed) > 0
+    assert sum(unnamed) == 100
+    splits = rows_of(read_jsonl(path, dev_share=0.2))
+    train, dev = ({row.speaker for row in rows} for rows in splits.values())
+    assert train & dev
+
+
+@pytest.mark.parametrize(
+    ("speakers", "message"),
+    [
+        (["", ""], "expected a column speaker, to hold speakers out, found no speaker in any row"),
+        (["x", "x"], "expected two speakers at least, to hold out one, found one"),
+    ],
+)
+def test_speakers_that_cannot_be_held_out_are_errors(table, speakers, message):
+    path = table(
+        "a.tsv", "audio\ttarget\tspeaker", *(f"{n}\tb\t{s}" for n, s in enumerate(speakers))
+    )
+    with pytest.raises(UserError, match=message):
+        read_tsv(path, dev_share=0.5, dev_by="speaker")
+
+
 def test_the_same_recordings_are_held_out_wherever_the_corpus_lies(table, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     held_out = []

@@ -38,7 +38,7 @@ from horizon_st.data.corpora.aligned import (
 )
 from horizon_st.data.corpora.cutting import Utterance
 from horizon_st.data.corpora.fields import FIELDS
-from horizon_st.data.corpora.held_out import hold_out
+from horizon_st.data.corpora.held_out import HeldOutBy, hold_out
 from horizon_st.data.corpora.segments import seconds, unreadable_time
 from horizon_st.data.corpora.table_rows import Row, Rows, csv_rows, jsonl_rows, tsv_rows
 from horizon_st.data.corpora.utterances import OTHER_FILES
@@ -50,7 +50,11 @@ _LONGEST_SPLIT = 50
 
 
 def read_tsv(
-    path: Path, *, dev_share: float | None = None, audio: Path | None = None
+    path: Path,
+    *,
+    dev_share: float | None = None,
+    dev_by: HeldOutBy = "recording",
+    audio: Path | None = None,
 ) -> dict[str, Iterator[Utterance]]:
     """The utterances of a TSV file with a header, or of all such files of a folder, by split.
 
@@ -62,28 +66,37 @@ def read_tsv(
     Args:
         path: the file or folder.
         dev_share: about what share of the recordings of ``train`` becomes ``dev``, see `hold_out`.
+        dev_by: whether it is recordings or speakers that stay together.
         audio: folder where paths of audio start; None for that of each file.
 
     Raises:
         UserError: there is no file, a row is damaged, there is no column for audio or target, or a
             share is given beside a ``dev``.
     """
-    return _read(path, ".tsv", tsv_rows, dev_share, audio)
+    return _read(path, ".tsv", tsv_rows, dev_share, dev_by, audio)
 
 
 def read_csv(
-    path: Path, *, dev_share: float | None = None, audio: Path | None = None
+    path: Path,
+    *,
+    dev_share: float | None = None,
+    dev_by: HeldOutBy = "recording",
+    audio: Path | None = None,
 ) -> dict[str, Iterator[Utterance]]:
     """The utterances of a CSV file, or of all such files of a folder; see `read_tsv`.
 
     Raises:
         UserError: as `read_tsv`.
     """
-    return _read(path, ".csv", csv_rows, dev_share, audio)
+    return _read(path, ".csv", csv_rows, dev_share, dev_by, audio)
 
 
 def read_jsonl(
-    path: Path, *, dev_share: float | None = None, audio: Path | None = None
+    path: Path,
+    *,
+    dev_share: float | None = None,
+    dev_by: HeldOutBy = "recording",
+    audio: Path | None = None,
 ) -> dict[str, Iterator[Utterance]]:
     """The utterances of a JSONL file, or of all such files of a folder; see `read_tsv`.
 
@@ -91,7 +104,7 @@ def read_jsonl(
         UserError: there is no file, a line is not an object with text for audio and target, or a
             share is given beside a ``dev``.
     """
-    return _read(path, ".jsonl", jsonl_rows, dev_share, audio)
+    return _read(path, ".jsonl", jsonl_rows, dev_share, dev_by, audio)
 
 
 def table_files(path: Path, ending: str) -> dict[Path, str]:
@@ -119,7 +132,12 @@ def table_files(path: Path, ending: str) -> dict[Path, str]:
 
 
 def _read(
-    path: Path, ending: str, rows: Rows, dev_share: float | None, audio: Path | None
+    path: Path,
+    ending: str,
+    rows: Rows,
+    dev_share: float | None,
+    dev_by: HeldOutBy,
+    audio: Path | None,
 ) -> dict[str, Iterator[Utterance]]:
     if audio is not None:
         require_folder(audio)
@@ -152,7 +170,8 @@ def _read(
             remedy="Leave out --dev-share.",
         )
     train = partial(_utterances, homes, rows, audio, "train", parts["train"])
-    return hold_out(train, path if path.is_dir() else path.parent, dev_share) | {
+    folder = path if path.is_dir() else path.parent
+    return hold_out(train, folder, dev_share, by=dev_by) | {
         name: utterances for name, utterances in splits.items() if name != "train"
     }
 
