@@ -158,8 +158,7 @@ def _is_unicode(text: str) -> bool:
 
 def _channels(utterance: Utterance, recording: Recording) -> list[int]:
     """The one that the row names, or all of the recording."""
-    held = recording.channel_ids
-    assert held is not None
+    held: list[int] = recording.channel_ids or []
     if utterance.channel is None:
         return held
     name = utterance.channel.upper()

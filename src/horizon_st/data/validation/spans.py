@@ -139,7 +139,8 @@ class Spans:
         is_same &= shared_s > LEAST_SHARED * shorter_s
         mask = np.zeros(len(self), bool)
         mask[first[is_same]] = mask[second[is_same]] = True
-        return mask & ((channels & (channels - np.uint64(1))) != 0)
+        mask[(channels & (channels - np.uint64(1))) == 0] = False
+        return mask
 
     def _of_recording(self, recording: int) -> np.ndarray[Any, Any]:
         """The numbers of its pieces."""
