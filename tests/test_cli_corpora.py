@@ -41,7 +41,7 @@ def table(tmp_path):
         if number != 3:
             soundfile.write(tmp_path / name, rng.normal(0, 0.1, 16_000), 16_000)
         split = "train" if number < 7 else "dev"
-        duration = 5.0 if number == 4 else 1.0
+        duration = {4: 5.0, 5: 1.02}.get(number, 1.0)
         count = number % 7  # the dev set has no character that the training set lacks
         lines.append(f"{name}\t{source} {count}\t{target} {count}\t{split}\t{duration}")
     path = tmp_path / "table.tsv"
@@ -67,6 +67,7 @@ def test_from_a_table_to_a_model(run, table, tmp_path):
     assert status == 0
     assert re.search(r"train\W+5\W+5\W+0\.00\W", shown)
     assert re.search(r"dev\W+3\W+3\W+0\.00\W", shown)
+    assert "1 clipped to their recording" in shown
     assert "1 left out: missing audio" in shown
     assert "1 left out: end outside the recording" in shown
     assert "horizon-st validate corpus" in shown
@@ -214,6 +215,44 @@ def test_an_unsplit_table_is_split_on_demand(run, table, tmp_path):
     assert run("new", "mine", "--manifest", "corpus")[0] == 0
 
 
+def test_speakers_may_be_held_out(run, table, tmp_path):
+    header, *lines = table.read_text(encoding="utf-8").replace("\tdev\t", "\ttrain\t").splitlines()
+    rows = [f"{header}\tclient_id", *(f"{line}\ts{n % 3}" for n, line in enumerate(lines))]
+    table.write_text("\n".join(rows), encoding="utf-8")
+    status, _ = run("prepare", "tsv", table, "c", "--dev-share", "0.3", "--dev-by", "speaker")
+    assert status == 0
+    speakers = [
+        {cut.supervisions[0].speaker for cut in read_manifest(tmp_path / "c" / f"{split}.jsonl")}
+        for split in ("train", "dev")
+    ]
+    assert not speakers[0] & speakers[1]
+
+
+def test_one_split_may_be_prepared_alone(run, table, tmp_path):
+    status, shown = run("prepare", "tsv", table, "corpus", "--split", "valid")
+    assert status == 0
+    assert [path.name for path in (tmp_path / "corpus").iterdir()] == ["dev.jsonl"]
+    lines = table.read_text(encoding="utf-8").splitlines()
+    table.write_text("\n".join([*lines, "none.wav\tdo\teins\ttest\t1"]), encoding="utf-8")
+    status, shown = run("prepare", "tsv", table, "corpus")
+    assert status == 0
+    assert "No row of test can be used: it has no manifest." in shown
+
+
+@pytest.mark.parametrize(("kind", "delimiter"), [("tsv", "\t"), ("csv", ","), ("jsonl", None)])
+def test_tables_may_name_audio_in_another_folder(run, table, tmp_path, kind, delimiter):
+    (tmp_path / "tables").mkdir()
+    lines = [line.split("\t") for line in table.read_text(encoding="utf-8").splitlines()]
+    if delimiter:
+        rows = [delimiter.join(line) for line in lines]
+    else:
+        rows = [json.dumps(dict(zip(lines[0], line, strict=True))) for line in lines[1:]]
+    (tmp_path / "tables" / f"all.{kind}").write_text("\n".join(rows), encoding="utf-8")
+    status, shown = run("prepare", kind, "tables", "corpus", "--audio", ".")
+    assert status == 0, shown
+    assert re.search(r"train\W+5\W", shown)
+
+
 def test_a_split_that_training_lacks_is_called_so(run, table, tmp_path):
     """Of tables and of published corpora alike."""
     lines = table.read_text(encoding="utf-8").replace("\ttrain\t", "\tpart1\t")
@@ -249,11 +288,11 @@ def test_a_dev_table_joins_a_train_table(run, table, tmp_path):
 
 
 def test_tables_of_ones_own_are_never_replaced(refused, run, tmp_path):
-    soundfile.write(tmp_path / "a.wav", np.full(16_000, 0.1), 16_000)
     own = tmp_path / "own"
     own.mkdir()
     for name in ("train", "dev"):
-        row = json.dumps({"audio": "../a.wav", "target": name})
+        soundfile.write(tmp_path / f"{name}.wav", np.full(16_000, 0.1), 16_000)
+        row = json.dumps({"audio": f"../{name}.wav", "target": name})
         (own / f"{name}.jsonl").write_text(row + "\n", encoding="utf-8")
     before = {path: path.read_bytes() for path in own.iterdir()}
     for path in ("own", "own/dev.jsonl"):

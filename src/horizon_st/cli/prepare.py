@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from horizon_st.data.corpora.utterances import PreparedCorpus, Utterance
+    from horizon_st.data.corpora.cutting import Utterance
+    from horizon_st.data.corpora.utterances import PreparedCorpus
 
 prepare = typer.Typer(
     no_args_is_help=True,
@@ -30,6 +31,18 @@ Target = Annotated[str, typer.Option(help="Language of the translations, likewis
 DevShare = Annotated[
     Optional[float],  # noqa: UP045 - typer reads it
     typer.Option(help="Hold out about this share of the recordings as dev, such as 0.1."),
+]
+DevBy = Annotated[
+    Literal["recording", "speaker"],
+    typer.Option(help="What is not divided by --dev-share: a recording, or a speaker."),
+]
+Splits = Annotated[
+    Optional[list[str]],  # noqa: UP045 - typer reads it
+    typer.Option("--split", help="Only this split; may be given several times."),
+]
+AudioFolder = Annotated[
+    Optional[Path],  # noqa: UP045 - typer reads it
+    typer.Option(help="Folder where the table's audio paths start, if not the table's own."),
 ]
 
 
@@ -74,36 +87,39 @@ def mboshi(
             help="As written, or in lower case and tokenised as published scores take it."
         ),
     ] = "raw",
+    split: Splits = None,
 ) -> None:
     """Mboshi to French: 4 hours of field recordings (Godard et al. 2018)."""
     from horizon_st.data.corpora.mboshi import read_mboshi
 
-    _write(out, read_mboshi(root, text=text), "mdw", "fr")
+    _write(out, read_mboshi(root, text=text), "mdw", "fr", only=split)
 
 
 @prepare.command()
-def mustc(root: Root, out: Out, source: Source, target: Target) -> None:
+def mustc(root: Root, out: Out, source: Source, target: Target, split: Splits = None) -> None:
     """MuST-C v1 to v3, and what comes in its shape (IWSLT low-resource tracks)."""
     from horizon_st.data.corpora.mustc import read_mustc
 
-    _write(out, read_mustc(root, source_language=source, target_language=target), source, target)
+    splits = read_mustc(root, source_language=source, target_language=target)
+    _write(out, splits, source, target, only=split)
 
 
 @prepare.command()
-def mtedx(root: Root, out: Out, source: Source, target: Target) -> None:
+def mtedx(root: Root, out: Out, source: Source, target: Target, split: Splits = None) -> None:
     """Multilingual TEDx."""
     from horizon_st.data.corpora.mtedx import read_mtedx
 
-    _write(out, read_mtedx(root, source_language=source, target_language=target), source, target)
+    splits = read_mtedx(root, source_language=source, target_language=target)
+    _write(out, splits, source, target, only=split)
 
 
 @prepare.command("europarl-st")
-def europarl_st(root: Root, out: Out, source: Source, target: Target) -> None:
+def europarl_st(root: Root, out: Out, source: Source, target: Target, split: Splits = None) -> None:
     """Europarl-ST: debates of the European Parliament."""
     from horizon_st.data.corpora.europarl_st import read_europarl_st
 
     splits = read_europarl_st(root, source_language=source, target_language=target)
-    _write(out, splits, source, target)
+    _write(out, splits, source, target, only=split)
 
 
 @prepare.command()
@@ -116,6 +132,7 @@ def covost2(
         Optional[Path],  # noqa: UP045 - typer reads it
         typer.Option(help="Folder of CoVoST's TSV files, if they are not with Common Voice."),
     ] = None,
+    split: Splits = None,
 ) -> None:
     """CoVoST 2: Common Voice with translations."""
     from horizon_st.data.corpora.covost2 import read_covost2
@@ -123,7 +140,7 @@ def covost2(
     splits = read_covost2(
         root, source_language=source, target_language=target, translations=translations
     )
-    _write(out, splits, source, target)
+    _write(out, splits, source, target, only=split)
 
 
 @prepare.command()
@@ -136,12 +153,13 @@ def fleurs(
         Literal["raw", "normalized"],
         typer.Option(help="As written, or in lower case without punctuation."),
     ] = "raw",
+    split: Splits = None,
 ) -> None:
     """FLEURS: languages as it spells them, such as en_us."""
     from horizon_st.data.corpora.fleurs import read_fleurs
 
     splits = read_fleurs(root, source_language=source, target_language=target, text=text)
-    _write(out, splits, source, target)
+    _write(out, splits, source, target, only=split)
 
 
 @prepare.command()
@@ -149,6 +167,9 @@ def tsv(
     path: Annotated[Path, typer.Argument(help="A TSV file, or a folder of train.tsv, dev.tsv, …")],
     out: Out,
     dev_share: DevShare = None,
+    dev_by: DevBy = "recording",
+    audio: AudioFolder = None,
+    split: Splits = None,
 ) -> None:
     """A table of your own: columns audio and target; offset, duration, source, id, speaker, split.
 
@@ -157,8 +178,24 @@ def tsv(
     """
     from horizon_st.data.corpora.tables import read_tsv, table_files
 
-    splits = read_tsv(path, dev_share=dev_share)
-    _write(out, splits, None, None, originals=table_files(path, ".tsv"))
+    splits = read_tsv(path, dev_share=dev_share, dev_by=dev_by, audio=audio)
+    _write(out, splits, None, None, only=split, originals=table_files(path, ".tsv"))
+
+
+@prepare.command()
+def csv(
+    path: Annotated[Path, typer.Argument(help="A CSV file, or a folder of train.csv, dev.csv, …")],
+    out: Out,
+    dev_share: DevShare = None,
+    dev_by: DevBy = "recording",
+    audio: AudioFolder = None,
+    split: Splits = None,
+) -> None:
+    """The same with commas or semicolons between the values, and the quoting of spreadsheets."""
+    from horizon_st.data.corpora.tables import read_csv, table_files
+
+    splits = read_csv(path, dev_share=dev_share, dev_by=dev_by, audio=audio)
+    _write(out, splits, None, None, only=split, originals=table_files(path, ".csv"))
 
 
 @prepare.command()
@@ -166,12 +203,15 @@ def jsonl(
     path: Annotated[Path, typer.Argument(help="A JSONL file, or a folder of train.jsonl, …")],
     out: Out,
     dev_share: DevShare = None,
+    dev_by: DevBy = "recording",
+    audio: AudioFolder = None,
+    split: Splits = None,
 ) -> None:
     """The same with one JSON object per line."""
     from horizon_st.data.corpora.tables import read_jsonl, table_files
 
-    splits = read_jsonl(path, dev_share=dev_share)
-    _write(out, splits, None, None, originals=table_files(path, ".jsonl"))
+    splits = read_jsonl(path, dev_share=dev_share, dev_by=dev_by, audio=audio)
+    _write(out, splits, None, None, only=split, originals=table_files(path, ".jsonl"))
 
 
 @prepare.command()
@@ -216,16 +256,18 @@ def _write(
     splits: Mapping[str, Iterable[Utterance]],
     source_language: str | None,
     target_language: str | None,
+    *,
+    only: Iterable[str] | None,
     originals: Iterable[Path] = (),
 ) -> None:
     """Writes a corpus as manifests, and shows what became of it; originals are tables alone."""
-    from horizon_st.data.corpora.utterances import LEFT_OUT_FILE, write_corpus
+    from horizon_st.data.corpora.utterances import LEFT_OUT_FILE, select_splits, write_corpus
 
     originals = [*originals]
     with _counting() as count:
         corpus = write_corpus(
             out,
-            splits,
+            select_splits(splits, only or ()),
             source_language=source_language,
             target_language=target_language,
             originals=originals,
@@ -238,7 +280,13 @@ def _write(
         transcribed = corpus.num_transcribed[split]
         table.add_row(split, str(num), str(transcribed), f"{corpus.hours[split]:.2f}")
     console.print(table)
+    if corpus.num_clipped:
+        console.print(f"{corpus.num_clipped} clipped to their recording")
     _show_left_out(corpus.left_out)
+    for split in corpus.lost:
+        console.print(
+            f"[yellow]No row of {escape(split)} can be used: it has no manifest.[/]", soft_wrap=True
+        )
     if corpus.left_out:
         console.print(f"Each is listed in {out / LEFT_OUT_FILE}", soft_wrap=True)
     console.print(

@@ -1,12 +1,18 @@
 """Tables of one's own: names of columns, splits, damage."""
 
+import csv
 import json
 import math
+import unicodedata
 
+import numpy as np
 import pytest
+import soundfile
 
-from horizon_st.data.corpora.tables import FIELDS, read_jsonl, read_tsv
+from horizon_st.data.audio import load_cut
+from horizon_st.data.corpora.tables import FIELDS, read_csv, read_jsonl, read_tsv
 from horizon_st.data.corpora.utterances import write_corpus
+from horizon_st.data.manifest import read_manifest
 from horizon_st.data.validation import validate
 from horizon_st.errors import UserError
 
@@ -61,6 +67,7 @@ def test_every_synonym_is_understood(table):
                 "duration": row.duration_s,
                 "end": row.duration_s,
                 "speaker": row.speaker,
+                "channel": row.channel,
                 "id": row.id,
                 "split": next(iter(read_tsv(path))),
             }
@@ -104,6 +111,104 @@ def test_segments_of_one_recording_have_ids_of_their_own_across_splits(
         for line in (tmp_path / "out" / f"{split}.jsonl").read_text(encoding="utf-8").splitlines()
     ]
     assert sorted(ids) == [f"a_{n}" for n in range(6)]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";"])
+def test_values_of_a_csv_may_be_quoted(table, tmp_path, delimiter):
+    path = tmp_path / "metadata.csv"
+    rows = [
+        ["file_name", "transcription", "translation", "start"],
+        ["a.wav", 'He said "yes", twice; so', "Il a dit « oui »", "1.5"],
+        ["b.wav", "", "two\nlines", ""],
+        ["", "", "", ""],
+        ["c.wav", "plain", '"Oui, merci."', "0"],
+    ]
+    with path.open("w", encoding="utf-8-sig", newline="") as file:
+        csv.writer(file, delimiter=delimiter).writerows(rows)
+    read = rows_of(read_csv(path))["train"]
+    assert [row.audio.name for row in read] == ["a.wav", "b.wav", "c.wav"]
+    assert [row.transcript for row in read] == [rows[1][1], None, "plain"]
+    assert [row.translation for row in read] == [row[2] for row in (rows[1], rows[2], rows[4])]
+    assert [row.offset_s for row in read] == [1.5, 0.0, 0.0]
+    assert [row.place.rpartition(":")[2] for row in read] == ["2", "4", "6"]
+    with pytest.raises(UserError, match="prepare csv"):
+        validate([path])
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (['a,"b"c'], r"a\.csv:2: expected comma-separated values, .*',' expected after"),
+        (["a,b", 'c,"d', "e,f"], r"a\.csv:4: expected comma-separated .*unexpected end of data"),
+        (['a,"' + "x" * 200_000 + '"'], r"a\.csv:2: expected comma-separated .*field larger"),
+        (["a,b,c"], r"a\.csv:2: expected 2 values, .*found 3 in a \| b \| c"),
+    ],
+)
+def test_damaged_csv_is_an_error(table, lines, message):
+    with pytest.raises(UserError, match=message):
+        read_csv(table("a.csv", "audio,target", *lines))
+
+
+def test_audio_may_lie_in_another_folder(table, tmp_path, speech):
+    """Common Voice's clips; named with another ending, and an absolute path stays."""
+    speech(tmp_path / "clips" / "one.wav")
+    speech(tmp_path / "two.wav")
+    rows = ["one.mp3\ta", f"{tmp_path / 'two.wav'}\tb", "none.mp3\tc"]
+    path = table("cv.tsv", "path\ttranslation", *rows)
+    found = [row.audio for row in read_tsv(path, audio=tmp_path / "clips")["train"]]
+    assert found == [
+        tmp_path / "clips" / "one.wav",
+        tmp_path / "two.wav",
+        tmp_path / "clips/none.mp3",
+    ]
+    with pytest.raises(UserError, match="clip: expected a folder"):
+        read_tsv(path, audio=tmp_path / "clip")
+
+
+@pytest.mark.parametrize(("on_disk", "listed"), [("NFD", "NFC"), ("NFC", "NFD")])
+def test_accents_of_file_names_may_be_composed_or_not(table, tmp_path, speech, on_disk, listed):
+    file, name = (unicodedata.normalize(form, "é/señal.wav") for form in (on_disk, listed))
+    speech(tmp_path / file)
+    prepared = write_corpus(
+        tmp_path / "out", read_jsonl(table("a.jsonl", {"audio": name, "target": "b"}))
+    )
+    assert prepared.num_utterances == {"train": 1}
+
+
+def test_each_channel_may_have_a_speaker(table, tmp_path):
+    """Named from 0 or from A; without, they are averaged, and validation asks."""
+    times = np.arange(16_000) / 16_000
+    tones = np.stack([np.sin(2 * np.pi * hertz * times) for hertz in (300, 700)], axis=1) / 2
+    soundfile.write(tmp_path / "call.wav", tones, 16_000)
+    rows = [("0", "a"), ("1", "b"), ("A", "c"), ("b", "d"), ("2", "e"), ("left", "f"), ("", "g")]
+    lines = ["audio\ttarget\tchannel", *(f"call.wav\t{target}\t{name}" for name, target in rows)]
+    prepared = write_corpus(tmp_path / "out", read_tsv(table("a.tsv", *lines)))
+    assert prepared.left_out == {"no such channel": 2}
+    cuts = [*read_manifest(tmp_path / "out" / "train.jsonl")]
+    assert [cut.channel for cut in cuts] == [0, 1, 0, 1, [0, 1]]
+    assert [cut.supervisions[0].channel for cut in cuts] == [cut.channel for cut in cuts]
+    for cut, expected in zip(cuts, [*tones.T, *tones.T, tones.mean(axis=1)], strict=True):
+        np.testing.assert_allclose(load_cut(cut), expected, atol=1e-4)
+    numbers = {"audio": "call.wav", "target": "a", "channel": 1}
+    [cut] = read_jsonl(table("b.jsonl", numbers))["train"]
+    assert cut.channel == "1"
+
+
+def test_averaged_channels_with_two_rows_are_asked_about(table, tmp_path, speech):
+    speech(tmp_path / "call.wav", 2.0, channels=2)
+    speech(tmp_path / "mono.wav", 2.0)
+    rows = [("call", 0, 1, 0), ("call", 1, 1, 0), ("call", 1.2, 0.8, 1), ("call", 1.5, 0.5, "")]
+    rows += [("call", 0, 2, ""), ("mono", 0, 2, ""), ("mono", 0, 2, "")]
+    lines = [
+        {"audio": f"{name}.wav", "target": "t", "id": str(n), "channel": channel}
+        | {"offset": start_s, "duration": duration_s}
+        for n, (name, start_s, duration_s, channel) in enumerate(rows)
+    ]
+    write_corpus(tmp_path / "out", read_jsonl(table("a.jsonl", *lines)))
+    report = validate([tmp_path / "out"])
+    found = [problem.id for problem in report.problems.examples["mixed channels"]]
+    assert found == ["3", "4"]
+    assert report.num_errors == 0
 
 
 def test_a_quotation_mark_is_a_character(table):
@@ -161,7 +266,7 @@ def test_odd_texts_are_left_to_the_writer(table, speech, tmp_path):
     [
         (["file\tname", "a\tb"], r"a\.tsv:1: expected a column target \(or .*found file, name"),
         (["target", "a"], "expected a column audio"),
-        (["audio,target", "a,b"], "expected a column audio .*tabs between columns"),
+        (["audio,target", "a,b"], "expected a column audio .*tabs between"),
         (["audio\ttarget\twav", "a\tb\tc"], "one column for audio, found audio and wav"),
         (["audio\ttarget", "a"], r"a\.tsv:2: expected 2 values, .*found 1"),
         (["audio\ttarget\tsplit", "a\tb\t../x"], r":2: expected one of a few splits.*\.\./x"),
@@ -304,12 +409,24 @@ def test_blank_lines_are_skipped(table):
 
 def test_quoting_of_a_spreadsheet_is_an_error(table):
     path = table("a.tsv", "audio\ttarget", "a\tb", 'c\t"Il a dit ""oui"""')
-    message = r'a\.tsv:3: .*without quoting, found "Il a dit ""oui"""\. Export .* as JSONL'
+    message = r'a\.tsv:3: .*without quoting, found "Il a dit ""oui"""\. Export .* as CSV or JSONL'
     with pytest.raises(UserError, match=message):
         rows_of(read_tsv(path))
     plain = ['"Oui" et "non"', '""', '"', '"Oui", ""', '" "" " "" "']
     path = table("b.tsv", "audio\ttarget", *(f"a\t{text}" for text in plain))
     assert [row.translation for row in read_tsv(path)["train"]] == plain
+
+
+def test_quotation_marks_around_all_texts_with_a_comma_are_quoting(table):
+    """So Excel writes tab-delimited text; anything else shows that they belong to the texts."""
+    rows = ['a\t"Oui, merci."', "b\tNon.", 'c\t"Un, deux."', 'd\t"Un, deux, trois."']
+    message = r"a\.tsv:2: .*without quoting, found 3 values with a comma, all within quotation"
+    with pytest.raises(UserError, match=message):
+        read_tsv(table("a.tsv", "audio\ttarget", *rows))
+    for other in ("e\tOui, deux.", 'e\t"Oui."', 'e\t"Oui", dit-il, "non"'):
+        path = table("a.tsv", "audio\ttarget", *rows, other)
+        assert rows_of(read_tsv(path))["train"][0].translation == '"Oui, merci."'
+    assert read_tsv(table("a.tsv", "audio\ttarget", *rows[:3]))
 
 
 def test_a_share_of_the_recordings_is_held_out(table):
@@ -323,6 +440,38 @@ def test_a_share_of_the_recordings_is_held_out(table):
     assert 10 <= len(dev) <= 30
     assert len(splits["dev"]) == 3 * len(dev)
     assert len({row.id for rows in splits.values() for row in rows}) == 600
+
+
+def test_a_share_of_the_speakers_is_held_out(table):
+    lines = [{"audio": f"{n}.wav", "target": "t", "speaker": f"s{n % 60}"} for n in range(600)]
+    lines += [{"audio": f"{n}.wav", "target": "t"} for n in range(600, 700)]
+    path = table("a.jsonl", *lines)
+    splits = rows_of(read_jsonl(path, dev_share=0.2, dev_by="speaker"))
+    train, dev = ({row.speaker for row in rows} - {None} for rows in splits.values())
+    assert not train & dev
+    assert len(train | dev) == 60
+    assert 5 <= len(dev) <= 20
+    unnamed = [sum(row.speaker is None for row in rows) for rows in splits.values()]
+    assert min(unnamed) > 0
+    assert sum(unnamed) == 100
+    splits = rows_of(read_jsonl(path, dev_share=0.2))
+    train, dev = ({row.speaker for row in rows} for rows in splits.values())
+    assert train & dev
+
+
+@pytest.mark.parametrize(
+    ("speakers", "message"),
+    [
+        (["", ""], "expected a column speaker, to hold speakers out, found no speaker in any row"),
+        (["x", "x"], "expected two speakers at least, to hold out one, found one"),
+    ],
+)
+def test_speakers_that_cannot_be_held_out_are_errors(table, speakers, message):
+    path = table(
+        "a.tsv", "audio\ttarget\tspeaker", *(f"{n}\tb\t{s}" for n, s in enumerate(speakers))
+    )
+    with pytest.raises(UserError, match=message):
+        read_tsv(path, dev_share=0.5, dev_by="speaker")
 
 
 def test_the_same_recordings_are_held_out_wherever_the_corpus_lies(table, tmp_path):

@@ -44,10 +44,11 @@ def many(tmp_path, cut_line):
     def write(name, rows):
         lines = []
         for number, (duration_s, transcript, translation) in enumerate(rows):
-            line = cut_line(f"{name}{number}", duration_s, text=transcript, source="tone.wav")
+            source = f"{name}{number}.wav"
+            line = cut_line(f"{name}{number}", duration_s, text=transcript, source=source)
             line["supervisions"][0]["custom"]["translated_text"] = translation
             lines.append(line)
-        (tmp_path / "tone.wav").touch()
+            (tmp_path / source).touch()
         write_lines(tmp_path / f"{name}.jsonl", lines)
         return tmp_path / f"{name}.jsonl"
 

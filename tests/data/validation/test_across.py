@@ -3,6 +3,7 @@
 import json
 import random
 from collections import Counter
+from functools import partial
 
 import numpy as np
 import pytest
@@ -107,6 +108,50 @@ def test_one_text_in_two_splits_is_what_brute_force_finds(many, survey, side, in
         name, number = place.split(".jsonl:")
         other, where = text.split(": ")[0].rsplit("/", 1)[1].split(".jsonl:")
         assert splits[other][int(where) - 1][index] == splits[name][int(number) - 1][index]
+
+
+def test_one_recording_in_two_splits_is_what_brute_force_finds(many, survey, damage):
+    rng = random.Random(7)
+    sizes = {"train": 60, "dev": 15, "test": 15}
+    paths = {name: many(name, [(1.0, None, f"{name}")] * size) for name, size in sizes.items()}
+    pieces = {}
+    for name, path in paths.items():
+        for number in range(1, sizes[name] + 1):
+            audio = rng.choice(["train0.wav", "./train0.wav", "dev0.wav"])
+            times = 20 * rng.random(), rng.choice([0.5, 1.0, 3.0])
+            channel = rng.choice([0, 1])
+            damage(path, number, partial(set_piece, audio=audio, times=times, channel=channel))
+            pieces[name, number] = ((audio.removeprefix("./"), channel), times[0], sum(times))
+    report, out = survey(*paths.values())
+    held_out = {"train": ("dev", "test"), "dev": ("test",), "test": ()}
+    expected = {
+        (f"{name}.jsonl:{number}", f"{name}{number - 1}"): {
+            f"{other}.jsonl:{n}"
+            for (other, n), held in pieces.items()
+            if other in held_out[name] and is_same_sound(piece, held)
+        }
+        for (name, number), piece in pieces.items()
+    }
+    expected = {row: places for row, places in expected.items() if places}
+    found = found_by(out, "recording in two splits")
+    assert 10 < len(expected) < 60
+    assert found.keys() == expected.keys()
+    for row, places in expected.items():
+        assert found[row].split(": ")[0].rsplit("/", 1)[1] in places
+    assert report.num_errors == 0
+
+
+def set_piece(line, audio, times, channel):
+    line |= {"start": times[0], "duration": times[1], "channel": channel}
+    line["recording"] |= {"duration": 30.0, "num_samples": 480_000, "channel_ids": [0, 1]}
+    line["recording"]["sources"][0] |= {"source": audio, "channels": [0, 1]}
+
+
+def is_same_sound(one, other):
+    (of_one, *times), (of_other, *other_times) = one, other
+    shared_s = min(times[1], other_times[1]) - max(times[0], other_times[0])
+    shorter_s = min(times[1] - times[0], other_times[1] - other_times[0])
+    return of_one == of_other and shared_s > shorter_s / 2
 
 
 def test_known_translations_are_a_share(many, survey):

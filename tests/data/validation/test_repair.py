@@ -119,6 +119,21 @@ def test_the_copy_is_what_training_takes_and_repairing_it_changes_nothing(corpus
     assert not again.changed
 
 
+def test_sound_that_is_held_out_is_left_out_of_train(corpus, damage, tmp_path):
+    """Whatever texts it has there."""
+    [first, *_] = lines_of(corpus / "dev.jsonl")
+    audio = first["recording"]["sources"][0]["source"]
+
+    def move(value):
+        value["recording"]["sources"][0]["source"] = audio
+        value["duration"] = value["supervisions"][0]["duration"] = 0.9
+
+    damage(corpus / "train.jsonl", 2, move)
+    repairs = repair([corpus], tmp_path / "out")
+    assert repairs.num_kept == {"dev": 2, "train": 3}
+    assert repairs.dropped.counts == {"recording in two splits": 1}
+
+
 def test_a_recording_that_lacks_little_is_clipped_to_what_is_there(corpus, tmp_path):
     for name, length in (("train0", 0.7), ("train1", 0.5)):
         samples, rate = soundfile.read(corpus / f"{name}.wav")

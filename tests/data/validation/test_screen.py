@@ -32,6 +32,14 @@ def test_a_flawless_corpus_is_shown_in_figures(corpus, printed):
     assert lines[-1] == "0 errors, 0 warnings: training takes this corpus."
 
 
+def test_speakers_of_held_out_splits_that_are_in_train_are_counted(corpus, damage, printed):
+    damage(corpus / "dev.jsonl", 2, lambda line: line["supervisions"][0].update(speaker="train"))
+    report = validate([corpus])
+    assert "1 of 2 speakers of dev also in train" in printed(show_report, report)
+    assert [split.known_speakers for split in report.summary.splits] == [None, 1]
+    assert report.num_warnings == 0
+
+
 def test_problems_are_shown_with_place_count_and_first_ones(corpus, printed, monkeypatch):
     monkeypatch.chdir(corpus)
     for number in range(4):

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
+from horizon_st.data.corpora.cutting import Utterance
 from horizon_st.data.corpora.segments import Segment
-from horizon_st.data.corpora.utterances import Utterance
 from horizon_st.data.files import is_file, read_lines
 from horizon_st.errors import UserError
 
@@ -50,17 +51,25 @@ def dev_named(names: Iterable[str]) -> dict[str, str]:
 def find_audio(folders: Sequence[Path], name: str) -> Path:
     """The recording of that name in the first folder that has it, whatever its ending.
 
+    Accents may be composed or not: some systems store names in the one form, and lists use the
+    other.
     Where none has, the path where it should be: who writes the manifest counts it as missing.
     """
     for folder in folders:
-        exact = folder / name
-        if is_file(exact):
-            return exact
-        for base in dict.fromkeys((name, without_ending(name))):
+        spellings = _spellings(name)
+        for spelling in spellings:
+            if is_file(exact := folder / spelling):
+                return exact
+        for base in dict.fromkeys(f(s) for s in spellings for f in (str, without_ending)):
             for ending in AUDIO_ENDINGS:
                 if is_file(other := folder / f"{base}{ending}"):
                     return other
     return folders[0] / name
+
+
+def _spellings(name: str) -> list[str]:
+    """The name as it is, and with its accents composed and decomposed."""
+    return [*dict.fromkeys((name, normalize("NFC", name), normalize("NFD", name)))]
 
 
 def without_ending(name: str) -> str:

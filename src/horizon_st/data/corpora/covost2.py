@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from horizon_st.data.corpora.aligned import find_audio, names_in, without_ending
-from horizon_st.data.corpora.columns import ColumnFile
-from horizon_st.data.corpora.utterances import Utterance
+from horizon_st.data.corpora.columns import ColumnFile, escaped_tab_separated
+from horizon_st.data.corpora.cutting import Utterance
 from horizon_st.data.files import require_folder
 from horizon_st.errors import UserError
 
@@ -50,9 +50,9 @@ def read_covost2(
         if found:
             return {split: _read_split_file(file, home) for split, file in found.items()}
         if (folder / f"{pair}.tsv").is_file():
-            table = ColumnFile(folder / f"{pair}.tsv", escaped=True)
+            table = ColumnFile(folder / f"{pair}.tsv", escaped_tab_separated)
             table.require("path", "translation", "split")
-            validated = ColumnFile(home / "validated.tsv", escaped=True)
+            validated = ColumnFile(home / "validated.tsv", escaped_tab_separated)
             validated.require("path", "sentence", "client_id")
             return {split: _join(table, validated, split, home) for split in SPLITS}
     raise UserError(
@@ -65,7 +65,7 @@ def read_covost2(
 
 
 def _read_split_file(path: Path, home: Path) -> Iterator[Utterance]:
-    table = ColumnFile(path, escaped=True)
+    table = ColumnFile(path, escaped_tab_separated)
     table.require("path", "sentence", "translation", "client_id")
     for place, row in table:
         yield _utterance(place, row, row["sentence"], row["client_id"], home)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from hashlib import blake2b
 from pathlib import Path
-from typing import Any
 
 from horizon_st.data.jsonl import read_json_lines
 from horizon_st.data.validation.manifests import held_out_rank
+from horizon_st.data.validation.spans import Spans, make_span
 from horizon_st.errors import UserError
 
 
@@ -22,26 +21,26 @@ class EarlierManifests:
 
     def __init__(self, folder: Path, names: Collection[str]) -> None:
         self._stay = [path for path in sorted(folder.glob("*.jsonl")) if path.name not in names]
-        self._sounds: dict[Path, set[bytes]] = {}
+        self._spans: dict[Path, Spans] = {}
 
     def concern(self, split: str) -> bool:
         """Whether a manifest that stays is on the other side of training from a split."""
         return any(self._beside(split))
 
-    def refuse_shared(self, split: str, sounds: Collection[bytes]) -> None:
+    def refuse_shared(self, split: str, spans: Spans) -> None:
         """Nothing, where what is written of a split is nowhere on the other side of training.
 
         Args:
             split: that is written.
-            sounds: of its utterances, from `sound_of`.
+            spans: of its utterances.
 
         Raises:
-            UserError: a manifest that stays has some of them.
+            UserError: a manifest that stays has the sound of some of them.
         """
         for path in self._beside(split):
-            if path not in self._sounds:
-                self._sounds[path] = _sounds_in(path)
-            if num_shared := len(self._sounds[path].intersection(sounds)):
+            if path not in self._spans:
+                self._spans[path] = _spans_in(path)
+            if num_shared := int(spans.shared_with(self._spans[path]).sum()):
                 raise UserError(
                     str(path),
                     expected=f"no utterance of {split}, which is written beside it",
@@ -55,16 +54,13 @@ class EarlierManifests:
                 yield path
 
 
-def sound_of(cut: dict[str, Any]) -> bytes:
-    """A digest of what a cut is of: recording, start and duration; whatever its id is."""
-    sources = [source["source"] for source in cut["recording"]["sources"]]
-    text = f"{sources} {cut['start']:.3f} {cut['duration']:.3f}"
-    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-
-
-def _sounds_in(path: Path) -> set[bytes]:
-    """Of all cuts; empty of a file that is none of ours."""
+def _spans_in(path: Path) -> Spans:
+    """Of all cuts; none of a file that is no manifest of ours."""
+    spans = Spans()
     try:
-        return {sound_of(cut) for _, cut in read_json_lines(path)}
+        for _, cut in read_json_lines(path):
+            sources = [source["source"] for source in cut["recording"]["sources"]]
+            spans.add(make_span(sources, cut["channel"], cut["start"], cut["duration"]))
     except (UserError, LookupError, TypeError, ValueError):
-        return set()
+        return Spans()
+    return spans

@@ -13,8 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from horizon_st.data.corpora.aligned import aligned_utterances, dev_named, names_in
+from horizon_st.data.corpora.cutting import Utterance
 from horizon_st.data.corpora.segments import Segment, read_span_segments
-from horizon_st.data.corpora.utterances import Utterance
 from horizon_st.data.files import read_lines, require_folder
 from horizon_st.errors import UserError
 

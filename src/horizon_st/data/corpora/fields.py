@@ -18,6 +18,7 @@ FIELDS = {
     "offset": ("start", "offset_s", "start_s", "begin"),
     "duration": ("duration_s",),
     "end": ("end_s",),
+    "channel": ("channel_id",),
     "speaker": ("speaker_id", "client_id", "spk"),
     "id": ("utt_id", "utterance_id"),
     "split": ("set", "subset"),
@@ -25,6 +26,7 @@ FIELDS = {
 """Field -> other names for it."""
 
 FIELD_OF = {name: field for field, others in FIELDS.items() for name in (field, *others)}
+_TABLE_ENDINGS = ("tsv", "csv")
 _CUT_KEYS = {"recording", "supervisions", "type"}
 
 
@@ -32,11 +34,12 @@ def refuse_table(path: Path) -> None:
     """Nothing, where the file may be a manifest.
 
     Raises:
-        UserError: it is a table of one's own, a TSV or a JSONL, that `prepare` makes a manifest of.
+        UserError: it is a table of one's own, a TSV, a CSV or a JSONL, that `prepare` makes a
+            manifest of.
     """
-    is_tsv = path.name.removesuffix(".gz").removesuffix(".zst").endswith(".tsv")
-    if is_tsv or _begins_with_a_row(path):
-        kind = "tsv" if is_tsv else "jsonl"
+    ending = path.name.removesuffix(".gz").removesuffix(".zst").rpartition(".")[2]
+    if ending in _TABLE_ENDINGS or _begins_with_a_row(path):
+        kind = ending if ending in _TABLE_ENDINGS else "jsonl"
         raise UserError(
             str(path),
             expected="a manifest (lhotse cuts, JSONL)",

@@ -15,8 +15,8 @@ from typing import Literal, NamedTuple
 
 from horizon_st.data.audio import SAMPLING_RATE
 from horizon_st.data.corpora.aligned import find_audio, names_in, without_ending
+from horizon_st.data.corpora.cutting import Utterance
 from horizon_st.data.corpora.segments import seconds, unreadable_time
-from horizon_st.data.corpora.utterances import Utterance
 from horizon_st.data.files import read_lines, require_folder
 from horizon_st.errors import UserError
 
@@ -82,15 +82,11 @@ def read_fleurs(
                 remedy="Download the TSV files of both languages, or move what is of other splits "
                 "away.",
             )
-    return {
-        split: _read_split(split, _audio_folder(source, split), source, target, text)
-        for split in splits
-    }
+    return {split: _read_split(split, source, target, text) for split in splits}
 
 
-def _read_split(
-    split: str, audio: Path, source: Path, target: Path, text: Text
-) -> Iterator[Utterance]:
+def _read_split(split: str, source: Path, target: Path, text: Text) -> Iterator[Utterance]:
+    audio = _audio_folder(source, split)
     translations: dict[str, str] = {}
     for row in _rows(target / f"{split}.tsv", text):
         translations.setdefault(row.sentence, row.text)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from horizon_st.data.corpora.aligned import AUDIO_ENDINGS
-from horizon_st.data.corpora.utterances import Utterance
+from horizon_st.data.corpora.cutting import Utterance
 from horizon_st.data.files import is_file, read_lines, require_folder
 from horizon_st.errors import UserError
 

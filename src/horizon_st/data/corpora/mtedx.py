@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from horizon_st.data.corpora.cutting import Utterance
 from horizon_st.data.corpora.segments import read_kaldi_segments, read_yaml_segments
 from horizon_st.data.corpora.split_folders import SegmentLists, read_split_folders
-from horizon_st.data.corpora.utterances import Utterance
 
 _LISTS: SegmentLists = {
     "txt/segments": read_kaldi_segments,  # it has the published ids

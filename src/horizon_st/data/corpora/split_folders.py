@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from horizon_st.data.corpora.aligned import aligned_utterances, dev_named, names_in
+from horizon_st.data.corpora.cutting import Utterance
 from horizon_st.data.corpora.segments import Segment
-from horizon_st.data.corpora.utterances import Utterance
 from horizon_st.data.files import require_folder
 from horizon_st.errors import UserError
 

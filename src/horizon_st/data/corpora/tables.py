@@ -1,7 +1,8 @@
-"""TSV and JSONL tables of one's own -> utterances.
+"""TSV, CSV and JSONL tables of one's own -> utterances.
 
-One row per utterance. A TSV file has a header and no quoting; a line of JSONL is an object. Blank
-lines are skipped. The names of the fields, with those also understood, in any case:
+One row per utterance. A TSV file has a header and no quoting, a CSV file a header and the quoting
+of spreadsheets; a line of JSONL is an object. Blank lines are skipped. The names of the fields,
+with those also understood, in any case:
 
 ========  ==========================================================================
 audio     path, wav, file, file_name, filename, audio_path, audio_file, audio_filepath
@@ -10,74 +11,100 @@ source    transcript, transcription, sentence, source_text, src_text, text
 offset    start, offset_s, start_s, begin
 duration  duration_s
 end       end_s: taken where there is no duration
+channel   channel_id: 0, 1, … or A, B, …; without, channels are averaged
 speaker   speaker_id, client_id, spk
 id        utt_id, utterance_id
 split     set, subset
 ========  ==========================================================================
 
 Audio and target must be there; others, such as gender, are ignored. Paths of audio start at the
-folder of the file.
+folder of the file, or at another that is given.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from horizon_st.data.corpora.aligned import (
     SPLIT_NAMES,
     dev_named,
+    find_audio,
     known_split,
     names_in,
     without_ending,
 )
-from horizon_st.data.corpora.columns import ColumnFile
-from horizon_st.data.corpora.fields import FIELD_OF, FIELDS
-from horizon_st.data.corpora.held_out import hold_out
+from horizon_st.data.corpora.cutting import Utterance
+from horizon_st.data.corpora.fields import FIELDS
+from horizon_st.data.corpora.held_out import HeldOutBy, hold_out
 from horizon_st.data.corpora.segments import seconds, unreadable_time
-from horizon_st.data.corpora.utterances import OTHER_FILES, Utterance
-from horizon_st.data.jsonl import read_json_lines
+from horizon_st.data.corpora.table_rows import Row, Rows, csv_rows, jsonl_rows, tsv_rows
+from horizon_st.data.corpora.utterances import OTHER_FILES
+from horizon_st.data.files import require_folder
 from horizon_st.errors import UserError
 
-_REQUIRED = ("audio", "target")
 _MOST_SPLITS = 50
 _LONGEST_SPLIT = 50
 
-_Row = dict[str, Any]
-_Rows = Callable[[Path], Iterator[tuple[str, _Row]]]
-"""A file -> the (place, values by field) of its rows."""
 
-
-def read_tsv(path: Path, *, dev_share: float | None = None) -> dict[str, Iterator[Utterance]]:
+def read_tsv(
+    path: Path,
+    *,
+    dev_share: float | None = None,
+    dev_by: HeldOutBy = "recording",
+    audio: Path | None = None,
+) -> dict[str, Iterator[Utterance]]:
     """The utterances of a TSV file with a header, or of all such files of a folder, by split.
 
     Rows of a table without such a column belong to the split that their file is named after; those
     of a single file with another name, to ``train``. Names are known in any case: ``Training`` is
     ``train``, ``VALID`` is ``dev``. Rows without an id are named after their audio, and numbered
-    over all files where they have an offset.
+    over all files where they have an offset or a channel.
 
     Args:
         path: the file or folder.
         dev_share: about what share of the recordings of ``train`` becomes ``dev``, see `hold_out`.
+        dev_by: whether it is recordings or speakers that stay together.
+        audio: folder where paths of audio start; None for that of each file.
 
     Raises:
         UserError: there is no file, a row is damaged, there is no column for audio or target, or a
             share is given beside a ``dev``.
     """
-    return _read(path, ".tsv", _tsv_rows, dev_share)
+    return _read(path, ".tsv", tsv_rows, dev_share, dev_by, audio)
 
 
-def read_jsonl(path: Path, *, dev_share: float | None = None) -> dict[str, Iterator[Utterance]]:
+def read_csv(
+    path: Path,
+    *,
+    dev_share: float | None = None,
+    dev_by: HeldOutBy = "recording",
+    audio: Path | None = None,
+) -> dict[str, Iterator[Utterance]]:
+    """The utterances of a CSV file, or of all such files of a folder; see `read_tsv`.
+
+    Raises:
+        UserError: as `read_tsv`.
+    """
+    return _read(path, ".csv", csv_rows, dev_share, dev_by, audio)
+
+
+def read_jsonl(
+    path: Path,
+    *,
+    dev_share: float | None = None,
+    dev_by: HeldOutBy = "recording",
+    audio: Path | None = None,
+) -> dict[str, Iterator[Utterance]]:
     """The utterances of a JSONL file, or of all such files of a folder; see `read_tsv`.
 
     Raises:
         UserError: there is no file, a line is not an object with text for audio and target, or a
             share is given beside a ``dev``.
     """
-    return _read(path, ".jsonl", _jsonl_rows, dev_share)
+    return _read(path, ".jsonl", jsonl_rows, dev_share, dev_by, audio)
 
 
 def table_files(path: Path, ending: str) -> dict[Path, str]:
@@ -105,8 +132,15 @@ def table_files(path: Path, ending: str) -> dict[Path, str]:
 
 
 def _read(
-    path: Path, ending: str, rows: _Rows, dev_share: float | None
+    path: Path,
+    ending: str,
+    rows: Rows,
+    dev_share: float | None,
+    dev_by: HeldOutBy,
+    audio: Path | None,
 ) -> dict[str, Iterator[Utterance]]:
+    if audio is not None:
+        require_folder(audio)
     homes: dict[Path, str] = {}
     parts: dict[str, Path] = {}
     empty: dict[str, Path] = {}
@@ -125,7 +159,7 @@ def _read(
                 remedy="Fill the table, or move the file away.",
             )
     names = dev_named(parts)
-    splits = {new: _utterances(homes, rows, old, parts[old]) for old, new in names.items()}
+    splits = {new: _utterances(homes, rows, audio, old, parts[old]) for old, new in names.items()}
     if dev_share is None:
         return splits
     if "train" not in splits or "dev" in splits:
@@ -135,13 +169,14 @@ def _read(
             found=", ".join(names),
             remedy="Leave out --dev-share.",
         )
-    train = partial(_utterances, homes, rows, "train", parts["train"])
-    return hold_out(train, path if path.is_dir() else path.parent, dev_share) | {
+    train = partial(_utterances, homes, rows, audio, "train", parts["train"])
+    folder = path if path.is_dir() else path.parent
+    return hold_out(train, folder, dev_share, by=dev_by) | {
         name: utterances for name, utterances in splits.items() if name != "train"
     }
 
 
-def _splits_in(file: Path, rows: _Rows, default: str) -> list[str]:
+def _splits_in(file: Path, rows: Rows, default: str) -> list[str]:
     """The splits of a file, checked as names of files; the default where all rows lack theirs."""
     found: dict[str, str] = {}
     has_rows = False
@@ -174,13 +209,14 @@ def _splits_in(file: Path, rows: _Rows, default: str) -> list[str]:
 
 
 def _utterances(
-    homes: Mapping[Path, str], rows: _Rows, split: str, last: Path
+    homes: Mapping[Path, str], rows: Rows, folder: Path | None, split: str, last: Path
 ) -> Iterator[Utterance]:
     """The utterances of one split; segments are numbered over all files, so that ids differ.
 
     Args:
         homes: the files, each with the split of its rows that name none.
         rows: reads a file.
+        folder: of the audio; None for that of each file.
         split: that is read.
         last: of the files, the last one that has some of it.
     """
@@ -191,7 +227,7 @@ def _utterances(
             name = without_ending(audio).lstrip("./\\")
             named = _split_of(row, home, place)
             number = ""
-            if "offset" in row:
+            if "offset" in row or "channel" in row:
                 number = f"_{numbers[name]}"
                 numbers[name] += 1
             if (named or home) != split:
@@ -199,12 +235,13 @@ def _utterances(
             offset_s, duration_s, unreadable = _times(row)
             yield Utterance(
                 id=_text(row, "id", place) or f"{name}{number}",
-                audio=file.parent / audio,
+                audio=find_audio([folder or file.parent], audio),
                 transcript=_text(row, "source", place) or None,
                 translation=_text(row, "target", place),
                 offset_s=offset_s,
                 duration_s=duration_s,
                 speaker=_text(row, "speaker", place) or None,
+                channel=_text(row, "channel", place) or None,
                 place=place,
                 unreadable_time=unreadable,
                 lacks_split=named is None,
@@ -213,84 +250,19 @@ def _utterances(
             return
 
 
-def _tsv_rows(path: Path) -> Iterator[tuple[str, _Row]]:
-    table = ColumnFile(path)
-    fields = _fields(table.names, table.place)
-    for place, row in table:
-        values = {field: row[name] for field, name in fields.items()}
-        if quoted := next(filter(_is_quoted, values.values()), None):
-            raise UserError(
-                place,
-                expected="text as it is, without quoting",
-                found=quoted[:80],
-                remedy="Export the table without quoting (no text delimiter), or as JSONL.",
-            )
-        yield place, values
-
-
-def _is_quoted(value: str) -> bool:
-    """Whether a spreadsheet wrote it: around it quotation marks, and those in it doubled."""
-    inner = value[1:-1]
-    return value[:1] == value[-1:] == '"' and '""' in inner and '"' not in inner.replace('""', "")
-
-
-def _jsonl_rows(path: Path) -> Iterator[tuple[str, _Row]]:
-    known: dict[tuple[str, ...], Mapping[str, str]] = {}
-    for place, row in read_json_lines(path):
-        if not isinstance(row, dict):
-            raise UserError(
-                place,
-                expected='an object such as {"audio": …, "target": …}',
-                found=str(row)[:80],
-                remedy="Write one object per line.",
-            )
-        names = tuple(row)
-        fields = known.get(names) or _fields(names, place)
-        if len(known) < _MOST_SPLITS:
-            known[names] = fields
-        yield place, {field: row[name] for field, name in fields.items()}
-
-
-def _fields(names: Iterable[str], place: str) -> dict[str, str]:
-    """Field -> the name that the table has for it."""
-    names = list(names)
-    fields: dict[str, str] = {}
-    for name in names:
-        field = FIELD_OF.get(name.strip().lower())
-        if field is None:
-            continue
-        if field in fields:
-            raise UserError(
-                place,
-                expected=f"one column for {field}",
-                found=f"{fields[field]} and {name}",
-                remedy="Rename or remove one of them.",
-            )
-        fields[field] = name
-    for field in _REQUIRED:
-        if field not in fields:
-            raise UserError(
-                place,
-                expected=f"a column {field} (or {', '.join(FIELDS[field])})",
-                found=", ".join(names)[:200],
-                remedy="Rename the column; TSV needs tabs between columns and names in line 1.",
-            )
-    return fields
-
-
-def _split_of(row: _Row, default: str, place: str) -> str | None:
+def _split_of(row: Row, default: str, place: str) -> str | None:
     """The split that a row names, the default in a table without splits, None where it is blank."""
     if "split" not in row:
         return default
     return known_split(_text(row, "split", place)) or None
 
 
-def _text(row: _Row, field: str, place: str) -> str:
+def _text(row: Row, field: str, place: str) -> str:
     """A field's text without the space around it; empty where there is none."""
     value = row.get(field)
     if value is None:
         return ""
-    if field in ("id", "speaker") and isinstance(value, int):
+    if field in ("id", "speaker", "channel") and isinstance(value, int):
         return str(value)
     if not isinstance(value, str):
         raise UserError(
@@ -302,7 +274,7 @@ def _text(row: _Row, field: str, place: str) -> str:
     return value.strip()
 
 
-def _times(row: _Row) -> tuple[float, float | None, str | None]:
+def _times(row: Row) -> tuple[float, float | None, str | None]:
     """Offset, duration where the row limits it, and the first of both that is not a number."""
     offset = _number(row, "offset") or "0"
     duration, end = _number(row, "duration"), _number(row, "end")
@@ -313,7 +285,7 @@ def _times(row: _Row) -> tuple[float, float | None, str | None]:
     return offset_s, None if duration is None else seconds(duration), unreadable
 
 
-def _number(row: _Row, field: str) -> str | None:
+def _number(row: Row, field: str) -> str | None:
     """What a row has for a number, as text; None where it has nothing."""
     value = row.get(field)
     return None if value is None else str(value).strip() or None

@@ -17,6 +17,7 @@ from horizon_st.data.validation.columns import SIDES, Integers, SplitColumns
 from horizon_st.data.validation.manifests import held_out_rank
 from horizon_st.data.validation.problems import KINDS, Problem
 from horizon_st.data.validation.rows import Row, check_line
+from horizon_st.data.validation.spans import Mask
 from horizon_st.data.validation.texts import scripts
 
 FARTHEST_DEVIATION = 4.0
@@ -42,8 +43,6 @@ LEAST_SCRIPT_SHARE = 80
 
 _NORMAL_MAD = 1.482602218505602
 """Standard deviations in the median absolute deviation of normal values: 1 / Φ⁻¹(3/4)."""
-
-Mask = np.ndarray[tuple[int], np.dtype[np.bool_]]
 
 
 class CrossCheck(ABC):
@@ -92,7 +91,13 @@ def all_checks(splits: Sequence[SplitColumns]) -> list[CrossCheck]:
     rates = [RateCheck(splits, side) for side in SIDES]
     writings = [ScriptCheck(splits, side) for side in SIDES]
     one_sided = [OneSidedLeaks(splits, side) for side in SIDES]
-    first = [DuplicateIds(splits), SharedIds(splits), Leaks(splits)]
+    first = [
+        DuplicateIds(splits),
+        SharedIds(splits),
+        Leaks(splits),
+        SharedSound(splits),
+        MixedChannels(),
+    ]
     return [*first, *one_sided, *rates, *writings]
 
 
@@ -164,6 +169,60 @@ class Leaks(CrossCheck):
         held_out = self._first[self._splits.index(split) + 1 :]
         place = _first_place(held_out, split.pairs[number])
         return f"as at {place}: {_shown(row, 'translation')}"
+
+
+class SharedSound(CrossCheck):
+    """Rows of which most of the sound is also in a split that is held out from theirs."""
+
+    kind = "recording in two splits"
+
+    def __init__(self, splits: Sequence[SplitColumns]) -> None:
+        self._splits = sorted(splits, key=lambda split: held_out_rank(split.name))
+
+    def mask(self, split: SplitColumns) -> Mask:
+        """Rows whose sound comes in a split held out from this one."""
+        mask = np.zeros(len(split), bool)
+        for other in self._held_out(split):
+            mask |= split.spans.shared_with(other.spans)
+        return mask
+
+    def found(self, split: SplitColumns, number: int, row: Row) -> str:
+        """Where the other one is, and the piece of the recording."""
+        span = split.spans[number]
+        place = next(
+            f"{other.manifest}:{other.numbers[found]}"
+            for other in self._held_out(split)
+            if (found := other.spans.find(span)) is not None
+        )
+        assert row.cut is not None
+        audio = row.cut.recording.sources[0].source
+        return f"as at {place}: {span.start_s:.2f} to {span.end_s:.2f} s of {audio}"
+
+    def _held_out(self, split: SplitColumns) -> Sequence[SplitColumns]:
+        return self._splits[self._splits.index(split) + 1 :]
+
+
+class MixedChannels(CrossCheck):
+    """Rows that are the mean of several channels, where another row has the same sound.
+
+    So it is if each channel has a speaker, and the rows do not say which.
+    """
+
+    kind = "mixed channels"
+
+    def mask(self, split: SplitColumns) -> Mask:
+        """Rows of several channels next to which one of the same sound begins."""
+        return split.spans.mixed_twice()
+
+    def found(self, split: SplitColumns, number: int, row: Row) -> str:
+        """The channels and the piece of the recording."""
+        assert row.cut is not None
+        span = split.spans[number]
+        audio = row.cut.recording.sources[0].source
+        return (
+            f"channels {row.cut.channel}, {span.start_s:.2f} to {span.end_s:.2f} s of {audio}; "
+            "name the channel of each speaker"
+        )
 
 
 class OneSidedLeaks(CrossCheck):

@@ -1,4 +1,4 @@
-"""What is remembered of each row of a split: some 70 bytes of numbers, and no text."""
+"""What is remembered of each row of a split: some 100 bytes of numbers, and no text."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from horizon_st.data.validation.manifests import split_name
 from horizon_st.data.validation.rows import Row
+from horizon_st.data.validation.spans import Spans, span_of
 from horizon_st.data.validation.texts import Vocabulary, fingerprint, scripts
 
 SIDES = ("transcript", "translation")
@@ -79,6 +80,7 @@ class SplitColumns:
         numbers: the line of each row.
         ids: a fingerprint of each id.
         pairs: of both texts.
+        spans: the piece of a recording that each is of.
         durations_s: of each row.
         has_error: whether the row has one.
         is_sound: whether its sound was decoded, and nothing found.
@@ -94,6 +96,7 @@ class SplitColumns:
         self.numbers = array("Q")
         self.ids = array("Q")
         self.pairs = array("Q")
+        self.spans = Spans()
         self.durations_s = array("d")
         self.has_error = array("B")
         self.is_sound = array("B")
@@ -113,6 +116,7 @@ class SplitColumns:
         self.numbers.append(row.number)
         self.ids.append(id_fingerprint(row.cut.id))
         self.pairs.append(fingerprint(transcript, translation))
+        self.spans.add(span_of(row.cut))
         self.durations_s.append(max(row.cut.duration, 0.0))
         self.has_error.append(not row.is_usable)
         self.is_sound.append(row.is_sound)

@@ -49,6 +49,12 @@ KINDS: dict[str, Kind] = {
     "sentence in two splits": Kind(
         "warning", "both texts also in a split held out from this one", "left out of train"
     ),
+    "recording in two splits": Kind(
+        "warning", "its sound also in a split held out from this one", "left out of train"
+    ),
+    "mixed channels": Kind(
+        "warning", "the mean of several channels, of which another row has most, too", "stays"
+    ),
     "transcript in two splits": Kind(
         "warning", "also in a split before this one, with another translation or none", "stays"
     ),

@@ -11,7 +11,8 @@ from os.path import relpath
 from pathlib import Path
 from typing import IO, Any
 
-from horizon_st.data.audio import SHORTEST_S, audio_info
+from horizon_st.data.audio import audio_info
+from horizon_st.data.clipping import clip_span
 from horizon_st.data.cut_checks import END_TOLERANCE_S, TRANSLATION_KEY
 from horizon_st.data.files import link_or_copy, make_folder, whole_file
 from horizon_st.data.text_pairs import PAIRS_FILE
@@ -26,13 +27,13 @@ from horizon_st.data.validation.manifests import (
 from horizon_st.data.validation.problems import Problem, ProblemLog
 from horizon_st.data.validation.rows import Row, check_line, read_rows
 from horizon_st.data.validation.sound import listen, with_sound
+from horizon_st.data.validation.spans import Spans, span_of
 from horizon_st.data.validation.survey import Progress
 from horizon_st.data.validation.texts import fingerprint
 from horizon_st.errors import UserError
 
-MOST_CLIPPED_S = 0.5
-MOST_CLIPPED_SHARE = 0.1
-"""Segments lose at most the larger of both, or are left out: their text says what is cut off."""
+_LEFT_OUT_WARNINGS = ("sentence in two splits", "recording in two splits")
+"""Of rows of train."""
 
 
 @dataclass
@@ -74,8 +75,9 @@ def repair(
 
     Texts are trimmed, empty transcripts removed, segments clipped to their recording where little
     is missing. Left out are rows that still have an error, all but the first of an id, and rows of
-    train whose two texts also stand in another split. The audio stays where it is: absolute paths
-    are kept, relative ones made relative to `out`. Text pairs beside train are carried over.
+    train whose two texts or whose sound also stand in another split. The audio stays where it is:
+    absolute paths are kept, relative ones made relative to `out`. Text pairs beside train are
+    carried over.
 
     Args:
         manifests: as for `validate`.
@@ -92,11 +94,13 @@ def repair(
     paths = check_copies(manifests, out)
     with whole_file(out / DROPPED_FILE, keep_empty=False) as dropped:
         repairs = Repairs(out, dropped=ProblemLog(dropped))
-        held_out: set[int] = set()
+        held_out, held_out_spans = set[int](), Spans()
         for path in sorted(paths, key=lambda path: -held_out_rank(split_name(path))):
             name = split_name(path)
             known = next((split for split in heard if split.manifest == path), None)
-            copier = _Copier(repairs, name, held_out, known, check_audio=check_audio)
+            copier = _Copier(
+                repairs, name, held_out, held_out_spans, known, check_audio=check_audio
+            )
             num_lines = 0 if progress is None else count_lines(path)
             mended = (copier.mend(row) for row in read_rows(path))
             rows = with_sound(mended, num_workers) if check_audio else mended
@@ -171,6 +175,7 @@ class _Copier:
         repairs: Repairs,
         name: str,
         held_out: set[int],
+        held_out_spans: Spans,
         known: SplitColumns | None,
         *,
         check_audio: bool,
@@ -179,6 +184,7 @@ class _Copier:
         self._name = name
         self._is_train = held_out_rank(name) == 0
         self._held_out = held_out
+        self._held_out_spans = held_out_spans
         self._known = known
         self._check_audio = check_audio
         self._ids: set[int] = set()
@@ -211,20 +217,24 @@ class _Copier:
         assert row.cut is not None
         repairs.num_kept[self._name] += 1
         repairs.changed.update(row.changes)
-        if not self._is_train and None not in row.texts:
-            self._held_out.add(fingerprint(*row.texts))
+        if not self._is_train:
+            self._held_out_spans.add(span_of(row.cut))
+            if None not in row.texts:
+                self._held_out.add(fingerprint(*row.texts))
         value = json.loads(row.line)
         _move_paths(value, _manifest_of(row).parent, repairs.folder)
         file.write(json.dumps(value, ensure_ascii=False) + "\n")
 
     def _check_known(self, row: Row) -> None:
-        """Notes an id that came before, or texts that are held out."""
+        """Notes an id that came before, or texts or sound that are held out."""
         assert row.cut is not None
         name = id_fingerprint(row.cut.id)
         if name in self._ids:
             row.add("duplicate id", row.cut.id)
         elif self._is_train and fingerprint(*row.texts) in self._held_out:
             row.add("sentence in two splits", f"“{row.texts[1]}”")
+        elif self._is_train and self._held_out_spans.find(span_of(row.cut)) is not None:
+            row.add("recording in two splits", str(row.cut.recording.sources[0].source))
         else:
             self._ids.add(name)
 
@@ -260,7 +270,7 @@ def _manifest_of(row: Row) -> Path:
 
 
 def _is_left_out(problem: Problem) -> bool:
-    return problem.severity == "error" or problem.kind == "sentence in two splits"
+    return problem.severity == "error" or problem.kind in _LEFT_OUT_WARNINGS
 
 
 def _mend_texts(value: Any) -> Iterator[str]:
@@ -285,16 +295,12 @@ def _clip(value: Any) -> Iterator[str]:
     """Shortens a segment in place to what is in its recording, if it loses little."""
     if not value.get("recording"):
         return
-    start_s, duration_s = value["start"], value["duration"]
-    recording_s = value["recording"]["duration"]
-    new_start_s = max(0.0, start_s)
-    new_duration_s = min(start_s + duration_s, recording_s) - new_start_s
-    lost_s = duration_s - new_duration_s
-    most_s = max(MOST_CLIPPED_S, MOST_CLIPPED_SHARE * duration_s)
-    if lost_s > END_TOLERANCE_S and lost_s <= most_s and new_duration_s >= SHORTEST_S:
-        value |= {"start": new_start_s, "duration": new_duration_s}
+    clipped = clip_span(value["start"], value["duration"], value["recording"]["duration"])
+    if clipped is not None and value["duration"] - clipped[1] > END_TOLERANCE_S:
+        start_s, duration_s = clipped
+        value |= {"start": start_s, "duration": duration_s}
         [supervision] = value["supervisions"]
-        supervision |= {"start": 0.0, "duration": new_duration_s}
+        supervision |= {"start": 0.0, "duration": duration_s}
         yield "segment clipped"
 
 

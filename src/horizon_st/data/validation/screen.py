@@ -38,6 +38,7 @@ def show_report(report: Report, console: Console) -> None:
     if not report.is_heard:
         console.print("[dim]The sound was not decoded.[/]")
     console.print()
+    _show_shared_speakers(report, console)
     _show_problems(report.problems, console)
     console.print(Text(report.verdict, style="bold red" if report.num_errors else "bold green"))
 
@@ -81,6 +82,19 @@ def _split_table(report: Report) -> Table:
             ", ".join(f"{rate:,}" for rate in list(split.sampling_rates)[:2]),
         )
     return table
+
+
+def _show_shared_speakers(report: Report, console: Console) -> None:
+    shared = [split for split in report.summary.splits if split.known_speakers]
+    for split in shared:
+        console.print(
+            Text(
+                f"{split.known_speakers:,} of {split.num_speakers:,} speakers of {split.name} "
+                "also in train"
+            )
+        )
+    if shared:
+        console.print()
 
 
 def _text_table(report: Report) -> Table:

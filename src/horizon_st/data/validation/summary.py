@@ -66,6 +66,7 @@ class SplitSummary:
         num_usable: rows that training takes.
         hours: of their speech.
         num_speakers: distinct names.
+        known_speakers: how many of them are in train, too; None for train itself, or without one.
         sampling_rates: rows by rate in Hz.
         duration_s: of each usable row.
         known_translations: share of the rows whose translation alone is in train, in any case;
@@ -79,6 +80,7 @@ class SplitSummary:
     num_usable: int
     hours: float
     num_speakers: int
+    known_speakers: int | None
     sampling_rates: dict[int, int]
     duration_s: Distribution | None
     known_translations: float | None
@@ -138,6 +140,7 @@ def _split_summary(split: SplitColumns, train: SplitColumns | None) -> SplitSumm
         num_usable=len(durations_s),
         hours=float(durations_s.sum()) / 3600,
         num_speakers=len(split.speakers),
+        known_speakers=None if train is None else len(split.speakers & train.speakers),
         sampling_rates=dict(split.rates.most_common()),
         duration_s=_distribution(durations_s),
         known_translations=known,

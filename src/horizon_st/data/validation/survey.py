@@ -36,7 +36,7 @@ def validate(
 ) -> Report:
     """Everything that is wrong with some manifests, and their figures.
 
-    Lines are read one by one; some 70 bytes are kept of each.
+    Lines are read one by one; some 100 bytes are kept of each.
 
     Args:
         manifests: lhotse cuts, JSONL, of one corpus; or folders, whose manifests are taken.
