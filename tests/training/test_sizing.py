@@ -201,7 +201,7 @@ def in_chinese(folder, num_utterances, corpus):
             cut["id"] = cut["supervisions"][0]["id"] = f"{name}{index}"
             for source in cut["recording"]["sources"]:
                 source["source"] = str(corpus / source["source"])
-            text = "".join(rng.choice(words, 6))
+            text = "，".join(rng.choice(words, 6)) + "。！？……（１２，３）"[index % 12 :]
             cut["supervisions"][0]["custom"]["translated_text"] = text
             rows.append(json.dumps(cut, ensure_ascii=False))
         (folder / f"{name}.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")

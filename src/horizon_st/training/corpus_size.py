@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from unicodedata import is_normalized
 
 import numpy as np
 
-from horizon_st.data.characters import characters_of
 from horizon_st.data.manifest import read_manifest, transcript_of, translation_of
-from horizon_st.data.text import least_pieces, most_pieces
+from horizon_st.data.text import least_pieces, most_pieces, spelt_characters
 from horizon_st.data.text_pairs import PAIRS_FILE, TextPairs
 from horizon_st.data.unspaced import count_words, unspaced_writing
 from horizon_st.data.validation import check_before_training
@@ -84,7 +84,7 @@ class _Texts:
         """Counts the texts of an utterance."""
         texts = [text for text in (transcript, translation) if text is not None]
         self.num_words += sum(map(count_words, texts))
-        self._characters.update(characters_of(texts))
+        self._spell(texts)
         if len(self._first_translations) < _NUM_SENTENCES:
             self._first += texts
             self._first_translations.append(translation)
@@ -93,7 +93,14 @@ class _Texts:
         """Heeds the pieces and characters of pairs without speech, but not their words."""
         self._first += [text for pair in pairs.sample(_NUM_SENTENCES) for text in pair]
         for pair in pairs.sample(_NUM_PAIRS_SPELT):
-            self._characters.update(characters_of(pair))
+            self._spell(pair)
+
+    def _spell(self, texts: Iterable[str]) -> None:
+        for text in texts:
+            # Of what is composed of known characters normalising, which is slow, makes no others.
+            is_known = self._characters.issuperset(text) and is_normalized("NFC", text)
+            if not is_known:
+                self._characters |= spelt_characters([text])
 
     def num_pieces(self) -> tuple[int, int]:
         """The sizes of the smallest and of the largest vocabulary that is useful."""
