@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import yaml
 from horizon_st.config import load_config
 from horizon_st.data.manifest import read_manifest, transcript_of, translation_of
 from horizon_st.data.text import train_tokenizer
-from horizon_st.data.text_pairs import write_text_pairs
+from horizon_st.data.text_pairs import read_text_pairs, write_text_pairs
 from horizon_st.errors import UserError
 from horizon_st.training.corpus_size import CorpusSize, measure_corpus
 from horizon_st.training.recipe import Recipe
@@ -141,10 +142,8 @@ def test_marks_of_comments_in_a_path_stay_in_it(tmp_path):
 def test_a_corpus_is_measured(corpus):
     cuts = list(read_manifest(corpus / "train.jsonl"))
     texts = [text for cut in cuts for text in (transcript_of(cut), translation_of(cut)) if text]
-    write_text_pairs(corpus / "text_pairs.arrow", [("a", "b")] * 3)
     told = []
     size = measure_corpus(corpus, progress=lambda done, total: told.append((done, total)))
-    (corpus / "text_pairs.arrow").unlink()
     assert told == [(number, len(cuts)) for number in range(len(cuts) + 1)]
     assert size.hours == pytest.approx(sum(cut.duration for cut in cuts) / 3600)
     assert size.longest_s == max(cut.duration for cut in cuts)
@@ -155,7 +154,24 @@ def test_a_corpus_is_measured(corpus):
     assert size.transcribed_hours == pytest.approx(transcribed_s / 3600)
     assert size.num_words == len(" ".join(texts).split())
     assert size.dev_is_transcribed
-    assert size.num_text_pairs == 3
+
+
+def test_text_pairs_beside_the_manifests_are_found_in_arrow_or_jsonl(corpus, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(corpus, folder)
+    num_lines = len((folder / "text_pairs.jsonl").read_text(encoding="utf-8").splitlines())
+
+    def named():
+        size = measure_corpus(folder)
+        text = size_recipe("x", folder, size, memory_gb=16, num_cores=8)
+        return size.num_text_pairs, yaml.safe_load(text)["data"].get("text_pairs")
+
+    assert named() == (num_lines, str(folder / "text_pairs.jsonl"))
+    write_text_pairs(folder / "text_pairs.arrow", [("a", "b")] * 3)
+    assert named() == (3, str(folder / "text_pairs.arrow"))
+    (folder / "text_pairs.arrow").unlink()
+    (folder / "text_pairs.jsonl").write_bytes(b"")
+    assert named() == (0, None)
 
 
 def test_features_are_kept_where_they_fit_and_else_loaded_by_processes(load):
@@ -242,6 +258,7 @@ def test_missing_manifests_are_named(tmp_path):
 def test_the_vocabulary_can_be_filled_and_no_larger_one(corpus):
     cuts = list(read_manifest(corpus / "train.jsonl"))
     texts = [text for cut in cuts for text in (transcript_of(cut), translation_of(cut)) if text]
+    texts += [text for pair in read_text_pairs(corpus / "text_pairs.jsonl") for text in pair]
     most = measure_corpus(corpus).most_pieces
     assert len(train_tokenizer(texts, most)) == most
     with pytest.raises(UserError, match="too high"):

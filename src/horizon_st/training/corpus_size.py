@@ -12,7 +12,7 @@ import numpy as np
 
 from horizon_st.data.manifest import read_manifest, transcript_of, translation_of
 from horizon_st.data.text import least_pieces, most_pieces, spelt_characters
-from horizon_st.data.text_pairs import PAIRS_FILE, TextPairs
+from horizon_st.data.text_pairs import PAIRS_FILE, TextPairs, find_text_pairs, read_text_pairs
 from horizon_st.data.unspaced import count_words, unspaced_writing
 from horizon_st.data.validation import check_before_training
 from horizon_st.data.validation.manifests import count_lines
@@ -54,6 +54,7 @@ class CorpusSize:
         most_pieces: of a vocabulary that the text can fill, up to 10,000.
         tokenize: BLEU's tokeniser for the translations.
         num_text_pairs: without speech.
+        pairs_file: the name of their file.
     """
 
     hours: float
@@ -69,6 +70,7 @@ class CorpusSize:
     most_pieces: int
     tokenize: Tokenize
     num_text_pairs: int
+    pairs_file: str = PAIRS_FILE
 
 
 class _Texts:
@@ -118,7 +120,8 @@ def measure_corpus(
     """The size of the corpus that `prepare` wrote into a folder.
 
     Args:
-        folder: with ``train.jsonl``, ``dev.jsonl`` and, if any, ``text_pairs.arrow``.
+        folder: with ``train.jsonl``, ``dev.jsonl`` and, if any, ``text_pairs.arrow`` or
+            ``text_pairs.jsonl``.
         progress: called with the training utterances read so far, and all of them.
 
     Raises:
@@ -153,8 +156,9 @@ def measure_corpus(
         if progress is not None:
             progress(len(durations), num_lines)
     num_pairs = 0
-    if (folder / PAIRS_FILE).is_file():
-        pairs = TextPairs(folder / PAIRS_FILE)
+    pairs_path = find_text_pairs(folder)
+    if pairs_path is not None:
+        pairs = read_text_pairs(pairs_path)
         num_pairs = len(pairs)
         texts.add_pairs(pairs)
     least, most = texts.num_pieces()
@@ -172,4 +176,5 @@ def measure_corpus(
         most_pieces=most,
         tokenize=texts.tokenize(),
         num_text_pairs=num_pairs,
+        pairs_file=PAIRS_FILE if pairs_path is None else pairs_path.name,
     )

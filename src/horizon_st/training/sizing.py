@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import yaml
 
-from horizon_st.data.text_pairs import PAIRS_FILE
 from horizon_st.recipes import FOLDER
 from horizon_st.training.corpus_size import (
     MOST_PIECES,
@@ -83,7 +82,7 @@ def size_recipe(
 
     Args:
         name: of the run.
-        folder: where ``train.jsonl``, ``dev.jsonl`` and, if any, ``text_pairs.arrow`` lie.
+        folder: where ``train.jsonl``, ``dev.jsonl`` and, if any, the text pairs lie.
         size: of the corpus, from `measure_corpus`.
         memory_gb: of the machine that will train.
         num_cores: likewise.
@@ -150,7 +149,8 @@ def has_too_long(size: CorpusSize) -> bool:
 def _pairs_line(folder: Path, size: CorpusSize) -> str:
     if not size.num_text_pairs:
         return "# text_pairs: text_pairs.arrow # of `horizon-st prepare bitext`; they help most"
-    return f"text_pairs: {_quoted(folder / PAIRS_FILE)}\t# {size.num_text_pairs:,} without speech"
+    path = _quoted(folder / size.pairs_file)
+    return f"text_pairs: {path}\t# {size.num_text_pairs:,} without speech"
 
 
 def _quoted(value: object) -> str:

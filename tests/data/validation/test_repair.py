@@ -190,6 +190,16 @@ def test_text_pairs_beside_train_come_along(corpus, tmp_path, monkeypatch, can_l
     assert repair([corpus / "dev.jsonl"], tmp_path / "other").text_pairs is None
 
 
+def test_text_pairs_in_jsonl_come_along_under_their_name(corpus, tmp_path):
+    pairs = corpus / "text_pairs.jsonl"
+    pairs.touch()
+    assert repair([corpus], tmp_path / "out").text_pairs is None, "of a corpus without any"
+    pairs.write_text('{"source": "one", "target": "eins"}\n', encoding="utf-8")
+    copy = repair([corpus], tmp_path / "out").text_pairs
+    assert copy == tmp_path / "out" / "text_pairs.jsonl"
+    assert copy.read_bytes() == pairs.read_bytes()
+
+
 def test_rows_to_test_on_stay_without_a_reference_when_they_are_changed(corpus, damage, tmp_path):
     path = (corpus / "dev.jsonl").rename(corpus / "tst.jsonl")
     damage(path, 1, lambda line: line["supervisions"][0].update(text=" a ", custom=None))

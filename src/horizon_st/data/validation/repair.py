@@ -14,7 +14,7 @@ from typing import IO, Any
 from horizon_st.data.audio import SHORTEST_S, audio_info
 from horizon_st.data.cut_checks import END_TOLERANCE_S, TRANSLATION_KEY
 from horizon_st.data.files import link_or_copy, make_folder, whole_file
-from horizon_st.data.text_pairs import PAIRS_FILE
+from horizon_st.data.text_pairs import find_text_pairs
 from horizon_st.data.validation.columns import SplitColumns, id_fingerprint
 from horizon_st.data.validation.manifests import (
     DROPPED_FILE,
@@ -131,9 +131,9 @@ def check_copies(manifests: Sequence[Path], out: Path) -> list[Path]:
             )
         originals[target] = path
     make_folder(out)
-    copy = out / PAIRS_FILE
+    copy = find_text_pairs(out)
     pairs = _text_pairs_of(paths)
-    if pairs and copy.exists() and not cmp(pairs, copy, shallow=False):
+    if pairs and copy and not cmp(pairs, copy, shallow=False):
         raise UserError(
             str(copy),
             expected=f"no other text pairs than {pairs}",
@@ -146,9 +146,10 @@ def check_copies(manifests: Sequence[Path], out: Path) -> list[Path]:
 def _text_pairs_of(manifests: Sequence[Path]) -> Path | None:
     """The file of text pairs beside train."""
     for manifest in manifests:
-        pairs = manifest.with_name(PAIRS_FILE)
-        if held_out_rank(split_name(manifest)) == 0 and pairs.is_file():
-            return pairs
+        if held_out_rank(split_name(manifest)) == 0:
+            pairs = find_text_pairs(manifest.parent)
+            if pairs is not None:
+                return pairs
     return None
 
 
@@ -157,7 +158,7 @@ def _carry_text_pairs(manifests: Sequence[Path], out: Path) -> Path | None:
     pairs = _text_pairs_of(manifests)
     if pairs is None:
         return None
-    copy = out / PAIRS_FILE
+    copy = out / pairs.name
     if not copy.exists():
         link_or_copy(pairs, copy)
     return copy
