@@ -184,7 +184,9 @@ def test_text_pairs_beside_train_come_along(corpus, tmp_path, monkeypatch, can_l
     assert (out / PAIRS_FILE).samefile(corpus / PAIRS_FILE) == can_link
     write_text_pairs(corpus / PAIRS_FILE, [("two", "zwei")])
     assert [*TextPairs(out / PAIRS_FILE)] == [("one", "eins")]
-    with pytest.raises(UserError, match=r"expected no other text pairs than .* Move one of the tw"):
+    with pytest.raises(
+        UserError, match=r"expected no other text pairs than copies of .* Move one of the tw"
+    ):
         repair([corpus], out)
     assert [*TextPairs(out / PAIRS_FILE)] == [("one", "eins")]
     assert repair([corpus / "dev.jsonl"], tmp_path / "other").text_pairs is None

@@ -24,7 +24,7 @@ class Kind:
 
 
 KINDS: dict[str, Kind] = {
-    "damaged file": Kind("error", "the manifest itself cannot be read to its end", "read so far"),
+    "damaged file": Kind("error", "it cannot be read to its end", "read so far"),
     "no utterances": Kind("error", "a manifest without a usable line", "not written"),
     "not UTF-8": Kind("error", "a line in another encoding, or longer than any sentence"),
     "not JSON": Kind("error", "a line that is no JSON value"),
@@ -48,6 +48,9 @@ KINDS: dict[str, Kind] = {
     "id in two splits": Kind("warning", "the same id in another manifest", "stays"),
     "sentence in two splits": Kind(
         "warning", "both texts also in a split held out from this one", "left out of train"
+    ),
+    "held-out text pair": Kind(
+        "warning", "a pair without speech whose two texts stand in a held-out split"
     ),
     "transcript in two splits": Kind(
         "warning", "also in a split before this one, with another translation or none", "stays"
