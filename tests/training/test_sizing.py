@@ -24,6 +24,7 @@ MBOSHI = CorpusSize(
     hours=4.02,
     long_s=6.0,
     longest_s=9.8,
+    narrowband_share=0.0,
     num_utterances=4616,
     num_transcribed=4616,
     transcribed_hours=4.02,
@@ -186,6 +187,43 @@ def test_features_are_kept_where_they_fit_and_else_loaded_by_processes(load):
         assert data.num_workers == num_workers
         assert 0 < data.cache_gb * (num_workers + 1) <= memory_gb / 3
     assert load(of_hours(50), memory_gb=64).data.num_workers == 0
+
+
+@pytest.mark.parametrize(
+    ("share", "high_hz", "line"),
+    [
+        (0.97, 3800, "  high_hz: 3800 # recordings are 8 kHz: nothing is above; pretrained: 7600"),
+        (0.4, 7600, "  # high_hz: 3800 # 40% of the speech is 8 kHz: its bins above are empty"),
+        (0.01, 7600, None),
+    ],
+)
+def test_filterbanks_end_where_telephone_speech_does(load, share, high_hz, line):
+    size = of_hours(4, narrowband_share=share)
+    assert load(size).data.high_hz == high_hz
+    assert load(size, change=with_pretrained_encoder).data.high_hz == 7600
+    text = re.sub(" +", " ", size_recipe("x", Path("y"), size, memory_gb=16, num_cores=8))
+    assert ("high_hz" in text) == (line is not None)
+    assert line is None or re.sub(" +", " ", line) in text
+
+
+def test_the_rates_of_recordings_are_weighed_by_their_hours(corpus, tmp_path):
+    lines = (corpus / "train.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in lines]
+    narrow_s = 0.0
+    for number, row in enumerate(rows):
+        recording = row["recording"]
+        recording["sources"][0]["source"] = str(corpus / recording["sources"][0]["source"])
+        recording["sampling_rate"] = 16_000
+        if number % 3 == 0:
+            recording["sampling_rate"] = 8_000
+            narrow_s += row["duration"]
+        recording["num_samples"] = round(recording["duration"] * recording["sampling_rate"])
+    for name in ("train", "dev"):
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        (tmp_path / f"{name}.jsonl").write_text(text, encoding="utf-8")
+    share = measure_corpus(tmp_path).narrowband_share
+    assert 0 < share < 1
+    assert share == pytest.approx(narrow_s / sum(row["duration"] for row in rows))
 
 
 def with_pretrained_encoder(text):

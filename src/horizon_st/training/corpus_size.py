@@ -22,6 +22,7 @@ from horizon_st.errors import UserError
 MOST_PIECES = 10_000
 SECONDS_PER_HOUR = 3600
 _LONG_QUANTILE = 0.99
+_NARROWBAND_RATE = 8000
 _NUM_SENTENCES = 20_000
 """Read to find how many pieces the text can fill, which only small corpora need to know."""
 _NUM_PAIRS_SPELT = 500_000
@@ -43,6 +44,7 @@ class CorpusSize:
         hours: of training speech.
         long_s: the duration that one training utterance in a hundred exceeds.
         longest_s: of the longest training utterance.
+        narrowband_share: of the hours, from recordings at 8 kHz or less, as telephones have.
         num_utterances: of the training part.
         num_transcribed: those with a transcript.
         transcribed_hours: of their speech.
@@ -60,6 +62,7 @@ class CorpusSize:
     hours: float
     long_s: float
     longest_s: float
+    narrowband_share: float
     num_utterances: int
     num_transcribed: int
     transcribed_hours: float
@@ -144,9 +147,11 @@ def measure_corpus(
     durations = array("d")
     texts = _Texts()
     num_transcribed = num_characters = 0
-    transcribed_s = 0.0
+    transcribed_s = narrowband_s = 0.0
     for cut in read_manifest(folder / "train.jsonl"):
         durations.append(cut.duration)
+        if cut.recording.sampling_rate <= _NARROWBAND_RATE:
+            narrowband_s += cut.duration
         transcript = transcript_of(cut)
         texts.add(transcript, translation_of(cut))
         if transcript is not None:
@@ -166,6 +171,7 @@ def measure_corpus(
         hours=sum(durations) / SECONDS_PER_HOUR,
         long_s=float(np.quantile(durations, _LONG_QUANTILE)),
         longest_s=max(durations),
+        narrowband_share=narrowband_s / sum(durations),
         num_utterances=len(durations),
         num_transcribed=num_transcribed,
         transcribed_hours=transcribed_s / SECONDS_PER_HOUR,
