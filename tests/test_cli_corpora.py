@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -92,6 +93,18 @@ def test_from_a_table_to_a_model(run, table, tmp_path):
     assert len([*(tmp_path / "shards").glob("recording.*.tar")]) == 3
     status, shown = run("train", "mine.yaml", *FAST, "data.train=shards", "--out", "from_shards")
     assert status == 0, shown
+
+
+def test_what_cannot_be_packed_is_counted(run, table, tmp_path):
+    run("prepare", "tsv", table, "corpus")
+    cuts = [*read_manifest(tmp_path / "corpus" / "train.jsonl")]
+    Path(cuts[0].recording.sources[0].source).write_bytes(b"no sound")
+    status, shown = run("shard", "corpus/train.jsonl", "shards")
+    assert status == 0
+    assert (
+        f"1 of {len(cuts)} utterances left out: their audio cannot be read. Each is listed in "
+        "shards/left_out.jsonl"
+    ) in shown
 
 
 def test_damage_is_shown_and_mended(run, table, tmp_path):

@@ -9,6 +9,7 @@ from lhotse import CutSet
 from horizon_st.data.cut_checks import TRANSLATION_KEY
 from horizon_st.data.manifest import read_manifest, transcript_of, translation_of
 from horizon_st.data.shar import open_cuts
+from horizon_st.data.validation import validate
 from horizon_st.data.validation.manifests import find_manifests
 from horizon_st.errors import UserError
 
@@ -44,6 +45,15 @@ def test_a_manifest_that_lhotse_wrote_is_read(good, tmp_path):
     for name in ("again.jsonl", "again.jsonl.gz"):
         CutSet.from_cuts(cuts).to_file(tmp_path / name)
         assert list(read_manifest(tmp_path / name)) == cuts
+
+
+def test_a_translation_under_its_language_is_the_translation(good):
+    """As lhotse's recipe of IWSLT's Tunisian writes it."""
+    one = set_at(*SUPERVISION, "custom", "translated_text", value={"es": "Hola."})
+    assert [translation_of(cut) for cut in read_manifest(change(good, one))][1] == "Hola."
+    report = validate([good], check_audio=False)
+    assert not report.problems.counts
+    assert report.summary.splits[0].sides["translation"].num_texts == 3
 
 
 def test_blank_lines_and_other_line_ends_are_fine(good):
@@ -157,6 +167,15 @@ def test_sound_that_is_not_in_a_file_is_refused(good, tmp_path, monkeypatch, edi
             set_at(*SUPERVISION, "custom", value={}),
             r"train\.jsonl:2: utterance train1: expected a translation in "
             rf"custom\['{TRANSLATION_KEY}'\], found None\. Add the text",
+        ),
+        (
+            set_at(*SUPERVISION, "custom", TRANSLATION_KEY, value={"es": "Hola", "fr": "Salut"}),
+            r"train\.jsonl:2: utterance train1: expected a translation into one language in .*, "
+            r"found translations into es, fr\. Write a manifest for each language",
+        ),
+        (
+            set_at(*SUPERVISION, "custom", TRANSLATION_KEY, value={"es": ["Hola"]}),
+            r"train\.jsonl:2: utterance train1: expected a translation in .*, found \['Hola'\]",
         ),
         (
             set_at(*SUPERVISION, "custom", TRANSLATION_KEY, value="  "),

@@ -414,3 +414,36 @@ def test_ids_that_cannot_be_names_are_refused(cut_line, write_manifest, tmp_path
     with pytest.raises(UserError, match=r"utterance a//b: expected an id that can be the name of"):
         write_shar(path, tmp_path / "shards")
     assert not [*tmp_path.glob("*shards*")]  # nothing half-written, nor in the way of the next try
+
+
+def test_utterances_that_cannot_be_read_are_left_out_and_listed(manifest, tmp_path):
+    whole = (tmp_path / "train3.wav").read_bytes()
+    (tmp_path / "train3.wav").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "train8.wav").write_bytes(b"no sound")
+    packed = write_shar(manifest, tmp_path / "shards", shard_size=5)
+    assert (packed.num_utterances, packed.num_left_out) == (NUMBER - 2, 2)
+    files = by_id(read_manifest(manifest))
+    cuts = by_id(open_cuts(tmp_path / "shards"))
+    assert sorted(cuts) == sorted(set(files) - {"train3", "train8"})
+    assert all(np.array_equal(load_cut(cut), load_cut(files[name])) for name, cut in cuts.items())
+    lines = (tmp_path / "shards" / "left_out.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = {row["id"]: row for row in map(json.loads, lines)}
+    assert sorted(rows) == ["train3", "train8"]
+    assert rows["train3"]["reason"] == "unreadable audio"
+    assert "train3.wav" in rows["train3"]["place"]
+    assert "expected 0.33 s of readable audio" in rows["train3"]["found"]
+
+
+def test_a_corpus_without_sound_is_refused(write_manifest, tmp_path):
+    manifest = write_manifest([0.5])
+    (tmp_path / "train0.wav").write_bytes(b"no sound")
+    with pytest.raises(UserError, match=r"train0\.wav\): expected 0\.50 s of readable audio"):
+        write_shar(manifest, tmp_path / "shards")
+    assert not [*tmp_path.glob("*shards*")]
+
+
+def test_a_damaged_manifest_is_refused_before_sound_is_read(manifest, tmp_path, monkeypatch):
+    (tmp_path / f"train{NUMBER - 1}.wav").unlink()
+    monkeypatch.setattr("horizon_st.data.shar_writing.load_cut", None)
+    with pytest.raises(UserError, match=r"utterance train22: expected an audio file"):
+        write_shar(manifest, tmp_path / "shards")

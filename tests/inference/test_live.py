@@ -98,7 +98,8 @@ class Scripted:
 
     def __init__(self, texts):
         self._texts = iter(texts)
-        tokenizer = train_tokenizer([" ".join(WORDS), "今日は 天気"] * 20, vocab_size=30)
+        sentences = [" ".join(WORDS), "今日は 天気", "می\u200cخواهم می\u200cروم"]
+        tokenizer = train_tokenizer(sentences * 20, vocab_size=36)
         self._tokenizer = tokenizer
         self.runtime = SimpleNamespace(end_id=tokenizer.eos_token_id, text_of=self._text_of)
         self.segmenter = SegmenterConfig()
@@ -122,6 +123,8 @@ class Scripted:
         (["uno cinco", "uno ci", "uno ci"], ["", "uno", "uno ci"]),
         (["uno dos tres", "uno dos", "uno dos"], ["", "uno dos", "uno dos"]),
         (["今日は天", "今日は天気", "今日は天"], ["", "今日は天", "今日は天"]),
+        # A joiner is in the middle of a word.
+        (["می\u200cخواهم", "می\u200cروم", "می"], ["", "", ""]),
     ],
 )
 def test_two_in_a_row_agree_on_what_becomes_stable(speech, texts, stable):

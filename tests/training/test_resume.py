@@ -14,7 +14,7 @@ import torch
 from horizon_st.config import dump_config
 from horizon_st.data.shar_writing import write_shar
 from horizon_st.data.text_pairs import read_text_pairs, write_text_pairs
-from horizon_st.training import checkpoint, stages
+from horizon_st.training import checkpoint, parts, stages
 
 
 class Killed(BaseException):
@@ -117,6 +117,19 @@ def test_a_run_goes_on_with_other_keys_that_change_no_result(train, undisturbed,
         train(tmp_path, *others, reporter=KillAt("st", 5))
     train(tmp_path)
     assert_same(tmp_path, undisturbed)
+
+
+def test_a_run_goes_on_with_the_vocabulary_that_it_began_with(
+    train, undisturbed, tmp_path, monkeypatch
+):
+    """Versions differ in what they make of the same text."""
+    with pytest.raises(Killed):
+        train(tmp_path, reporter=KillAt("mt_in_domain", 3))
+    monkeypatch.setattr(parts, "train_tokenizer", None)
+    train(tmp_path)
+    assert_same(tmp_path, undisturbed)
+    [text] = {path.read_text(encoding="utf-8") for path in tmp_path.rglob("tokenizer.json")}
+    assert text == (undisturbed / "model" / "tokenizer.json").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import yaml
 from horizon_st.config import load_config
 from horizon_st.data.manifest import read_manifest, transcript_of, translation_of
 from horizon_st.data.text import train_tokenizer
-from horizon_st.data.text_pairs import write_text_pairs
+from horizon_st.data.text_pairs import read_text_pairs, write_text_pairs
 from horizon_st.errors import UserError
 from horizon_st.training.corpus_size import CorpusSize, measure_corpus
 from horizon_st.training.recipe import Recipe
@@ -23,6 +24,7 @@ MBOSHI = CorpusSize(
     hours=4.02,
     long_s=6.0,
     longest_s=9.8,
+    narrowband_share=0.0,
     num_utterances=4616,
     num_transcribed=4616,
     transcribed_hours=4.02,
@@ -141,10 +143,8 @@ def test_marks_of_comments_in_a_path_stay_in_it(tmp_path):
 def test_a_corpus_is_measured(corpus):
     cuts = list(read_manifest(corpus / "train.jsonl"))
     texts = [text for cut in cuts for text in (transcript_of(cut), translation_of(cut)) if text]
-    write_text_pairs(corpus / "text_pairs.arrow", [("a", "b")] * 3)
     told = []
     size = measure_corpus(corpus, progress=lambda done, total: told.append((done, total)))
-    (corpus / "text_pairs.arrow").unlink()
     assert told == [(number, len(cuts)) for number in range(len(cuts) + 1)]
     assert size.hours == pytest.approx(sum(cut.duration for cut in cuts) / 3600)
     assert size.longest_s == max(cut.duration for cut in cuts)
@@ -155,7 +155,24 @@ def test_a_corpus_is_measured(corpus):
     assert size.transcribed_hours == pytest.approx(transcribed_s / 3600)
     assert size.num_words == len(" ".join(texts).split())
     assert size.dev_is_transcribed
-    assert size.num_text_pairs == 3
+
+
+def test_text_pairs_beside_the_manifests_are_found_in_arrow_or_jsonl(corpus, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(corpus, folder)
+    num_lines = len((folder / "text_pairs.jsonl").read_text(encoding="utf-8").splitlines())
+
+    def named():
+        size = measure_corpus(folder)
+        text = size_recipe("x", folder, size, memory_gb=16, num_cores=8)
+        return size.num_text_pairs, yaml.safe_load(text)["data"].get("text_pairs")
+
+    assert named() == (num_lines, str(folder / "text_pairs.jsonl"))
+    write_text_pairs(folder / "text_pairs.arrow", [("a", "b")] * 3)
+    assert named() == (3, str(folder / "text_pairs.arrow"))
+    (folder / "text_pairs.arrow").unlink()
+    (folder / "text_pairs.jsonl").write_bytes(b"")
+    assert named() == (0, None)
 
 
 def test_features_are_kept_where_they_fit_and_else_loaded_by_processes(load):
@@ -170,6 +187,43 @@ def test_features_are_kept_where_they_fit_and_else_loaded_by_processes(load):
         assert data.num_workers == num_workers
         assert 0 < data.cache_gb * (num_workers + 1) <= memory_gb / 3
     assert load(of_hours(50), memory_gb=64).data.num_workers == 0
+
+
+@pytest.mark.parametrize(
+    ("share", "high_hz", "line"),
+    [
+        (0.97, 3800, "  high_hz: 3800 # recordings are 8 kHz: nothing is above; pretrained: 7600"),
+        (0.4, 7600, "  # high_hz: 3800 # 40% of the speech is 8 kHz: its bins above are empty"),
+        (0.01, 7600, None),
+    ],
+)
+def test_filterbanks_end_where_telephone_speech_does(load, share, high_hz, line):
+    size = of_hours(4, narrowband_share=share)
+    assert load(size).data.high_hz == high_hz
+    assert load(size, change=with_pretrained_encoder).data.high_hz == 7600
+    text = re.sub(" +", " ", size_recipe("x", Path("y"), size, memory_gb=16, num_cores=8))
+    assert ("high_hz" in text) == (line is not None)
+    assert line is None or re.sub(" +", " ", line) in text
+
+
+def test_the_rates_of_recordings_are_weighed_by_their_hours(corpus, tmp_path):
+    lines = (corpus / "train.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in lines]
+    narrow_s = 0.0
+    for number, row in enumerate(rows):
+        recording = row["recording"]
+        recording["sources"][0]["source"] = str(corpus / recording["sources"][0]["source"])
+        recording["sampling_rate"] = 16_000
+        if number % 3 == 0:
+            recording["sampling_rate"] = 8_000
+            narrow_s += row["duration"]
+        recording["num_samples"] = round(recording["duration"] * recording["sampling_rate"])
+    for name in ("train", "dev"):
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        (tmp_path / f"{name}.jsonl").write_text(text, encoding="utf-8")
+    share = measure_corpus(tmp_path).narrowband_share
+    assert 0 < share < 1
+    assert share == pytest.approx(narrow_s / sum(row["duration"] for row in rows))
 
 
 def with_pretrained_encoder(text):
@@ -201,7 +255,7 @@ def in_chinese(folder, num_utterances, corpus):
             cut["id"] = cut["supervisions"][0]["id"] = f"{name}{index}"
             for source in cut["recording"]["sources"]:
                 source["source"] = str(corpus / source["source"])
-            text = "".join(rng.choice(words, 6))
+            text = "，".join(rng.choice(words, 6)) + "。！？……（１２，３）"[index % 12 :]
             cut["supervisions"][0]["custom"]["translated_text"] = text
             rows.append(json.dumps(cut, ensure_ascii=False))
         (folder / f"{name}.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
@@ -242,6 +296,7 @@ def test_missing_manifests_are_named(tmp_path):
 def test_the_vocabulary_can_be_filled_and_no_larger_one(corpus):
     cuts = list(read_manifest(corpus / "train.jsonl"))
     texts = [text for cut in cuts for text in (transcript_of(cut), translation_of(cut)) if text]
+    texts += [text for pair in read_text_pairs(corpus / "text_pairs.jsonl") for text in pair]
     most = measure_corpus(corpus).most_pieces
     assert len(train_tokenizer(texts, most)) == most
     with pytest.raises(UserError, match="too high"):

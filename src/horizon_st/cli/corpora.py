@@ -68,10 +68,18 @@ def shard(
     ] = "flac",
 ) -> None:
     """Pack a corpus, audio and all, into Shar shards that stream from disks or URLs."""
+    from horizon_st.data.corpora.utterances import LEFT_OUT_FILE
     from horizon_st.data.shar_writing import write_shar
 
     with console.status(f"Packing {manifest}"):
-        write_shar(manifest, out, shard_size=size, audio_format=audio)
+        packed = write_shar(manifest, out, shard_size=size, audio_format=audio)
+    if packed.num_left_out:
+        console.print(
+            f"[yellow]{packed.num_left_out:,} of {packed.num_left_out + packed.num_utterances:,} "
+            f"utterances left out: their audio cannot be read.[/] Each is listed in "
+            f"{out / LEFT_OUT_FILE}",
+            soft_wrap=True,
+        )
     console.print(f"The shards are in {out}. Train on them with data.train={out}", soft_wrap=True)
 
 

@@ -52,5 +52,8 @@ class CharacterTokenizer:
 
 
 def _normalized(text: str) -> str:
-    """Compatible characters as one (NFKC), and single spaces."""
+    """Compatible characters as one (NFKC), and single spaces: nobody hears the difference.
+
+    Texts that are read, as translations are, keep it.
+    """
     return " ".join(unicodedata.normalize("NFKC", text).split())

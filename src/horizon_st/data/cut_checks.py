@@ -15,7 +15,10 @@ from horizon_st.data.audio import Cut
 from horizon_st.errors import UserError
 
 TRANSLATION_KEY = "translated_text"
-"""The key of a supervision's ``custom`` with the translation, as in lhotse's own ST recipes."""
+"""The key of a supervision's ``custom`` with the translation.
+
+A text, or as lhotse's recipe of IWSLT's Tunisian writes it: one text by its language.
+"""
 
 END_TOLERANCE_S = 0.01
 """How far a cut may reach beyond its recording: manifests round times to some decimals."""
@@ -63,6 +66,8 @@ class Fault:
 def to_cut(value: Any, place: str) -> Cut:
     """The cut of a manifest's line, whose fields have the right types; `value` is used up.
 
+    A translation under the name of its language, if it is the only one, is the translation.
+
     Raises:
         UserError: it is not a cut of one supervision.
     """
@@ -90,6 +95,10 @@ def to_cut(value: Any, place: str) -> Cut:
             found=repr(field)[:80],
             remedy="Correct or remove the line.",
         )
+    custom = cut.supervisions[0].custom or {}
+    by_language = custom.get(TRANSLATION_KEY)
+    if isinstance(by_language, dict) and len(by_language) == 1:
+        [custom[TRANSLATION_KEY]] = by_language.values()
     return cut
 
 
@@ -180,7 +189,15 @@ def _are_ids(channels: object) -> bool:
 def _text_faults(cut: Cut, whose: str) -> Iterator[Fault]:
     supervision = cut.supervisions[0]
     translation = (supervision.custom or {}).get(TRANSLATION_KEY)
-    if not isinstance(translation, str) or not translation.strip():
+    if isinstance(translation, dict) and len(translation) > 1:
+        error = UserError(
+            whose,
+            expected=f"a translation into one language in custom[{TRANSLATION_KEY!r}]",
+            found=f"translations into {', '.join(map(str, translation))}"[:200],
+            remedy="Write a manifest for each language, with that translation alone.",
+        )
+        yield Fault("no translation", error)
+    elif not isinstance(translation, str) or not translation.strip():
         error = UserError(
             whose,
             expected=f"a translation in custom[{TRANSLATION_KEY!r}]",

@@ -21,6 +21,7 @@ from tokenizers import (
 from tokenizers.models import Unigram
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
+from horizon_st.data.unspaced import SOUTHEAST_ASIAN
 from horizon_st.errors import UserError, reason_of
 
 SPECIAL_TOKENS = ("<s>", "<pad>", "</s>", "<unk>")
@@ -28,13 +29,26 @@ SPECIAL_TOKENS = ("<s>", "<pad>", "</s>", "<unk>")
 
 _NORMALIZER = normalizers.Sequence(
     [
-        normalizers.Nmt(),  # control and zero-width characters
-        normalizers.NFKC(),
-        normalizers.Replace(Regex(r"\s+"), " "),
+        # Control characters; zero-width spaces but for those that part words of Thai or Khmer.
+        normalizers.Replace(
+            Regex(
+                r"[\u0000-\u0008\u000e-\u001f\u007f-\u0084\u0086-\u009f\ufeff]"
+                rf"|\u200b(?![{SOUTHEAST_ASIAN}])|(?<![{SOUTHEAST_ASIAN}])\u200b"
+            ),
+            "",
+        ),
+        normalizers.NFC(),
+        # The mark of a space in pieces, and what stands for bytes that were no text.
+        normalizers.Replace(Regex(r"[\s\u2581\ufffd]+"), " "),
         normalizers.Strip(),
     ]
 )
-"""Applied before training and before encoding alike."""
+"""Applied before training and before encoding alike.
+
+The model writes translations as this leaves them, and references are not changed. So all that is
+seen stays, as compatible characters (NFKC) would not: full-width punctuation, fractions, ordinals,
+joiners.
+"""
 
 
 def train_tokenizer(
@@ -54,6 +68,11 @@ def most_pieces(sentences: Iterable[str], limit: int) -> int:
     """The size of the largest vocabulary that the sentences can fill, up to a limit."""
     model = _train_pieces(sentences, limit, character_coverage=1.0, may_be_smaller=True)
     return len(sentencepiece.SentencePieceProcessor(model_proto=model))
+
+
+def spelt_characters(texts: Iterable[str]) -> set[str]:
+    """The characters that a vocabulary needs to spell the texts, spaces among them."""
+    return set().union(*map(_NORMALIZER.normalize_str, texts))
 
 
 def least_pieces(characters: Collection[str]) -> int:

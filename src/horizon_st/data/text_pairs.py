@@ -21,6 +21,9 @@ from horizon_st.errors import UserError
 PAIRS_FILE = "text_pairs.arrow"
 """Beside manifests, where `horizon-st new` looks for it."""
 
+_JSONL_FILE = "text_pairs.jsonl"
+"""Likewise; the embedded corpus has its pairs in it."""
+
 _COLUMNS = ("source", "target")
 _ROWS_WRITTEN = 4096
 """Rows per record batch: at most 1 MB a line, they stay below the 2 GB that `string` can hold."""
@@ -178,6 +181,14 @@ def store_text_pairs(pairs: Iterable[Pair]) -> TextPairs:
         path = Path(folder) / "text_pairs.arrow"
         write_text_pairs(path, pairs)
         return TextPairs(path)
+
+
+def find_text_pairs(folder: Path) -> Path | None:
+    """The file of the text pairs that lie beside manifests; None where there are no pairs."""
+    for path in (folder / PAIRS_FILE, folder / _JSONL_FILE):
+        if path.is_file() and path.stat().st_size:
+            return path
+    return None
 
 
 def read_text_pairs(path: Path) -> TextPairs:

@@ -8,6 +8,9 @@ from typing import Literal, NamedTuple
 
 Writing = Literal["chinese", "japanese", "southeast_asian"]
 
+SOUTHEAST_ASIAN = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
+"""Thai, Lao, Burmese and Khmer, as ranges of a regular expression's class."""
+
 
 class _Script(NamedTuple):
     """Characters, and about how many of them make a word."""
@@ -18,8 +21,8 @@ class _Script(NamedTuple):
 
 _HAN = _Script(re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"), 1.5)
 _KANA = _Script(re.compile("[\u3040-\u30ff\u31f0-\u31ff\uff66-\uff9f]"), 3)
-_SOUTHEAST_ASIAN = _Script(re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]"), 5)
-"""Thai, Lao, Burmese and Khmer; vowel signs and tones count as characters."""
+_SOUTHEAST_ASIAN = _Script(re.compile(f"[{SOUTHEAST_ASIAN}]"), 5)
+"""Vowel signs and tones count as characters."""
 _SCRIPTS = (_HAN, _KANA, _SOUTHEAST_ASIAN)
 _LEAST_KANA = 0.05
 """Share of kana among the characters from which on a text is Japanese; it is usually half."""

@@ -81,7 +81,8 @@ _SMALL_WORDS = frozenset(" ".join((_ENGLISH, _SPANISH, _FRENCH, _ITALIAN, _GERMA
 _CLOSES = re.compile(r"[!?:;»›%…)\]}”’]+[.,]?|[.,]+")
 _OPENS = re.compile(r"[«‹¿¡(\[{“‘]+")
 
-_SPACED_LETTER = re.compile(rf"[^\W{_UNSPACED}]")
+_SPACED_LETTER = re.compile(rf"[^\W{_UNSPACED}]|[\u200c\u200d]")
+"""Or a joiner, as in Persian: it stands between letters of one word."""
 
 
 def is_word_border(before: str, after: str) -> bool:

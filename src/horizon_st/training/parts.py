@@ -133,14 +133,19 @@ def _open_checked(path: Path) -> Cuts:
     return cuts
 
 
-def build_parts(recipe: Recipe, corpus: Corpus) -> Parts:
+def build_parts(recipe: Recipe, corpus: Corpus, *, vocabulary: Path | None = None) -> Parts:
     """The recipe's initial model, or a new one with random or pretrained weights.
+
+    Args:
+        recipe: of the run.
+        corpus: its data.
+        vocabulary: the folder of the one that was trained when the run began; None to train one.
 
     Raises:
         UserError: a model or tokenizer cannot be loaded, or does not fit the recipe.
     """
     parts = (
-        _new_parts(recipe, corpus)
+        _new_parts(recipe, corpus, vocabulary)
         if recipe.initial_model is None
         else _initial_parts(recipe, recipe.initial_model, corpus)
     )
@@ -148,8 +153,8 @@ def build_parts(recipe: Recipe, corpus: Corpus) -> Parts:
     return parts
 
 
-def _new_parts(recipe: Recipe, corpus: Corpus) -> Parts:
-    source = recipe.data.tokenizer or recipe.model.text_model.pretrained
+def _new_parts(recipe: Recipe, corpus: Corpus, vocabulary: Path | None) -> Parts:
+    source = recipe.data.tokenizer or recipe.model.text_model.pretrained or vocabulary
     tokenizer = (
         train_tokenizer(
             corpus.sentences(recipe.data.vocab_sample_sentences), recipe.data.vocab_size

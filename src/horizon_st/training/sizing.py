@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import yaml
 
-from horizon_st.data.text_pairs import PAIRS_FILE
 from horizon_st.recipes import FOLDER
 from horizon_st.training.corpus_size import (
     MOST_PIECES,
@@ -41,6 +40,10 @@ _LEAST_PIECES = 200
 _PIECES_BESIDE_CHARACTERS = 100
 """Of a vocabulary at least, where the text can fill them: characters that are rare among pairs
 without speech have to find room, too."""
+_ALL_NARROWBAND = 0.95
+"""Share of the hours from which on the filterbanks end where telephone speech does."""
+_SOME_NARROWBAND = 0.05
+"""And from which on a comment tells of it."""
 _CACHE_GB_PER_HOUR = 0.35
 """80 mel bins of 4 bytes, 100 times a second, at the three speeds of the template."""
 _CACHE_SHARE = 1 / 3
@@ -83,7 +86,7 @@ def size_recipe(
 
     Args:
         name: of the run.
-        folder: where ``train.jsonl``, ``dev.jsonl`` and, if any, ``text_pairs.arrow`` lie.
+        folder: where ``train.jsonl``, ``dev.jsonl`` and, if any, the text pairs lie.
         size: of the corpus, from `measure_corpus`.
         memory_gb: of the machine that will train.
         num_cores: likewise.
@@ -109,6 +112,7 @@ def size_recipe(
         train=_quoted(folder / "train.jsonl"),
         dev=_quoted(folder / "dev.jsonl"),
         pairs_line=_pairs_line(folder, size),
+        high_hz_line=_high_hz_line(size.narrowband_share),
         vocab_size=_vocab_size(size),
         batch_s=max_batch_s,
         num_workers=num_workers,
@@ -150,7 +154,18 @@ def has_too_long(size: CorpusSize) -> bool:
 def _pairs_line(folder: Path, size: CorpusSize) -> str:
     if not size.num_text_pairs:
         return "# text_pairs: text_pairs.arrow # of `horizon-st prepare bitext`; they help most"
-    return f"text_pairs: {_quoted(folder / PAIRS_FILE)}\t# {size.num_text_pairs:,} without speech"
+    path = _quoted(folder / size.pairs_file)
+    return f"text_pairs: {path}\t# {size.num_text_pairs:,} without speech"
+
+
+def _high_hz_line(narrowband_share: float) -> str:
+    """Bins above what was recorded would hold nothing but what normalising makes of the floor."""
+    if narrowband_share >= _ALL_NARROWBAND:
+        return "  high_hz: 3800\t# recordings are 8 kHz: nothing is above; pretrained: 7600\n"
+    if narrowband_share >= _SOME_NARROWBAND:
+        share = f"{narrowband_share:.0%} of the speech is 8 kHz"
+        return f"  # high_hz: 3800\t# {share}: its bins above are empty; try both\n"
+    return ""
 
 
 def _quoted(value: object) -> str:

@@ -86,7 +86,10 @@ class Run:
         self.accelerator = accelerator
         self.reporter = reporter
         self.corpus = read_corpus(recipe)
-        self.parts = build_parts(recipe, self.corpus)
+        # Of another version, the same text might give another vocabulary than the weights know.
+        finished = [self._stage_folder(name) / "model" for name in recipe.stages.trained]
+        vocabulary = next((model for model in finished if model.is_dir()), None)
+        self.parts = build_parts(recipe, self.corpus, vocabulary=vocabulary)
         check_before_training(recipe, self.corpus, self.parts)
         check_precision(recipe.decoding, accelerator.device)
         build_metrics(tokenize=recipe.decoding.tokenize)  # refuses before hours of training

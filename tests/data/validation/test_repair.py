@@ -199,10 +199,22 @@ def test_text_pairs_beside_train_come_along(corpus, tmp_path, monkeypatch, can_l
     assert (out / PAIRS_FILE).samefile(corpus / PAIRS_FILE) == can_link
     write_text_pairs(corpus / PAIRS_FILE, [("two", "zwei")])
     assert [*TextPairs(out / PAIRS_FILE)] == [("one", "eins")]
-    with pytest.raises(UserError, match=r"expected no other text pairs than .* Move one of the tw"):
+    with pytest.raises(
+        UserError, match=r"expected no other text pairs than copies of .* Move one of the tw"
+    ):
         repair([corpus], out)
     assert [*TextPairs(out / PAIRS_FILE)] == [("one", "eins")]
     assert repair([corpus / "dev.jsonl"], tmp_path / "other").text_pairs is None
+
+
+def test_text_pairs_in_jsonl_come_along_under_their_name(corpus, tmp_path):
+    pairs = corpus / "text_pairs.jsonl"
+    pairs.touch()
+    assert repair([corpus], tmp_path / "out").text_pairs is None, "of a corpus without any"
+    pairs.write_text('{"source": "one", "target": "eins"}\n', encoding="utf-8")
+    copy = repair([corpus], tmp_path / "out").text_pairs
+    assert copy == tmp_path / "out" / "text_pairs.jsonl"
+    assert copy.read_bytes() == pairs.read_bytes()
 
 
 def test_rows_to_test_on_stay_without_a_reference_when_they_are_changed(corpus, damage, tmp_path):

@@ -24,7 +24,7 @@ class Kind:
 
 
 KINDS: dict[str, Kind] = {
-    "damaged file": Kind("error", "the manifest itself cannot be read to its end", "read so far"),
+    "damaged file": Kind("error", "it cannot be read to its end", "read so far"),
     "no utterances": Kind("error", "a manifest without a usable line", "not written"),
     "not UTF-8": Kind("error", "a line in another encoding, or longer than any sentence"),
     "not JSON": Kind("error", "a line that is no JSON value"),
@@ -54,6 +54,9 @@ KINDS: dict[str, Kind] = {
     ),
     "mixed channels": Kind(
         "warning", "the mean of several channels, of which another row has most, too", "stays"
+    ),
+    "held-out text pair": Kind(
+        "warning", "a pair without speech whose two texts stand in a held-out split"
     ),
     "transcript in two splits": Kind(
         "warning", "also in a split before this one, with another translation or none", "stays"

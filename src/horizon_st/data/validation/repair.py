@@ -6,7 +6,6 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from filecmp import cmp
 from os.path import relpath
 from pathlib import Path
 from typing import IO, Any
@@ -15,8 +14,14 @@ from horizon_st.data.audio import audio_info
 from horizon_st.data.clipping import clip_span
 from horizon_st.data.cut_checks import END_TOLERANCE_S, TRANSLATION_KEY
 from horizon_st.data.files import link_or_copy, make_folder, whole_file
-from horizon_st.data.text_pairs import PAIRS_FILE
+from horizon_st.data.text_pairs import read_text_pairs
 from horizon_st.data.validation.columns import SplitColumns, id_fingerprint
+from horizon_st.data.validation.held_out_pairs import (
+    check_pairs_copy,
+    held_out_pairs,
+    text_pairs_of,
+    write_pairs_without,
+)
 from horizon_st.data.validation.manifests import (
     DROPPED_FILE,
     count_lines,
@@ -46,7 +51,7 @@ class Repairs:
         num_kept: rows of each copy; a split without any has no copy.
         text_pairs: the copy of the pairs that lay beside what is trained on, if any did.
         changed: rows by what was done to them.
-        dropped: the first error of each row that was left out.
+        dropped: the first error of each row that was left out, and pairs that are held out.
     """
 
     folder: Path
@@ -76,8 +81,8 @@ def repair(
     Texts are trimmed, empty transcripts removed, segments clipped to their recording where little
     is missing. Left out are rows that still have an error, all but the first of an id, and rows of
     train whose two texts or whose sound also stand in another split. The audio stays where it is:
-    absolute paths are kept, relative ones made relative to `out`. Text pairs beside train are
-    carried over.
+    absolute paths are kept, relative ones made relative to `out`. Text pairs beside train come
+    along, but for those that are held out.
 
     Args:
         manifests: as for `validate`.
@@ -110,7 +115,7 @@ def repair(
                     if progress is not None:
                         done = repairs.num_read[name]
                         progress(name, done, max(num_lines, done))
-    repairs.text_pairs = _carry_text_pairs(paths, out)
+        _carry_text_pairs(paths, repairs, held_out, progress)
     return repairs
 
 
@@ -135,36 +140,41 @@ def check_copies(manifests: Sequence[Path], out: Path) -> list[Path]:
             )
         originals[target] = path
     make_folder(out)
-    copy = out / PAIRS_FILE
-    pairs = _text_pairs_of(paths)
-    if pairs and copy.exists() and not cmp(pairs, copy, shallow=False):
-        raise UserError(
-            str(copy),
-            expected=f"no other text pairs than {pairs}",
-            found="others",
-            remedy="Move one of the two files away, or give another folder for the copies.",
-        )
+    check_pairs_copy(text_pairs_of(paths), out)
     return paths
 
 
-def _text_pairs_of(manifests: Sequence[Path]) -> Path | None:
-    """The file of text pairs beside train."""
-    for manifest in manifests:
-        pairs = manifest.with_name(PAIRS_FILE)
-        if held_out_rank(split_name(manifest)) == 0 and pairs.is_file():
-            return pairs
-    return None
+def _carry_text_pairs(
+    manifests: Sequence[Path],
+    repairs: Repairs,
+    held_out: set[int],
+    progress: Progress | None,
+) -> None:
+    """The text pairs beside train in the folder of the copies, without those that are held out.
 
-
-def _carry_text_pairs(manifests: Sequence[Path], out: Path) -> Path | None:
-    """The file of text pairs in `out`, a second name of the one beside train where disks can."""
-    pairs = _text_pairs_of(manifests)
-    if pairs is None:
-        return None
-    copy = out / PAIRS_FILE
-    if not copy.exists():
-        link_or_copy(pairs, copy)
-    return copy
+    A second name of their file, where all stay and disks can do that.
+    """
+    path = text_pairs_of(manifests)
+    if path is None:
+        return
+    left_out: set[int] = set()
+    try:
+        pairs = read_text_pairs(path)
+        for index, problem in held_out_pairs(pairs, path, held_out, progress):
+            left_out.add(index)
+            repairs.dropped.add(problem)
+    except UserError as error:
+        repairs.dropped.add(Problem("damaged file", error.place, error.found))
+        return
+    copy = repairs.folder / path.name
+    if len(left_out) == len(pairs):
+        copy.unlink(missing_ok=True)
+        return
+    if left_out:
+        write_pairs_without(left_out, pairs, copy)
+    else:
+        link_or_copy(path, copy)
+    repairs.text_pairs = copy
 
 
 class _Copier:

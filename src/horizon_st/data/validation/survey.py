@@ -11,6 +11,7 @@ from typing import IO
 from horizon_st.data.files import make_folder, whole_file
 from horizon_st.data.validation.across import problems_across
 from horizon_st.data.validation.columns import SplitColumns
+from horizon_st.data.validation.held_out_pairs import problems_of_text_pairs
 from horizon_st.data.validation.manifests import PROBLEMS_FILE, count_lines, find_manifests
 from horizon_st.data.validation.page import write_page
 from horizon_st.data.validation.problems import Problem, ProblemLog
@@ -23,7 +24,8 @@ SUMMARY_FILE = "summary.json"
 PAGE_FILE = "validation.html"
 
 Progress = Callable[[str, int, int], None]
-"""Called with the split, the rows checked so far, and the lines of the manifest."""
+"""Called with the split, the rows checked so far, and the lines of the manifest; or with the words
+"text pairs", those compared so far, and all of them."""
 
 
 def validate(
@@ -34,7 +36,7 @@ def validate(
     num_workers: int = 0,
     progress: Progress | None = None,
 ) -> Report:
-    """Everything that is wrong with some manifests, and their figures.
+    """Everything that is wrong with some manifests and the text pairs beside train; their figures.
 
     Lines are read one by one; some 100 bytes are kept of each.
 
@@ -65,6 +67,8 @@ def validate(
                 if progress is not None:
                     progress(split.name, split.num_lines, max(num_lines, split.num_lines))
         for problem in problems_across(splits):
+            log.add(problem)
+        for problem in problems_of_text_pairs(splits, progress):
             log.add(problem)
         for split in splits:
             if all(split.has_error):
