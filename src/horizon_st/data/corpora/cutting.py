@@ -164,7 +164,8 @@ def _channels(utterance: Utterance, recording: Recording) -> list[int]:
     name = utterance.channel.upper()
     names = {name: index for index in held for name in (str(index), chr(ord("A") + index))}
     if name not in names:
-        raise UnusableError("no such channel", f"{utterance.channel[:80]} of {len(held)}")
+        found = f"{utterance.channel[:80]} of {len(held)}, which count from 0 or A"
+        raise UnusableError("no such channel", found)
     return [names[name]]
 
 
