@@ -99,7 +99,7 @@ WRITTEN = [
     "「はい」、と言った。ｶﾀｶﾅも、全角のＡも！",
     "می\u200cخواهم این کتاب\u200cها را بخوانم.",
     "ශ්\u200dරී ලංකාව",
-    "ខ្ញុំ\u200bទៅ\u200bផ្សារ",
+    "ខ្ញុំ\u200bទៅ\u200b\u200bផ្សារ",
     "n.º 5 … 2.ª parte … 3½ m² ™ № 7 ﬁn",
     "\u200fשלום!",
 ]
@@ -121,7 +121,10 @@ def test_what_is_written_comes_back():
     [
         (unicodedata.normalize("NFD", "señor mañana"), "señor mañana"),
         ("two \u3000 wide\u00a0or\u2028new\r\nlines\t", "two wide or new lines"),
-        ("zero\u200bwidth\ufeff an\u0000d\u0007 \u009fcontrol\u0085", "zerowidth and control"),
+        (
+            "zero\u200b\u200bwidth\ufeff an\u0000d\u0007 \u009fcontrol\u0085",
+            "zerowidth and control",
+        ),
         ("a piece\u2581mark, a lost \ufffdbyte", "a piece mark, a lost byte"),
     ],
 )

@@ -84,6 +84,8 @@ def test_the_translations_do_not_depend_on_references(model_folder, manifest, tm
     scored = evaluate(model_folder, manifest, tmp_path / "scored", config=SEARCH)
     without_references(manifest)
     blind = evaluate(model_folder, manifest, tmp_path / "out", config=SEARCH)
+    with pytest.raises(UserError, match="expected scores, found none"):
+        blind.value_of("BLEU")
     for one, other in zip(scored.sentences, blind.sentences, strict=True):
         assert dataclasses.replace(one, reference=None, bleu=None, chrf=None) == other
 

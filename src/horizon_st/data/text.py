@@ -29,11 +29,11 @@ SPECIAL_TOKENS = ("<s>", "<pad>", "</s>", "<unk>")
 
 _NORMALIZER = normalizers.Sequence(
     [
-        # Control characters; zero-width spaces but for those that part words of Thai or Khmer.
+        # Control characters; zero-width spaces but for those between letters of Thai or Khmer.
         normalizers.Replace(
             Regex(
                 r"[\u0000-\u0008\u000e-\u001f\u007f-\u0084\u0086-\u009f\ufeff]"
-                rf"|\u200b(?![{SOUTHEAST_ASIAN}])|(?<![{SOUTHEAST_ASIAN}])\u200b"
+                rf"|\u200b+(?![{SOUTHEAST_ASIAN}\u200b])|(?<![{SOUTHEAST_ASIAN}\u200b])\u200b+"
             ),
             "",
         ),

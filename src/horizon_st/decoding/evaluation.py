@@ -56,7 +56,13 @@ class Evaluation:
     sentences: list[Sentence]
 
     def value_of(self, metric: str) -> float:
-        """The corpus score by its name: BLEU, chrF2 or TER."""
+        """The corpus score by its name: BLEU, chrF2 or TER.
+
+        Raises:
+            UserError: nothing was scored, for want of references.
+        """
+        if not self.summary["metrics"]:
+            raise _unscored(self.summary["manifest"]["path"])
         value: float = self.summary["metrics"][metric]["value"]
         return value
 
@@ -119,13 +125,17 @@ def read_evaluation(folder: Path) -> Evaluation:
             remedy=_REMEDY,
         )
     if sentences and all(sentence.reference is None for sentence in sentences):
-        raise UserError(
-            str(folder),
-            expected="scores",
-            found="none: the manifest had no references",
-            remedy="Evaluate a manifest with translations.",
-        )
+        raise _unscored(str(folder))
     return Evaluation(summary, sentences)
+
+
+def _unscored(place: str) -> UserError:
+    return UserError(
+        place,
+        expected="scores",
+        found="none: the manifest has no references",
+        remedy="Evaluate a manifest with translations.",
+    )
 
 
 def _read_summary(path: Path) -> dict[str, Any]:

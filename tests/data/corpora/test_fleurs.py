@@ -1,5 +1,7 @@
 """FLEURS as speech translation: joined over the sentence id."""
 
+import shutil
+
 import pytest
 
 from horizon_st.data.corpora.fleurs import read_fleurs
@@ -31,6 +33,16 @@ def test_a_sentence_without_translation_is_counted(corpus, tmp_path):
     prepared = write_corpus(tmp_path / "out", read())
     assert prepared.left_out == {"empty translation": 1}
     assert prepared.num_utterances == {"train": 4, "dev": 2}
+
+
+def test_a_test_split_without_its_audio_stops_no_other(corpus, tmp_path):
+    root, read = corpus("fleurs")
+    for language in ("en_us", "de_de"):
+        folder = root / "data" / language
+        shutil.copy(folder / "dev.tsv", folder / "test.tsv")
+    prepared = write_corpus(tmp_path / "out", read())
+    assert prepared.num_utterances == {"train": 5, "dev": 2}
+    assert prepared.lost == ["test"]
 
 
 def test_a_length_that_is_no_number_is_listed_as_written(corpus, tmp_path):

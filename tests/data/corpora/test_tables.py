@@ -474,6 +474,12 @@ def test_speakers_that_cannot_be_held_out_are_errors(table, speakers, message):
         read_tsv(path, dev_share=0.5, dev_by="speaker")
 
 
+def test_speakers_without_a_share_are_an_error(table):
+    path = table("a.tsv", "audio\ttarget\tspeaker", "a\tb\tx", "b\tc\ty")
+    with pytest.raises(UserError, match="--dev-by: expected --dev-share beside it"):
+        read_tsv(path, dev_by="speaker")
+
+
 def test_the_same_recordings_are_held_out_wherever_the_corpus_lies(table, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     held_out = []

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from lhotse import CutSet
 
-from horizon_st.data.audio import audio_info
+from horizon_st.data.audio import SHORTEST_S, audio_info
 from horizon_st.data.corpora import cutting
 from horizon_st.data.corpora.cutting import Utterance
 from horizon_st.data.corpora.utterances import OTHER_FILES, select_splits, write_corpus
@@ -69,6 +69,7 @@ def test_writes_cuts_that_lhotse_reads(good, tmp_path):
         ({"offset_s": float("nan"), "unreadable_time": "0,5"}, "time is not a number"),
         ({"duration_s": 2.1}, "end outside the recording"),
         ({"offset_s": 1.98, "duration_s": 0.1}, "end outside the recording"),
+        ({"offset_s": 1.8, "duration_s": 0.5}, "end outside the recording"),  # most of it is gone
         ({"duration_s": float("inf")}, "no duration"),
         ({"duration_s": 0.0}, "no duration"),
         ({"audio": "none.wav"}, "missing audio"),
@@ -109,6 +110,16 @@ def test_segments_that_reach_a_little_beyond_their_recording_are_clipped(
     [cut] = CutSet.from_file(tmp_path / "out" / "train.jsonl")
     assert (cut.start, cut.duration, prepared.num_clipped) == pytest.approx(kept)
     assert cut.supervisions[0].duration == cut.duration
+    assert not prepared.left_out
+
+
+def test_times_within_their_recording_stay_to_the_last_digit(good, tmp_path):
+    starts_s = [round(0.01 * n, 2) for n in range(0, 170, 7)]
+    rows = [replace(good, id=f"{s}", offset_s=s, duration_s=0.3) for s in starts_s]
+    rows.append(replace(good, id="shortest", offset_s=1.23, duration_s=SHORTEST_S))
+    prepared = write_corpus(tmp_path / "out", {"train": iter(rows)})
+    cuts = [*CutSet.from_file(tmp_path / "out" / "train.jsonl")]
+    assert [(cut.start, cut.duration) for cut in cuts] == [(r.offset_s, r.duration_s) for r in rows]
     assert not prepared.left_out
 
 
@@ -242,6 +253,10 @@ def test_what_an_earlier_preparation_held_out_is_not_trained_on(good, tmp_path):
         write_corpus(out, {"test": iter([replace(good, id="renamed")])})
     write_corpus(out, {"train": iter([replace(good, id=other.id)])})  # the id alone is the same
     write_corpus(out, {"test": iter([other])})  # held out twice
+    for path in (out / "dev.jsonl", out / "test.jsonl"):  # as other tools name recordings
+        path.write_text(path.read_text(encoding="utf-8").replace(str(tmp_path), ".."), "utf-8")
+    with pytest.raises(UserError, match=message):
+        write_corpus(out, {"train": iter(all_rows)})
     (out / "dev.jsonl").write_text("no manifest", encoding="utf-8")
     (out / "test.jsonl").unlink()
     assert write_corpus(out, {"train": iter(all_rows)}).num_utterances == {"train": 2}
@@ -266,6 +281,22 @@ def test_what_is_held_out_beside_it_is_not_trained_on(good, tmp_path):
     with pytest.raises(UserError, match="usable utterance in train, found recording also in test"):
         write_corpus(tmp_path / "all", {"train": iter([good]), "test": iter([held_out])})
     write_corpus(tmp_path / "all", {"dev": iter([good]), "test": iter([held_out])})
+
+
+def test_what_was_left_out_of_other_splits_stays_listed(good, tmp_path):
+    out, gone = tmp_path / "out", replace(good, audio=tmp_path / "none.wav", id="gone")
+    dev = replace(good, id="dev", offset_s=1.5, duration_s=0.4)
+    write_corpus(out, {"train": iter([good, gone]), "dev": iter([dev, replace(gone, id="2")])})
+
+    def listed():
+        lines = (out / "left_out.jsonl").read_text(encoding="utf-8").splitlines()
+        return {(row["split"], row["id"]) for row in map(json.loads, lines)}
+
+    assert listed() == {("train", "gone"), ("dev", "2")}
+    write_corpus(out, {"dev": iter([dev, replace(gone, id="3")])})
+    assert listed() == {("train", "gone"), ("dev", "3")}
+    write_corpus(out, {"dev": iter([dev])})
+    assert listed() == {("train", "gone")}
 
 
 def test_a_test_split_without_its_audio_stops_no_other(good, tmp_path):

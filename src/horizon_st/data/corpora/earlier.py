@@ -59,7 +59,7 @@ def _spans_in(path: Path) -> Spans:
     spans = Spans()
     try:
         for _, cut in read_json_lines(path):
-            sources = [source["source"] for source in cut["recording"]["sources"]]
+            sources = [path.parent / source["source"] for source in cut["recording"]["sources"]]
             spans.add(make_span(sources, cut["channel"], cut["start"], cut["duration"]))
     except (UserError, LookupError, TypeError, ValueError):
         return Spans()

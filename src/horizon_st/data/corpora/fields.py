@@ -18,7 +18,7 @@ FIELDS = {
     "offset": ("start", "offset_s", "start_s", "begin"),
     "duration": ("duration_s",),
     "end": ("end_s",),
-    "channel": ("channel_id",),
+    "channel": (),
     "speaker": ("speaker_id", "client_id", "spk"),
     "id": ("utt_id", "utterance_id"),
     "split": ("set", "subset"),

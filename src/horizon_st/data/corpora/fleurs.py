@@ -121,12 +121,12 @@ def _rows(path: Path, text: Text) -> Iterator[_Row]:
 
 def _audio_folder(source: Path, split: str) -> Path:
     folder = source / "audio" / split
-    if not folder.is_dir():
-        archive = folder.with_name(f"{split}.tar.gz")
+    archive = folder.with_name(f"{split}.tar.gz")
+    if not folder.is_dir() and archive.is_file():
         raise UserError(
             str(folder),
             expected="the recordings of the split",
-            found=f"{archive.name} beside it" if archive.is_file() else names_in(folder.parent),
+            found=f"{archive.name} beside it",
             remedy=f"Unpack them with `tar -xzf {archive} -C {folder.parent}`.",
         )
     return folder

@@ -160,6 +160,13 @@ def _read(
             )
     names = dev_named(parts)
     splits = {new: _utterances(homes, rows, audio, old, parts[old]) for old, new in names.items()}
+    if dev_share is None and dev_by != "recording":
+        raise UserError(
+            "--dev-by",
+            expected="--dev-share beside it, which it is about",
+            found="none",
+            remedy="Add --dev-share, such as 0.05.",
+        )
     if dev_share is None:
         return splits
     if "train" not in splits or "dev" in splits:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -19,6 +19,7 @@ from horizon_st.data.corpora.cutting import (
 )
 from horizon_st.data.corpora.earlier import EarlierManifests
 from horizon_st.data.files import make_folder, refuse_originals, whole_files
+from horizon_st.data.jsonl import read_json_lines
 from horizon_st.data.validation.columns import id_fingerprint
 from horizon_st.data.validation.manifests import TEST_RANK, held_out_rank
 from horizon_st.data.validation.spans import Spans, span_of
@@ -66,6 +67,7 @@ def write_corpus(
     A test split of which none can be used is left out, if there is another split.
     Segments that reach a little beyond their recording are clipped to it, and counted. Left out of
     train are rows whose sound is held out; so what is held out is read first.
+    What earlier preparations left out of other splits stays listed.
     Rows are read one by one; some 80 bytes are kept of each of a split, 32 of each that is held
     out, and as many of all beside manifests that stay on the other side of training. Files appear
     when all are written; if one cannot be, nothing changes. Manifests of other names stay, unless
@@ -94,7 +96,9 @@ def write_corpus(
     corpus.num_utterances = dict.fromkeys(splits, 0)  # in the caller's order
     held_out: dict[str, Spans] = {}
     languages = {"source": source_language, "target": target_language}
+    before = _left_out_of_others(out, splits)
     with whole_files([out / name for name in names], keep_empty=False) as [left_out, *manifests]:
+        left_out.writelines(before)
         files = dict(zip(splits, manifests, strict=True))
         for split in sorted(splits, key=held_out_rank, reverse=True):
             is_trained_on = held_out_rank(split) == 0
@@ -118,6 +122,19 @@ def write_corpus(
                 if not is_trained_on:
                     held_out[split] = spans
     return corpus
+
+
+def _left_out_of_others(out: Path, splits: Collection[str]) -> list[str]:
+    """Lines of an earlier list of what was left out, those of splits that are not written anew."""
+    path = out / LEFT_OUT_FILE
+    if not path.is_file():
+        return []
+    rows = [row for _, row in read_json_lines(path)]
+    return [
+        json.dumps(row, ensure_ascii=False) + "\n"
+        for row in rows
+        if isinstance(row, dict) and row.get("split") not in splits
+    ]
 
 
 def select_splits(
