@@ -66,7 +66,7 @@ class Translation:
         source: the file's path or name, "array" or "audio stream".
         score: mean natural log probability per token, for ranking and filtering; 0 without speech.
         duration_s: of the recording.
-        segments: in their order; one that spans it all where the recording was not cut.
+        segments: in their order; one that spans it all where it was translated as one utterance.
     """
 
     text: str
@@ -170,15 +170,16 @@ class SpeechTranslator:
     ) -> Translation | list[Translation]:
         """The translation of a recording, or of each recording of a list or tuple, in its order.
 
-        One that is no longer than a segment may be is translated as it stands; others are cut as
-        `translate_recording` does.
+        Each is cut as `translate_recording` does, so that pauses are left out and a silent one has
+        no text.
 
         Args:
             audio: files of any rate and channel count, open binary files, or arrays of samples
                 `[N]` or `[channels, N]`, floats at full scale 1 or integers at their own, or
                 generators of such arrays.
             sampling_rate: of the arrays in Hz; files carry their own.
-            one_utterance: never cut; far beyond the length of the training utterances there is a
+            one_utterance: never cut, nor look for speech: each is an utterance as those of the
+                training, with hardly a pause around it. Far beyond their length there is a
                 LongRecordingWarning.
 
         Raises:
@@ -331,20 +332,10 @@ class SpeechTranslator:
     def _utterances(
         self, blocks: Iterator[Samples], name: str, one_utterance: bool
     ) -> Iterator[SpeechSegment]:
-        """All of a recording where it is short or not to be cut, and its segments elsewhere."""
-        if not one_utterance:
-            longest = self.segmenter.longest_s * SAMPLING_RATE
-            head: list[Samples] = []
-            while sum(map(len, head)) <= longest:
-                block = next(blocks, None)
-                if block is None:
-                    break
-                head.append(block)
-            else:
-                yield from speech_segments(chain(head, blocks), self.segmenter)
-                return
-            blocks = iter(head)
-        yield read_utterance(self.runtime, blocks, name)
+        if one_utterance:
+            yield read_utterance(self.runtime, blocks, name)
+        else:
+            yield from speech_segments(blocks, self.segmenter)
 
 
 def _counted(blocks: Iterable[Samples], number: int, num_samples: list[int]) -> Iterator[Samples]:

@@ -26,8 +26,8 @@ def blocks_of(audio: Audio, sampling_rate: int | None = None) -> Iterator[Sample
         sampling_rate: of arrays in Hz; files carry their own.
 
     Raises:
-        UserError: the file is missing or unreadable, arrays come without their rate, or one has a
-            shape or values that are no samples.
+        UserError: the file is missing or unreadable, arrays come without their rate, one has a
+            shape or values that are no samples, or the only one is empty.
     """
     if isinstance(audio, str | Path) or hasattr(audio, "read"):
         yield from stream_audio(cast("str | Path | BinaryIO", audio))
@@ -40,6 +40,13 @@ def blocks_of(audio: Audio, sampling_rate: int | None = None) -> Iterator[Sample
             remedy=f"Pass sampling_rate, for example {SAMPLING_RATE}.",
         )
     if isinstance(audio, np.ndarray):
+        if audio.size == 0:
+            raise UserError(
+                "audio array",
+                expected="at least one sample",
+                found=f"shape {list(audio.shape)}",
+                remedy="Leave it out, or look at how it was cut.",
+            )
         yield from to_mono([audio], sampling_rate, name="audio array")
     else:
         yield from to_mono(audio, sampling_rate)
