@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 import soxr
+import torch
 
 import horizon_st
 from horizon_st.decoding.configuration import DecodingConfig
@@ -113,6 +114,42 @@ def test_integers_are_at_their_own_full_scale(translator, recordings):
 def test_arrays_that_cannot_be_speech_are_refused(translator, array, sampling_rate, message):
     with pytest.raises(UserError, match=message):
         translator.translate(array, sampling_rate=sampling_rate)
+
+
+@pytest.mark.parametrize(
+    "turn", [torch.from_numpy, lambda samples: torch.from_numpy(samples)[None], list]
+)
+def test_tensors_are_taken_as_arrays_are_and_lists_of_numbers_refused(translator, speech, turn):
+    samples = speech(2)
+    given = turn(samples)
+    if isinstance(given, list):
+        for audio in (given, [1.5, 0.5], [given], iter([given])):
+            with pytest.raises(UserError, match=r"found \w+\. Pass arrays; of a list of num"):
+                translator.translate(audio, sampling_rate=16_000)
+        return
+    expected = translator.translate(samples, sampling_rate=16_000)
+    assert expected.segments
+    assert translator.translate(given, sampling_rate=16_000) == expected
+    assert translator.translate([given], sampling_rate=16_000) == [expected]
+    blocks = translator.translate(iter(given.split(1_600, dim=-1)), sampling_rate=16_000)
+    assert blocks.segments == expected.segments
+    live = translator.translate_stream(given.split(1_600, dim=-1), sampling_rate=16_000)
+    assert [event.is_final for event in live][-1]
+
+
+@pytest.mark.parametrize(
+    ("audio", "message"),
+    [
+        (b"RIFF", r"audio: expected a path, .* found bytes\. Of the bytes of a file, pass io\.Byt"),
+        (torch.zeros(16_000, requires_grad=True), r"found Tensor: .* tensor\.detach\(\)"),
+        (torch.zeros(16_000, dtype=torch.bfloat16), r"found Tensor: .*detach\(\)\.float\(\)\.cpu"),
+        (None, r"found NoneType"),
+        ({"array": np.zeros(16_000)}, r"\[N\] or \[channels, N\], found str\. Pass"),
+    ],
+)
+def test_what_is_no_array_of_samples_is_refused_for_what_it_is(translator, audio, message):
+    with pytest.raises(UserError, match=message):
+        translator.translate(audio, sampling_rate=16_000)
 
 
 def test_utterances_beyond_the_model_are_refused(translator):

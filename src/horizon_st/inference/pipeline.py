@@ -10,11 +10,11 @@ from itertools import chain, groupby, islice, repeat
 from pathlib import Path
 from typing import TypeVar, cast, overload
 
-from horizon_st.data.mono import SAMPLING_RATE, Samples, to_mono
+from horizon_st.data.mono import SAMPLING_RATE, Samples, SupportsArray, to_mono
 from horizon_st.decoding.configuration import DecodingConfig, Hypothesis
 from horizon_st.inference.line_breaks import join_texts
 from horizon_st.inference.live import LiveText, live_translation
-from horizon_st.inference.recordings import Array, Audio, blocks_of, name_of
+from horizon_st.inference.recordings import Audio, blocks_of, name_of
 from horizon_st.inference.runtime import Runtime, RuntimeName, load_runtime
 from horizon_st.inference.segmenter import (
     SHORTEST_CUT_S,
@@ -175,16 +175,17 @@ class SpeechTranslator:
 
         Args:
             audio: files of any rate and channel count, open binary files, or arrays of samples
-                `[N]` or `[channels, N]`, floats at full scale 1 or integers at their own, or
-                generators of such arrays.
+                `[N]` or `[channels, N]`, of numpy's or what turns into one, such as a tensor,
+                floats at full scale 1 or integers at their own, or generators of such arrays.
             sampling_rate: of the arrays in Hz; files carry their own.
             one_utterance: never cut, nor look for speech: each is an utterance as those of the
                 training, with hardly a pause around it. Far beyond their length there is a
                 LongRecordingWarning.
 
         Raises:
-            UserError: a file is missing or unreadable, an array has no samples, an unusable shape
-                or no sampling rate, or a recording that is not to be cut is too long for the model.
+            UserError: a file is missing or unreadable, what should be an array is none, has no
+                samples, an unusable shape or no sampling rate, or a recording that is not to be cut
+                is too long for the model.
         """
         if isinstance(audio, list | tuple):
             return list(self._translate_all(audio, sampling_rate, one_utterance))
@@ -216,7 +217,7 @@ class SpeechTranslator:
 
     def translate_stream(
         self,
-        blocks: Iterable[Array],
+        blocks: Iterable[SupportsArray],
         *,
         sampling_rate: int,
         every_s: float = 2.0,
