@@ -9,7 +9,7 @@ import resource
 import shutil
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, contextmanager
 
 import numpy as np
 import pytest
@@ -20,6 +20,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from horizon_st.cli import app, translation
+from horizon_st.data.files import whole_file
 from horizon_st.decoding.configuration import DecodingConfig
 from horizon_st.errors import UserError
 from horizon_st.inference.files import examine, translate_into
@@ -182,6 +183,112 @@ def test_finished_files_are_rendered_anew_and_not_translated(
     everything(translator, recordings, tmp_path, "srt")
     assert decoded == []
     assert len(outputs(tmp_path)) == 6
+
+
+@pytest.fixture
+def two_days(recordings, tmp_path):
+    """Recordings of one name in two folders."""
+    paths = [tmp_path / day / "REC001.flac" for day in ("one", "two")]
+    for path, recording in zip(paths, recordings, strict=False):
+        path.parent.mkdir()
+        samples, rate = soundfile.read(recording)
+        soundfile.write(path, samples, rate)
+    return paths
+
+
+def test_what_is_there_from_elsewhere_is_not_replaced(translator, run, two_days, tmp_path):
+    one, two = two_days
+    out = tmp_path / "out"
+    everything(translator, [one], out, "txt")
+    expected = outputs(out)
+    other_ending = two.with_suffix(".wav")
+    other_ending.write_bytes(two.read_bytes())
+    for path in (two, other_ending):
+        message = rf"REC001\.txt: .* the translation of {path}, found that of {one}\. Choose"
+        with pytest.raises(UserError, match=message):
+            everything(translator, [path], out, "txt")
+    (out / "REC001.srt").write_text("mine", encoding="utf-8")
+    with pytest.raises(UserError, match=r"REC001\.srt: .*, found another file\. .* --overwrite"):
+        everything(translator, [one], out, "srt")
+    assert outputs(out) == expected | {"REC001.srt": "mine"}
+    replaced = run(two, *QUICK, "-o", out, "--overwrite")
+    assert replaced.exit_code == 0, replaced.output
+    assert outputs(out)["REC001.txt"] != expected["REC001.txt"]
+    with pytest.raises(UserError, match=rf"found that of {two}"):
+        everything(translator, [one], out, "txt")
+
+
+def test_a_recording_that_was_moved_is_still_the_same(translator, two_days, tmp_path):
+    everything(translator, two_days[:1], tmp_path / "out")
+    moved = two_days[0].rename(tmp_path / "REC001.flac")
+    [(_, found)] = everything(translator, [moved], tmp_path / "out")
+    assert isinstance(found, TranslatedRecording)
+
+
+def test_what_was_changed_by_hand_stays_until_it_is_to_be_replaced(
+    run, recordings, tmp_path, decoded
+):
+    arguments = [*recordings[:2], "--output", tmp_path, *QUICK]
+    first = run(*arguments)
+    before = outputs(tmp_path)
+    (tmp_path / "talk.txt").write_text("Mended.\n", encoding="utf-8")
+    decoded.clear()
+    for more in ((), ("--longest", "3")):
+        again = run(*arguments, *more)
+        assert again.exit_code == 0
+        assert (decoded == []) == (more == ())
+        assert again.stdout == first.stdout
+        assert again.stderr == (
+            f"{tmp_path / 'talk.txt'}: was changed since it was written, and stays as it is; "
+            "--overwrite replaces it.\n"
+        )
+        assert outputs(tmp_path)["talk.txt"] == "Mended.\n"
+    assert run(*arguments, "--overwrite").stderr == ""
+    assert outputs(tmp_path) == before
+    assert run(*arguments, "--longest", "3").stderr == "", "as it was written, so replaced"
+
+
+def test_what_comes_from_elsewhere_meanwhile_is_not_replaced(translator, recordings, tmp_path):
+    turns = translate_into(tmp_path, "txt", translator, examine(recordings[:2]))
+    with closing(turns):
+        next(turns)
+        (tmp_path / "note[1].txt").write_text("mine", encoding="utf-8")
+        _, error = next(turns)
+    with pytest.raises(UserError, match=r"note\[1\]\.txt: .* found another file"):
+        raise error
+    assert outputs(tmp_path)["note[1].txt"] == "mine"
+
+
+@pytest.mark.parametrize("is_written", [False, True])
+def test_an_output_at_which_a_kill_came_is_known(
+    translator, recordings, tmp_path, monkeypatch, is_written
+):
+    @contextmanager
+    def killed(path):
+        with whole_file(path) as file:
+            yield file
+            if not is_written:
+                raise KeyboardInterrupt
+        raise KeyboardInterrupt
+
+    everything(translator, recordings[1:2], tmp_path, "txt")
+    other = SpeechTranslator(translator.runtime, DecodingConfig(beam_size=1, max_tokens=3))
+    with monkeypatch.context() as patch:
+        patch.setattr("horizon_st.inference.outputs.whole_file", killed)
+        with pytest.raises(KeyboardInterrupt):
+            everything(other, recordings[1:2], tmp_path, "txt")
+    for one in (other, translator):
+        [(_, found)] = everything(one, recordings[1:2], tmp_path, "txt")
+        assert isinstance(found, TranslatedRecording)
+
+
+def test_a_line_that_a_kill_has_cut_hides_no_other(translator, recordings, tmp_path):
+    everything(translator, recordings[:1], tmp_path)
+    with (tmp_path / ".horizon-st" / "outputs").open("ab") as file:
+        file.write(b'{"output": "no')
+    for _ in range(2):
+        found = everything(translator, recordings[:2], tmp_path)
+        assert [type(one) for _, one in found] == [TranslatedRecording] * 2
 
 
 def test_the_last_line_of_a_record_counts_when_it_is_whole(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 import soxr
+import torch
 
 import horizon_st
 from horizon_st.decoding.configuration import DecodingConfig
@@ -15,6 +16,9 @@ from horizon_st.errors import UserError
 from horizon_st.inference.pipeline import SpeechTranslator
 from horizon_st.inference.segmenter import SegmenterConfig, SpeechSegment
 from horizon_st.inference.utterance import LongRecordingWarning
+
+WHOLE = {"one_utterance": True}
+"""For tones, in which nobody speaks."""
 
 SEARCH = DecodingConfig(beam_size=2, max_tokens=12, batch_size=2)
 
@@ -44,8 +48,8 @@ def test_the_public_name():
 def test_an_array_and_its_file_give_the_same(translator, recordings, tmp_path):
     path = tmp_path / "speech.wav"
     soundfile.write(path, recordings[1], 16_000, subtype="FLOAT")
-    by_array = translator.translate(recordings[1], sampling_rate=16_000)
-    by_path, by_name = translator.translate(path), translator.translate(str(path))
+    by_array = translator.translate(recordings[1], sampling_rate=16_000, **WHOLE)
+    by_path, by_name = translator.translate(path, **WHOLE), translator.translate(str(path), **WHOLE)
     assert by_array.text == by_path.text == by_name.text
     assert by_array.score == by_path.score
     assert (by_array.source, by_path.source) == ("array", str(path))
@@ -56,8 +60,12 @@ def test_an_array_and_its_file_give_the_same(translator, recordings, tmp_path):
 def test_a_list_gives_the_same_as_one_by_one(translator, recordings, tmp_path):
     path = tmp_path / "speech.wav"
     soundfile.write(path, recordings[2], 16_000, subtype="FLOAT")
-    together = translator.translate([recordings[0], recordings[1], path], sampling_rate=16_000)
-    alone = [translator.translate(one, sampling_rate=16_000) for one in (*recordings[:2], path)]
+    together = translator.translate(
+        [recordings[0], recordings[1], path], sampling_rate=16_000, **WHOLE
+    )
+    alone = [
+        translator.translate(one, sampling_rate=16_000, **WHOLE) for one in (*recordings[:2], path)
+    ]
     assert [one.text for one in together] == [one.text for one in alone]
     assert [one.score for one in together] == pytest.approx([one.score for one in alone], abs=1e-4)
     assert len({one.score for one in alone}) == 3, "the model ignores its input"
@@ -72,20 +80,22 @@ def test_any_rate_and_channel_count(translator, recordings, tmp_path, rate, num_
     samples = soxr.resample(recordings[1], 16_000, rate)
     soundfile.write(path, np.tile(samples[:, None], (1, num_channels)), rate)
     stored, _ = soundfile.read(path, dtype="float32", always_2d=True)
-    result = translator.translate(path)
+    result = translator.translate(path, **WHOLE)
     expected = translator.translate(
-        soxr.resample(stored.mean(axis=1), rate, 16_000), sampling_rate=16_000
+        soxr.resample(stored.mean(axis=1), rate, 16_000), sampling_rate=16_000, **WHOLE
     )
     assert result.score == pytest.approx(expected.score, abs=1e-3)
     assert result.text == expected.text
     assert result.duration_s == pytest.approx(len(stored) / rate, abs=1e-3)
     if num_channels == 2:
-        assert translator.translate(stored.T, sampling_rate=rate).text == result.text
+        assert translator.translate(stored.T, sampling_rate=rate, **WHOLE).text == result.text
 
 
 def test_integers_are_at_their_own_full_scale(translator, recordings):
-    as_float = translator.translate(recordings[0], sampling_rate=16_000)
-    as_int = translator.translate((recordings[0] * 32_768).astype("int16"), sampling_rate=16_000)
+    as_float = translator.translate(recordings[0], sampling_rate=16_000, **WHOLE)
+    as_int = translator.translate(
+        (recordings[0] * 32_768).astype("int16"), sampling_rate=16_000, **WHOLE
+    )
     assert as_int.score == pytest.approx(as_float.score, abs=1e-2)
 
 
@@ -104,6 +114,42 @@ def test_integers_are_at_their_own_full_scale(translator, recordings):
 def test_arrays_that_cannot_be_speech_are_refused(translator, array, sampling_rate, message):
     with pytest.raises(UserError, match=message):
         translator.translate(array, sampling_rate=sampling_rate)
+
+
+@pytest.mark.parametrize(
+    "turn", [torch.from_numpy, lambda samples: torch.from_numpy(samples)[None], list]
+)
+def test_tensors_are_taken_as_arrays_are_and_lists_of_numbers_refused(translator, speech, turn):
+    samples = speech(2)
+    given = turn(samples)
+    if isinstance(given, list):
+        for audio in (given, [1.5, 0.5], [given], iter([given])):
+            with pytest.raises(UserError, match=r"found \w+\. Pass arrays; of a list of num"):
+                translator.translate(audio, sampling_rate=16_000)
+        return
+    expected = translator.translate(samples, sampling_rate=16_000)
+    assert expected.segments
+    assert translator.translate(given, sampling_rate=16_000) == expected
+    assert translator.translate([given], sampling_rate=16_000) == [expected]
+    blocks = translator.translate(iter(given.split(1_600, dim=-1)), sampling_rate=16_000)
+    assert blocks.segments == expected.segments
+    live = translator.translate_stream(given.split(1_600, dim=-1), sampling_rate=16_000)
+    assert [event.is_final for event in live][-1]
+
+
+@pytest.mark.parametrize(
+    ("audio", "message"),
+    [
+        (b"RIFF", r"audio: expected a path, .* found bytes\. Of the bytes of a file, pass io\.Byt"),
+        (torch.zeros(16_000, requires_grad=True), r"found Tensor: .* tensor\.detach\(\)"),
+        (torch.zeros(16_000, dtype=torch.bfloat16), r"found Tensor: .*detach\(\)\.float\(\)\.cpu"),
+        (None, r"found NoneType"),
+        ({"array": np.zeros(16_000)}, r"\[N\] or \[channels, N\], found str\. Pass"),
+    ],
+)
+def test_what_is_no_array_of_samples_is_refused_for_what_it_is(translator, audio, message):
+    with pytest.raises(UserError, match=message):
+        translator.translate(audio, sampling_rate=16_000)
 
 
 def test_utterances_beyond_the_model_are_refused(translator):
@@ -152,7 +198,7 @@ def test_utterances_far_longer_than_training_are_translated_with_a_warning(
     ) as caught:
         found = knowing.translate(path, one_utterance=True)
     assert [warning.filename for warning in _about_length(caught)] == [__file__]
-    assert found == translator.translate(path)  # which knows no length and says nothing
+    assert found == translator.translate(path, **WHOLE)  # which knows no length and says nothing
     with pytest.warns(LongRecordingWarning, match=r"^array: 1\.1 s long") as caught:
         knowing.translate([*recordings, recordings[2]], sampling_rate=16_000, one_utterance=True)
     assert [str(warning.message)[:10] for warning in _about_length(caught)] == ["array: 1.1"] * 2
@@ -217,21 +263,38 @@ def test_the_first_text_comes_after_one_batch(translator, with_pause, monkeypatc
     assert len([*found]) + 1 == sum(sizes)
 
 
-def test_the_last_block_of_a_stream_may_have_fewer_samples_than_channels(translator, recordings):
-    stereo = np.tile(recordings[2], (2, 1))[:, :16_001]
+def test_the_last_block_of_a_stream_may_have_fewer_samples_than_channels(translator, speech):
+    stereo = np.tile(speech(2), (2, 1))[:, :16_001]
     blocks = [stereo[:, i : i + 1_600] for i in range(0, 19_200, 1_600)]
     assert [block.shape for block in blocks[-2:]] == [(2, 1), (2, 0)]
     by_blocks = translator.translate(iter(blocks), sampling_rate=16_000)
-    assert by_blocks.segments == translator.translate(stereo, sampling_rate=16_000).segments
+    assert by_blocks.segments == translator.translate(stereo, sampling_rate=16_000).segments != ()
     with pytest.raises(UserError, match=r"shape \[1600, 2\]\. Transpose"):
         translator.translate(iter([block.T for block in blocks]), sampling_rate=16_000)
 
 
-def test_silence_has_no_translation(translator):
-    silence = np.zeros(16_000 * 30, np.float32)
+@pytest.mark.parametrize("seconds", [2.0, 30.0])
+def test_silence_has_no_translation(translator, seconds):
+    silence = np.zeros(round(16_000 * seconds), np.float32)
     assert [*translator.translate_recording(silence, sampling_rate=16_000)] == []
     whole = translator.translate(silence, sampling_rate=16_000)
-    assert (whole.text, whole.score, whole.duration_s, whole.segments) == ("", 0.0, 30.0, ())
+    assert (whole.text, whole.score, whole.duration_s, whole.segments) == ("", 0.0, seconds, ())
+
+
+def test_of_a_short_recording_the_pauses_are_left_out_unless_it_is_one_utterance(
+    translator, speech
+):
+    pause = np.zeros(20_000, np.float32)
+    samples = np.concatenate([pause, speech(1), pause])
+    assert len(samples) / 16_000 < translator.segmenter.longest_s
+    found = translator.translate(samples, sampling_rate=16_000)
+    assert [*found.segments] == [*translator.translate_recording(samples, sampling_rate=16_000)]
+    [segment] = found.segments
+    assert 1.2 < segment.start_s < segment.end_s < 2.3
+    whole = translator.translate(samples, sampling_rate=16_000, one_utterance=True)
+    assert [(one.start_s, one.end_s) for one in whole.segments] == [(0.0, 3.5)]
+    assert whole.score != found.score
+    assert whole.duration_s == found.duration_s == 3.5
 
 
 def test_segments_are_no_longer_than_what_the_model_has_learnt_or_can_take(

@@ -1,11 +1,13 @@
 """`transformers` finds the models after `import horizon_st`, in any order of imports."""
 
+import io
 import json
 import subprocess
 import sys
 from functools import partial
 
 import pytest
+import soundfile
 import torch
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, AutoModelForSpeechSeq2Seq
 
@@ -105,6 +107,22 @@ def test_the_pipeline_translates_recordings_of_any_length(model_folder, speech):
     assert len(expected) > 1
     one, other = translate([{"array": samples, "sampling_rate": 16_000}] * 2)
     assert one == other == found
+    assert translate({"raw": samples, "sampling_rate": 16_000}) == found
+    wav = io.BytesIO()
+    soundfile.write(wav, samples, 16_000, format="WAV", subtype="FLOAT")
+    wav.seek(0)
+    assert translate(wav) == found
+    form = r'expected a path, an open file, or \{"array": samples, "sampling_rate": Hz\}, found '
+    for given, what in (
+        (samples, "ndarray"),
+        (wav.getvalue(), "bytes"),
+        ({"array": samples}, "the keys array"),
+        ({"samples": samples, "sampling_rate": 16_000}, "the keys samples, sampling_rate"),
+    ):
+        with pytest.raises(UserError, match=rf"{form}{what}\. Give samples in this form"):
+            translate(given)
+    with pytest.raises(UserError, match=rf"{form}the parameter sampling_rate=16000"):
+        translate(samples, sampling_rate=16_000)
     with pytest.raises(UserError, match=r"num_beams: expected no such parameter .*found 3"):
         translate({"array": samples, "sampling_rate": 16_000}, num_beams=3)
     of_two = pipeline("speech-translation", model=str(model_folder), batch_size=2)

@@ -40,6 +40,13 @@ def translate(
             "Without it the translation is printed.",
         ),
     ] = None,
+    overwrite: Annotated[
+        bool,
+        typer.Option(
+            "--overwrite",
+            help="Replace files in --output that were changed or come from other recordings, too.",
+        ),
+    ] = False,
     one_utterance: Annotated[
         bool, typer.Option("--one-utterance", help="Do not cut: each file is one short utterance.")
     ] = False,
@@ -104,7 +111,7 @@ def translate(
     job = _Job(translator, examined, one_utterance=one_utterance, unsure_below=unsure_below)
     with warnings_on_stderr(LongRecordingWarning):
         if output is not None:
-            job.write(output, form)
+            job.write(output, form, overwrite=overwrite)
         elif form == "txt":
             job.print_lines()
         else:
@@ -179,9 +186,10 @@ class _Job:
         self._unsure_below = unsure_below
         self.num_failed = 0
 
-    def write(self, folder: Path, form: Format) -> None:
+    def write(self, folder: Path, form: Format, *, overwrite: bool) -> None:
         """Writes a file for each, and prints its path."""
         from horizon_st.inference.files import translate_into
+        from horizon_st.inference.outputs import KeptOutput
 
         with self._bar() as show:
             for path, found in translate_into(
@@ -191,13 +199,16 @@ class _Job:
                 self._files,
                 unsure_below=self._unsure_below,
                 one_utterance=self._one_utterance,
+                overwrite=overwrite,
                 on_progress=show,
             ):
                 if isinstance(found, UserError):
                     self._show_failure(found)
                     continue
                 _print(typer.format_filename(path))
-                if form in SUBTITLES:
+                if isinstance(found, KeptOutput):
+                    self._say_what_is_kept(path)
+                elif form in SUBTITLES:
                     self._say_what_is_fast(found)
 
     def print_lines(self) -> None:
@@ -270,6 +281,14 @@ class _Job:
     def _show_failure(self, error: UserError) -> None:
         self.num_failed += 1
         stderr.print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True)
+
+    def _say_what_is_kept(self, path: Path) -> None:
+        stderr.print(
+            f"{escape(typer.format_filename(path))}: was changed since it was written, and stays "
+            "as it is; --overwrite replaces it.",
+            soft_wrap=True,
+            highlight=False,
+        )
 
     def _say_what_is_fast(self, recording: TranslatedRecording) -> None:
         cues = recording.cues

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 import soxr
@@ -24,6 +24,12 @@ LOUDEST = 2.0**31
 """Times full scale: floats that hold 32-bit integers pass, flipped bits in an exponent do not."""
 
 Samples = Float32[np.ndarray, " N"]
+
+
+class SupportsArray(Protocol):
+    """An array, or what turns into one: a tensor of PyTorch's on a processor, JAX's, ..."""
+
+    def __array__(self) -> np.ndarray[Any, Any]: ...
 
 
 def stream_audio(source: Path | str | BinaryIO) -> Iterator[Samples]:
@@ -52,18 +58,19 @@ def stream_audio(source: Path | str | BinaryIO) -> Iterator[Samples]:
 
 
 def to_mono(
-    blocks: Iterable[np.ndarray[Any, Any]], rate: int, *, name: str = "audio stream"
+    blocks: Iterable[SupportsArray], rate: int, *, name: str = "audio stream"
 ) -> Iterator[Samples]:
     """Mono samples at 16 kHz of blocks `[N]` or `[channels, N]` of one recording.
 
     Args:
-        blocks: floats at full scale 1, or signed integers at their own.
+        blocks: arrays, or what turns into them, such as tensors: floats at full scale 1, or signed
+            integers at their own.
         rate: of the blocks in Hz.
         name: of the recording, in messages.
 
     Raises:
-        UserError: the rate is no recorder's, or a block has another shape or type, or samples that
-            are not finite numbers.
+        UserError: the rate is no recorder's, or a block is no array, or has another shape or type,
+            or samples that are not finite numbers.
     """
     with named_errors(name):
         check_header(rate, 1)
@@ -116,19 +123,50 @@ def resample(blocks: Iterable[Samples], rate: int) -> Iterator[Samples]:
     yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
 
 
+def as_array(block: SupportsArray, name: str) -> np.ndarray[Any, Any]:
+    """The samples as an array of numpy's.
+
+    Args:
+        block: an array, or what turns into one, such as a tensor.
+        name: of the recording, in messages.
+
+    Raises:
+        UserError: it is something else, as the numbers of a list are, or cannot be turned into one,
+            as a tensor on a GPU.
+    """
+    try:
+        array = np.asarray(block) if hasattr(block, "__array__") else None
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise UserError(
+            name,
+            expected="an array of numpy's, or what turns into one",
+            found=f"{type(block).__name__}: {error}",
+            remedy="Convert it; of a tensor of PyTorch's, pass tensor.detach().float().cpu().",
+        ) from error
+    if array is None or array.ndim == 0:
+        raise UserError(
+            name,
+            expected="arrays of samples, [N] or [channels, N]",
+            found=type(block).__name__,
+            remedy="Pass arrays; of a list of numbers, np.asarray(numbers, np.float32).",
+        )
+    return array
+
+
 def as_channels(
-    block: np.ndarray[Any, Any], name: str, num_channels: int | None = None
+    block: SupportsArray, name: str, num_channels: int | None = None
 ) -> Float32[np.ndarray, "C N"]:
     """The array `[N]` or `[channels, N]` as floats at full scale 1, channels first.
 
     Args:
-        block: the samples.
+        block: the samples, as an array or what turns into one, such as a tensor.
         name: of the recording, in messages.
         num_channels: of the block before: one with as many may have fewer samples than that.
 
     Raises:
-        UserError: it has another shape, or values that are no samples.
+        UserError: it is no array, it has another shape, or values that are no samples.
     """
+    block = as_array(block, name)
     is_flat = block.ndim == 1
     is_wide = block.ndim == 2 and (
         len(block) == num_channels or len(block) <= max(block.shape[1], 1)

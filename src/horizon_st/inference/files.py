@@ -11,7 +11,8 @@ from horizon_st.data.audio_file import audio_info
 from horizon_st.data.files import fitting_name, make_folder, refuse_originals
 from horizon_st.data.mono import SAMPLING_RATE
 from horizon_st.errors import UserError
-from horizon_st.inference.formats import UNSURE_BELOW, Format, TranslatedRecording, write_file
+from horizon_st.inference.formats import UNSURE_BELOW, Format, TranslatedRecording, to_text
+from horizon_st.inference.outputs import KeptOutput, Outputs
 from horizon_st.inference.pipeline import SpeechTranslator, TranslatedSegment
 from horizon_st.inference.record import Locks, Record, record_folder, settings_of
 from horizon_st.inference.recordings import blocks_of
@@ -100,25 +101,30 @@ def translate_into(
     *,
     unsure_below: float = UNSURE_BELOW,
     one_utterance: bool = False,
+    overwrite: bool = False,
     on_progress: OnProgress | None = None,
-) -> Iterator[tuple[Path, TranslatedRecording | UserError]]:
+) -> Iterator[tuple[Path, TranslatedRecording | KeptOutput | UserError]]:
     """Each output, as soon as it is there whole: its path, and what it holds or went wrong.
+
+    One that somebody has changed since it was written stays as it is; these come first.
 
     What was translated stays in the folder's ``.horizon-st``, so that the same call continues where
     it was stopped, and nothing is translated again for another format.
 
     Args:
-        folder: where NAME.txt and so on are written, or replaced.
+        folder: where NAME.txt and so on are written, or replaced if they come from there.
         form: of the outputs.
         translator: the model.
         files: what `examine` found.
         unsure_below: confidence below which a segment is marked.
         one_utterance: never cut a file.
+        overwrite: whether to replace whatever has the name of an output.
         on_progress: is told how far it is.
 
     Raises:
         UserError: the folder cannot be written to, or its disk is full, or an output would have the
-            name of another one or of an input.
+            name of another one, of an input, or of what is there from another recording or from
+            elsewhere.
     """
     files = list(dict.fromkeys(files))
     targets = _targets(files, folder, form)
@@ -126,6 +132,15 @@ def translate_into(
     refuse_originals(targets.values(), [file.path for file in files if file.path.exists()])
     beside, settings = record_folder(folder), settings_of(translator, one_utterance)
     make_folder(beside)
+    written = Outputs(beside, overwrite=overwrite)
+    kept = [
+        file
+        for file in files
+        if file.error is None and written.is_changed(targets[file.path], file.path)
+    ]
+    for file in kept:
+        yield targets[file.path], KeptOutput()
+    files = [file for file in files if file not in kept]
     with Locks(beside) as locks, _Records(beside, settings, locks) as records:
         segments: list[TranslatedSegment] = []
         for event in _Translation(translator, one_utterance, on_progress, records).run(files):
@@ -140,10 +155,23 @@ def translate_into(
                 whole = TranslatedRecording(
                     str(file.path), file.duration_s, segments, unsure_below=unsure_below
                 )
-                write_file(whole, form, target)
                 records.finish(file)
-                yield target, whole
+                yield target, _write(written, target, whole, form)
             segments = []
+
+
+def _write(
+    written: Outputs, target: Path, whole: TranslatedRecording, form: Format
+) -> TranslatedRecording | KeptOutput | UserError:
+    """What became of an output, at whose place something may have come meanwhile."""
+    recording = Path(whole.source)
+    try:
+        if written.is_changed(target, recording):
+            return KeptOutput()
+    except UserError as error:
+        return error
+    written.write(target, to_text(whole, form), recording)
+    return whole
 
 
 class _Records:

@@ -1,4 +1,4 @@
-"""Translated segments -> text, subtitles, JSON or a table, as a file or on the screen."""
+"""Translated segments -> text, subtitles, JSON or a table."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ import io
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
-from horizon_st.data.files import whole_file
 from horizon_st.inference.line_breaks import join_texts
 from horizon_st.inference.pipeline import TranslatedSegment
 from horizon_st.inference.subtitles import Cue, Spoken, make_cues, to_srt, to_vtt
@@ -69,16 +67,6 @@ def marked_line(segment: TranslatedSegment, unsure_below: float = UNSURE_BELOW) 
 def to_text(recording: TranslatedRecording, form: Format) -> str:
     """The recording in the format, as it stands in a file; a silent one is valid, too."""
     return _WRITERS[form](recording)
-
-
-def write_file(recording: TranslatedRecording, form: Format, path: Path) -> None:
-    """The file, replaced whole or not at all.
-
-    Raises:
-        UserError: it cannot be written.
-    """
-    with whole_file(path) as file:
-        file.write(to_text(recording, form))
 
 
 def _txt(recording: TranslatedRecording) -> str:

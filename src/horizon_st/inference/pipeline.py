@@ -10,11 +10,11 @@ from itertools import chain, groupby, islice, repeat
 from pathlib import Path
 from typing import TypeVar, cast, overload
 
-from horizon_st.data.mono import SAMPLING_RATE, Samples, to_mono
+from horizon_st.data.mono import SAMPLING_RATE, Samples, SupportsArray, to_mono
 from horizon_st.decoding.configuration import DecodingConfig, Hypothesis
 from horizon_st.inference.line_breaks import join_texts
 from horizon_st.inference.live import LiveText, live_translation
-from horizon_st.inference.recordings import Array, Audio, blocks_of, name_of
+from horizon_st.inference.recordings import Audio, blocks_of, name_of
 from horizon_st.inference.runtime import Runtime, RuntimeName, load_runtime
 from horizon_st.inference.segmenter import (
     SHORTEST_CUT_S,
@@ -66,7 +66,7 @@ class Translation:
         source: the file's path or name, "array" or "audio stream".
         score: mean natural log probability per token, for ranking and filtering; 0 without speech.
         duration_s: of the recording.
-        segments: in their order; one that spans it all where the recording was not cut.
+        segments: in their order; one that spans it all where it was translated as one utterance.
     """
 
     text: str
@@ -170,20 +170,22 @@ class SpeechTranslator:
     ) -> Translation | list[Translation]:
         """The translation of a recording, or of each recording of a list or tuple, in its order.
 
-        One that is no longer than a segment may be is translated as it stands; others are cut as
-        `translate_recording` does.
+        Each is cut as `translate_recording` does, so that pauses are left out and a silent one has
+        no text.
 
         Args:
             audio: files of any rate and channel count, open binary files, or arrays of samples
-                `[N]` or `[channels, N]`, floats at full scale 1 or integers at their own, or
-                generators of such arrays.
+                `[N]` or `[channels, N]`, of numpy's or what turns into one, such as a tensor,
+                floats at full scale 1 or integers at their own, or generators of such arrays.
             sampling_rate: of the arrays in Hz; files carry their own.
-            one_utterance: never cut; far beyond the length of the training utterances there is a
+            one_utterance: never cut, nor look for speech: each is an utterance as those of the
+                training, with hardly a pause around it. Far beyond their length there is a
                 LongRecordingWarning.
 
         Raises:
-            UserError: a file is missing or unreadable, an array has no samples, an unusable shape
-                or no sampling rate, or a recording that is not to be cut is too long for the model.
+            UserError: a file is missing or unreadable, what should be an array is none, has no
+                samples, an unusable shape or no sampling rate, or a recording that is not to be cut
+                is too long for the model.
         """
         if isinstance(audio, list | tuple):
             return list(self._translate_all(audio, sampling_rate, one_utterance))
@@ -215,7 +217,7 @@ class SpeechTranslator:
 
     def translate_stream(
         self,
-        blocks: Iterable[Array],
+        blocks: Iterable[SupportsArray],
         *,
         sampling_rate: int,
         every_s: float = 2.0,
@@ -331,20 +333,10 @@ class SpeechTranslator:
     def _utterances(
         self, blocks: Iterator[Samples], name: str, one_utterance: bool
     ) -> Iterator[SpeechSegment]:
-        """All of a recording where it is short or not to be cut, and its segments elsewhere."""
-        if not one_utterance:
-            longest = self.segmenter.longest_s * SAMPLING_RATE
-            head: list[Samples] = []
-            while sum(map(len, head)) <= longest:
-                block = next(blocks, None)
-                if block is None:
-                    break
-                head.append(block)
-            else:
-                yield from speech_segments(chain(head, blocks), self.segmenter)
-                return
-            blocks = iter(head)
-        yield read_utterance(self.runtime, blocks, name)
+        if one_utterance:
+            yield read_utterance(self.runtime, blocks, name)
+        else:
+            yield from speech_segments(blocks, self.segmenter)
 
 
 def _counted(blocks: Iterable[Samples], number: int, num_samples: list[int]) -> Iterator[Samples]:

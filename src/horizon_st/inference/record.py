@@ -125,7 +125,7 @@ class Record:
         """
         path = folder / fitting_name(file.name, ending=".jsonl")
         with locks.holding(path):
-            yield cls(path, settings | {"file": _stamp_of(file)})
+            yield cls(path, settings | {"file": stamp_of(file)})
 
     def get(self, segment: SpeechSegment) -> TranslatedSegment | None:
         """Its translation, where there is one already."""
@@ -186,8 +186,12 @@ class Record:
                 line = line[file.write(line) :]
 
 
-def _stamp_of(file: Path) -> dict[str, Any]:
-    """What tells whether the file is still the same."""
+def stamp_of(file: Path) -> dict[str, Any]:
+    """What tells whether the file is still the same.
+
+    Raises:
+        UserError: it has vanished.
+    """
     try:
         state = file.stat()
     except OSError as error:

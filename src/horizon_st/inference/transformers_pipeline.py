@@ -17,8 +17,9 @@ TASK = "speech-translation"
 class SpeechTranslationPipeline(Pipeline):
     """Recordings of any length to text, as `SpeechTranslator.translate_recording` does it.
 
-    Takes a path, or ``{"array": samples, "sampling_rate": Hz}``, or a list of them; gives ``text``
-    and ``chunks`` with a ``timestamp`` each, as speech recognition does there.
+    Takes a path, an open binary file, or ``{"array": samples, "sampling_rate": Hz}``, whose first
+    key may also be ``raw``, or a list of them; gives ``text`` and ``chunks`` with a ``timestamp``
+    each, as speech recognition does there.
     """
 
     _load_tokenizer: Any = True
@@ -43,6 +44,8 @@ class SpeechTranslationPipeline(Pipeline):
 
     def _sanitize_parameters(self, **kwargs: Any) -> tuple[dict[str, Any], ...]:
         for name, value in kwargs.items():
+            if name == "sampling_rate":
+                raise _with_samples(f"the parameter {name}={value!r}")
             raise UserError(
                 name,
                 expected="no such parameter of this pipeline",
@@ -69,10 +72,20 @@ class SpeechTranslationPipeline(Pipeline):
         return super().get_iterator(inputs, num_workers, batch_size, *parameters)
 
     def preprocess(self, input_: Any, **parameters: Any) -> dict[str, Any]:
-        """The recording and its rate; files are read when they are translated."""
-        if isinstance(input_, dict):
-            return {"audio": input_["array"], "sampling_rate": input_["sampling_rate"]}
-        return {"audio": input_, "sampling_rate": None}
+        """The recording and its rate; files are read when they are translated.
+
+        Raises:
+            UserError: it is neither a file nor samples with their rate.
+        """
+        if isinstance(input_, str | Path) or hasattr(input_, "read"):
+            return {"audio": input_, "sampling_rate": None}
+        if not isinstance(input_, dict):
+            raise _with_samples(type(input_).__name__)
+        samples = input_.get("array", input_.get("raw"))
+        rate = input_.get("sampling_rate")
+        if samples is None or rate is None:
+            raise _with_samples(f"the keys {', '.join(map(str, input_))}")
+        return {"audio": samples, "sampling_rate": rate}
 
     def _forward(self, input_tensors: dict[str, Any], **parameters: Any) -> Any:
         found = self._translator.translate_recording(
@@ -90,6 +103,16 @@ class SpeechTranslationPipeline(Pipeline):
                 for segment in segments
             ],
         }
+
+
+def _with_samples(found: str) -> UserError:
+    """The error of samples that come without their rate, or not where this pipeline expects it."""
+    return UserError(
+        "recording",
+        expected='a path, an open file, or {"array": samples, "sampling_rate": Hz}',
+        found=found,
+        remedy="Give samples in this form, the bytes of a file as io.BytesIO(...).",
+    )
 
 
 PIPELINE_REGISTRY.register_pipeline(
