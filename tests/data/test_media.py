@@ -181,3 +181,33 @@ def test_playlists_do_not_open_other_files(files, tmp_path, text):
     (tmp_path / "list.wav").write_text(text.format(other=files / "a.m4a"), encoding="utf-8")
     with pytest.raises(UserError, match=r"list\.wav: expected whole audio"):
         load_audio(tmp_path / "list.wav")
+
+
+@pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
+def test_streams_that_follow_each_other_in_one_ogg_file_are_read_as_one(tmp_path, subtype):
+    links = [tmp_path / "1.ogg", tmp_path / "2.ogg"]
+    for number, link in enumerate(links):
+        sound = chirp_and_noise(RATE, 6.0) * (1.0 - 0.5 * number)
+        soundfile.write(link, sound, RATE, format="OGG", subtype=subtype)
+    chain = tmp_path / "chain.ogg"
+    chain.write_bytes(b"".join(link.read_bytes() for link in links))
+    expected = np.concatenate([load_audio(link) for link in links])
+    whole = load_audio(chain)
+    assert abs(len(whole) - len(expected)) <= 0.02 * RATE
+    # Resampling from Opus' 48 kHz takes some samples' room at each end.
+    inner = slice(RATE, 5 * RATE)
+    assert np.corrcoef(whole[inner], expected[inner])[0, 1] > 0.99
+    later = slice(-5 * RATE, -RATE)
+    assert 0.4 < np.std(whole[later]) / np.std(whole[inner]) < 0.6
+    info = audio_info(chain)
+    assert abs(info.num_samples / info.sampling_rate - 12) < 0.02
+    for start_s in (2.5, 5.5, 9.25):
+        part = load_audio(chain, offset_s=start_s, duration_s=1.0)
+        start = round(start_s * RATE)
+        np.testing.assert_allclose(
+            part[400:-400], whole[start + 400 : start + RATE - 400], atol=1e-3
+        )
+    chain.write_bytes(chain.read_bytes()[:-200])
+    for read in (audio_info, load_audio, lambda path: [*stream_audio(path)]):
+        with pytest.raises(UserError, match=r"chain\.ogg: .* a last page of \d+ bytes .* there"):
+            read(chain)

@@ -104,3 +104,15 @@ def check_header(sampling_rate: int, num_channels: int) -> None:
         )
     if not 1 <= num_channels <= MOST_CHANNELS:
         raise UnreadableAudioError(f"{num_channels} channels, outside 1 to {MOST_CHANNELS}")
+
+
+def truncated(claimed: str, there: str) -> UnreadableAudioError:
+    """The error of a source that has less than it says.
+
+    Args:
+        claimed: what its header says, with the unit.
+        there: how much of that can be read.
+    """
+    return UnreadableAudioError(
+        f"a truncated file: {claimed} according to its header, {there} there"
+    )

@@ -17,7 +17,9 @@ from horizon_st.data.audio_reader import (
     Block,
     UnreadableAudioError,
     check_header,
+    truncated,
 )
+from horizon_st.data.ogg import check_ogg_is_whole, is_chained_ogg
 
 _FORMATS = (
     "aac,aiff,amr,ape,asf,au,avi,caf,flac,flv,matroska,mov,mp3,mpeg,mpegts,nistsphere,ogg,w64,"
@@ -83,6 +85,7 @@ class MediaReader(AudioReader):
     def __init__(self, source: BinaryIO | FileIO) -> None:
         self._source = source
         self._has_mp3_length = _mp3_states_length(source)
+        self._is_chained = is_chained_ogg(source)  # each stream has a clock of its own
         self._open()
         try:
             self._examine()
@@ -107,10 +110,15 @@ class MediaReader(AudioReader):
         claimed = self._claimed_samples()
         tolerance = self.length_tolerance_s * self.sampling_rate
         if claimed is not None and self._states_length() and num_samples < claimed - tolerance:
-            raise UnreadableAudioError(
-                f"a truncated file: {claimed / self.sampling_rate:.2f} s according to its header, "
-                f"{num_samples / self.sampling_rate:.2f} s there"
+            raise truncated(
+                f"{claimed / self.sampling_rate:.2f} s", f"{num_samples / self.sampling_rate:.2f} s"
             )
+        if self._container.format.name == "ogg":
+            position = self._source.tell()
+            try:
+                check_ogg_is_whole(self._source)
+            finally:
+                self._source.seek(position)
 
     def blocks(self, start: int, num_samples: int | None = None) -> Iterator[Block]:
         """The samples from `start` on, some frames at a time."""
@@ -172,6 +180,7 @@ class MediaReader(AudioReader):
         self._has_exact_times = (1 / (self._tick_s * self.sampling_rate)).denominator == 1
         self._can_seek = (
             first.pts is not None
+            and not self._is_chained
             and self._frame_samples > 0
             and (self._has_exact_times or codec in _REGULAR_CODECS)
         )
