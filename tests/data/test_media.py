@@ -211,3 +211,78 @@ def test_streams_that_follow_each_other_in_one_ogg_file_are_read_as_one(tmp_path
     for read in (audio_info, load_audio, lambda path: [*stream_audio(path)]):
         with pytest.raises(UserError, match=r"chain\.ogg: .* a last page of \d+ bytes .* there"):
             read(chain)
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mov", "mkv", "ts"])
+def test_sound_that_begins_after_the_picture_keeps_its_times(tmp_path, suffix, encode, decode):
+    path = tmp_path / f"late.{suffix}"
+    codec, rate, options = FORMATS[suffix]
+    sound = chirp_and_noise(rate, 6.0)[None]
+    container = CONTAINERS.get(suffix)
+    encode(
+        path, sound, rate, codec, container=container, options=options, video=True, delay_s=1.5
+    )  # fmt: skip
+    decoded = decode(path)[0]
+    whole = load_audio(path)
+    num_before = len(whole) - len(decoded)
+    # Some containers lose that the encoder's first frame is no sound.
+    assert abs(num_before - 1.5 * rate) <= 1024 + 0.001 * rate
+    assert not whole[:num_before].any()
+    np.testing.assert_array_equal(whole[num_before:], decoded)
+    assert audio_info(path).num_samples == len(whole)
+    assert_parts_are_slices(path, whole)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "video"),
+    [
+        ("m4a", False), ("mp4", True), ("mov", False), ("mkv", False), ("mkv", True),
+        ("ts", True), ("webm", False),
+    ],
+)  # fmt: skip
+def test_a_hole_in_the_timestamps_is_silence(tmp_path, suffix, video, encode, decode):
+    path = tmp_path / f"hole.{suffix}"
+    codec, rate, options = FORMATS[suffix]
+    encode(
+        path, chirp_and_noise(rate, 6.0)[None], rate, codec,
+        container=CONTAINERS.get(suffix), options=options, video=video, hole=(3.0, 2.5),
+    )  # fmt: skip
+    decoded = decode(path)[0]
+    decoded = soxr.resample(decoded, rate, RATE) if rate != RATE else decoded
+    whole = load_audio(path)
+    num_missing = len(whole) - len(decoded)
+    assert abs(num_missing - 2.5 * RATE) <= 512
+    before, behind = round(2.8 * RATE), round(2.5 * RATE)
+    np.testing.assert_allclose(whole[:before], decoded[:before], atol=2e-6)
+    np.testing.assert_allclose(whole[-behind:], decoded[-behind:], atol=2e-3)
+    assert not whole[round(3.2 * RATE) : round(5.3 * RATE)].any()
+    info = audio_info(path)
+    assert round(info.num_samples * RATE / rate) == len(whole)
+    assert_parts_are_slices(path, whole)
+
+
+def test_a_clock_that_was_set_is_no_hole(tmp_path, encode, decode):
+    path = tmp_path / "set.ts"
+    sound = chirp_and_noise(RATE, 6.0)[None]
+    encode(path, sound, RATE, "aac", container="mpegts", hole=(3.0, 5000.0))
+    np.testing.assert_array_equal(load_audio(path), decode(path)[0])
+
+
+def test_a_truncated_file_with_a_hole_is_refused(tmp_path, encode):
+    encode(tmp_path / "a.mkv", chirp_and_noise(RATE, 6.0)[None], RATE, "aac", hole=(2.0, 3.0))
+    data = (tmp_path / "a.mkv").read_bytes()
+    (tmp_path / "a.mkv").write_bytes(data[: int(0.8 * len(data))])
+    with pytest.raises(
+        UserError, match=r"a truncated file: 9\.\d\d s .* header, [78]\.\d\d s there"
+    ):
+        load_audio(tmp_path / "a.mkv")
+
+
+def assert_parts_are_slices(path, whole):
+    for start_s in (0.5, 1.9, 2.9, 4.0, 5.25, 6.0, 7.0):
+        start = round(start_s * RATE)
+        expected = whole[start : start + RATE // 2]
+        part = load_audio(path, offset_s=start_s, duration_s=0.5)
+        assert len(part) == len(expected)
+        # Resampling begins anew at the edges of a part.
+        np.testing.assert_allclose(part[200:-200], expected[200:-200], atol=2e-3)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from io import FileIO
+from itertools import chain
 from typing import Any, BinaryIO
 
 import av
@@ -19,6 +20,7 @@ from horizon_st.data.audio_reader import (
     check_header,
     truncated,
 )
+from horizon_st.data.frame_clock import FrameClock
 from horizon_st.data.ogg import check_ogg_is_whole, is_chained_ogg
 
 _FORMATS = (
@@ -26,9 +28,6 @@ _FORMATS = (
     "wav,wv"
 )
 """Containers that hold their own sound. Playlists, which name other files and hosts, stay out."""
-
-_REGULAR_CODECS = {"aac", "mp3", "mp3float", "opus", "libopus"}
-"""Every frame has the same length, which tells where it begins if timestamps are rounded."""
 
 _PREROLL_S = 1
 """Decoded and thrown away before the asked part, until the decoder has forgotten how it began."""
@@ -71,7 +70,8 @@ class MediaReader(AudioReader):
     """Reads the first audio stream with FFmpeg's libraries.
 
     Where timestamps and codec allow it, a part is found by a seek, to the sample; else all before
-    it is decoded. Sample 0 is the first one that a player would play.
+    it is decoded. Sample 0 is where a player's clock begins: where sound begins later than the
+    picture, or timestamps leave a hole, there is silence.
 
     Args:
         source: an open binary file that can seek.
@@ -171,27 +171,24 @@ class MediaReader(AudioReader):
         self.sampling_rate = first.sample_rate
         self.num_channels = first.layout.nb_channels
         check_header(self.sampling_rate, self.num_channels)
-        second = next(frames, None)
         codec = self._stream.codec_context.name
         self.has_nominal_rate = codec in {"opus", "libopus"}
-        self._first_pts = first.pts or 0
-        self._first_samples = first.samples
-        self._frame_samples = 0 if second is None else second.samples
-        self._has_exact_times = (1 / (self._tick_s * self.sampling_rate)).denominator == 1
-        self._can_seek = (
-            first.pts is not None
-            and not self._is_chained
-            and self._frame_samples > 0
-            and (self._has_exact_times or codec in _REGULAR_CODECS)
+        self._clock = FrameClock(
+            self._container, self._stream, first, next(frames, None), restarts=self._is_chained
         )
 
     def _claimed_samples(self) -> int | None:
-        if self._stream.duration is not None:
+        """Samples up to the end that the header states."""
+        is_matroska = "matroska" in self._container.format.name
+        # Matroska has no lengths of streams: FFmpeg may give them that of the longest.
+        if self._stream.duration is not None and not is_matroska:
             seconds = self._stream.duration * self._tick_s
-        elif self._container.duration is not None:
-            seconds = Fraction(self._container.duration, av.time_base)
-        else:
+            return self._clock.lead_samples + int(seconds * self.sampling_rate)
+        if self._container.duration is None:
             return None
+        seconds = Fraction(self._container.duration, av.time_base)
+        if is_matroska:  # counted from zero, not from where it starts
+            seconds -= Fraction(max(self._container.start_time or 0, 0), av.time_base)
         return int(seconds * self.sampling_rate)
 
     def _states_length(self) -> bool:
@@ -201,11 +198,12 @@ class MediaReader(AudioReader):
             return self._has_mp3_length
         if container in _LENGTHS_BY_BITRATE:
             return False
-        return self._stream.duration is not None or len(self._container.streams) == 1
+        has_own = self._stream.duration is not None and "matroska" not in container
+        return has_own or len(self._container.streams) == 1
 
     def _frames_from(self, start: int) -> Iterator[tuple[int, Block]]:
         """Consecutive (position, samples), from `start` or before it."""
-        if self._can_seek and start > 2 * _PREROLL_S * self.sampling_rate:
+        if self._clock.can_seek and start > 2 * _PREROLL_S * self.sampling_rate:
             try:
                 yield from self._frames_after_seek(start)
             except _NoSuchPartError:
@@ -214,43 +212,39 @@ class MediaReader(AudioReader):
                 return
         self.close()
         self._open()
-        begin = 0
-        for frame in self._frames():
-            yield begin, self._to_block(frame)
-            begin += frame.samples
+        yield from self._placed(self._frames(), 0)
+
+    def _placed(self, frames: Iterable[av.AudioFrame], begin: int) -> Iterator[tuple[int, Block]]:
+        """Consecutive (position, samples), with silence where timestamps leave a hole.
+
+        Args:
+            frames: decoded one after the other.
+            begin: where the first one may begin.
+        """
+        for frame in frames:
+            end = begin + self._clock.hole_before(frame, begin)
+            for start in range(begin, end, _BLOCK_SAMPLES):
+                size = min(_BLOCK_SAMPLES, end - start)
+                yield start, np.zeros((self.num_channels, size), np.float32)
+            yield end, self._to_block(frame)
+            begin = end + frame.samples
 
     def _frames_after_seek(self, start: int) -> Iterator[tuple[int, Block]]:
         target_s = Fraction(start, self.sampling_rate) - _PREROLL_S
         try:
-            self._container.seek(
-                self._first_pts + int(target_s / self._tick_s), stream=self._stream
-            )
+            self._container.seek(self._clock.pts_at(target_s), stream=self._stream)
         except _ERRORS as error:
             raise _NoSuchPartError from error
         frames = self._frames(num_may_fail=_MOST_LOST_PACKETS)
         # Decoders may leave out the beginning of the first frame, but not of the second.
         next(frames, None)
         frame = next(frames, None)
-        begin = None if frame is None else self._position_of(frame)
+        if frame is None:
+            raise _NoSuchPartError
+        begin = self._clock.position_of(frame)
         if begin is None or begin > start:
             raise _NoSuchPartError
-        while frame is not None:
-            yield begin, self._to_block(frame)
-            begin += frame.samples
-            frame = next(frames, None)
-
-    def _position_of(self, frame: av.AudioFrame) -> int | None:
-        """The sample at which a frame begins; None where that is not certain."""
-        if frame.pts is None:
-            return None
-        ticks = frame.pts - self._first_pts
-        position = ticks * self._tick_s * self.sampling_rate
-        if self._has_exact_times:
-            return int(position)
-        if frame.samples != self._frame_samples:
-            return None
-        num_frames = round((position - self._first_samples) / self._frame_samples)
-        return self._first_samples + num_frames * self._frame_samples
+        yield from self._placed(chain([frame], frames), begin)
 
     def _frames(self, num_may_fail: int = 0) -> Iterator[av.AudioFrame]:
         """Decoded frames from where the container stands; the first packets may fail."""

@@ -50,7 +50,7 @@ def is_chained_ogg(source: BinaryIO | FileIO) -> bool:
 
 
 def check_ogg_is_whole(source: BinaryIO | FileIO) -> None:
-    """Nothing, unless the last page of an Ogg file is cut: its header has no length to compare with.
+    """Nothing, unless the last page of an Ogg file is cut: no header has its length to compare.
 
     Raises:
         UnreadableAudioError: it is cut.
