@@ -10,7 +10,7 @@ import soxr
 
 from horizon_st.data.audio import audio_info, load_audio
 from horizon_st.data.media import MediaReader
-from horizon_st.data.mono import stream_audio
+from horizon_st.data.mono import DamagedSoundWarning, stream_audio
 from horizon_st.errors import UserError
 
 RATE = 16_000
@@ -286,3 +286,57 @@ def assert_parts_are_slices(path, whole):
         assert len(part) == len(expected)
         # Resampling begins anew at the edges of a part.
         np.testing.assert_allclose(part[200:-200], expected[200:-200], atol=2e-3)
+
+
+def damaged(path, *, at, num_bytes):
+    data = bytearray(path.read_bytes())
+    start = int(at * len(data))
+    data[start : start + num_bytes] = np.random.default_rng(5).bytes(num_bytes)
+    path.write_bytes(data)
+
+
+def joined(path):
+    return np.concatenate([*stream_audio(path)])
+
+
+@pytest.mark.parametrize("suffix", ["m4a", "mkv", "mp3"])
+def test_a_little_damage_is_silence_where_a_recording_is_streamed(files, tmp_path, suffix):
+    path = tmp_path / f"scratched.{suffix}"
+    path.write_bytes((files / f"a.{suffix}").read_bytes())
+    whole = joined(path)
+    damaged(path, at=0.5, num_bytes=300)
+    with pytest.warns(
+        DamagedSoundWarning,
+        match=rf"scratched\.{suffix}: 0\.[0-3]\d s of its sound cannot .* first at 4\.\d\d s",
+    ):
+        found = joined(path)
+    assert abs(len(found) - len(whole)) <= 0.1 * RATE
+    np.testing.assert_allclose(found[: 4 * RATE], whole[: 4 * RATE], atol=1e-3)
+    behind, nearby = whole[-32_000:-30_000], found[-34_000:-28_000]
+    place = int(np.argmax(np.correlate(nearby, behind)))
+    np.testing.assert_allclose(nearby[place : place + 2000], behind, atol=1e-3)
+    if suffix != "mp3":  # FFmpeg may pass over frames of damaged MP3 without a word
+        assert place == 2000
+    with pytest.raises(UserError, match=rf"scratched\.{suffix}: expected whole audio .* Invalid d"):
+        load_audio(path)
+
+
+def test_much_damage_is_refused(files, tmp_path):
+    path = tmp_path / "broken.m4a"
+    path.write_bytes((files / "a.m4a").read_bytes())
+    damaged(path, at=0.3, num_bytes=path.stat().st_size // 2)
+    with pytest.raises(UserError, match=r"broken\.m4a: expected whole audio .* Get the file"):
+        joined(path)
+
+
+@pytest.mark.parametrize("suffix", ["m4a", "mp3"])
+def test_damage_at_the_end_is_a_truncation(files, tmp_path, suffix):
+    path = tmp_path / f"cut.{suffix}"
+    path.write_bytes((files / f"a.{suffix}").read_bytes())
+    whole = path.read_bytes()
+    start = whole.index(b"moov") - 900 if suffix == "m4a" else len(whole) - 900
+    damaged(path, at=start / len(whole), num_bytes=890)
+    with pytest.raises(
+        UserError, match=rf"cut\.{suffix}: .* found (damage at its end|a truncated)"
+    ):
+        joined(path)

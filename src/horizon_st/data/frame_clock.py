@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import av
 from av.container import InputContainer
@@ -18,6 +20,22 @@ _LEAST_HOLE_S = Fraction(1, 20)
 
 _LONGEST_HOLE_S = 3600
 """More is a clock that was set, as where two broadcasts were joined."""
+
+
+@dataclass(frozen=True)
+class LostFrame:
+    """What stands for a packet that cannot be decoded.
+
+    Attributes:
+        pts: its timestamp.
+        samples: that it would have given.
+    """
+
+    pts: int | None
+    samples: int
+
+
+Frame = av.AudioFrame | LostFrame
 
 
 class FrameClock:
@@ -51,13 +69,15 @@ class FrameClock:
         self._first_pts = first.pts or 0
         self._first_samples = first.samples
         self._frame_samples = 0 if second is None else second.samples
+        is_regular = stream.codec_context.name in _REGULAR_CODECS
+        self._grid_samples = self._frame_samples if is_regular else 0
         self._is_exact = (1 / (self._tick_s * self._rate)).denominator == 1
         self._is_timed = not _TIMED_CONTAINERS.isdisjoint(container.format.name.split(","))
         self.can_seek = (
             first.pts is not None
             and not restarts
             and self._frame_samples > 0
-            and (self._is_exact or stream.codec_context.name in _REGULAR_CODECS)
+            and (self._is_exact or is_regular)
         )
         start_s = Fraction(container.start_time or 0, av.time_base)
         lead_s = self._first_pts * self._tick_s - start_s
@@ -69,7 +89,15 @@ class FrameClock:
         since_first_s = position_s - Fraction(self.lead_samples, self._rate)
         return self._first_pts + int(since_first_s / self._tick_s)
 
-    def position_of(self, frame: av.AudioFrame) -> int | None:
+    def lost_frame(self, packet: av.Packet[Any]) -> LostFrame:
+        """What stands for a packet that cannot be decoded."""
+        num_samples = round((packet.duration or 0) * self._tick_s * self._rate)
+        if self._grid_samples and not self._is_exact:
+            num_frames = max(1, round(num_samples / self._grid_samples))
+            num_samples = num_frames * self._grid_samples
+        return LostFrame(packet.pts, num_samples or self._frame_samples)
+
+    def position_of(self, frame: Frame) -> int | None:
         """The sample at which a frame begins; None where that is not certain."""
         if frame.pts is None:
             return None
@@ -81,7 +109,7 @@ class FrameClock:
         num_frames = round((position - self._first_samples) / self._frame_samples)
         return self.lead_samples + self._first_samples + num_frames * self._frame_samples
 
-    def hole_before(self, frame: av.AudioFrame, begin: int) -> int:
+    def hole_before(self, frame: Frame, begin: int) -> int:
         """Samples of silence between the end of what came before and a frame.
 
         Args:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from io import FileIO
 from itertools import chain
@@ -16,11 +16,12 @@ from horizon_st.data.audio_reader import (
     LONGEST_RECORDING_S,
     AudioReader,
     Block,
+    Concealment,
     UnreadableAudioError,
     check_header,
     truncated,
 )
-from horizon_st.data.frame_clock import FrameClock
+from horizon_st.data.frame_clock import Frame, FrameClock, LostFrame
 from horizon_st.data.ogg import check_ogg_is_whole, is_chained_ogg
 
 _FORMATS = (
@@ -43,6 +44,10 @@ _LENGTHS_BY_BITRATE = {"aac", "amr", "mp3", "mpeg", "mpegts"}
 _BLOCK_SAMPLES = 1 << 16
 _MOST_LOST_PACKETS = 10
 """After a seek, decoders may refuse packets that refer to what was before."""
+
+_MOST_CONCEALED_S = 1
+_MOST_CONCEALED_SHARE = 0.1
+"""Of what is decoded. A file with more damage is no recording with a scratch."""
 
 _ERRORS = (av.FFmpegError, OSError, ValueError, EOFError, MemoryError)
 
@@ -75,6 +80,7 @@ class MediaReader(AudioReader):
 
     Args:
         source: an open binary file that can seek.
+        conceals: damage inside becomes silence, where it is little and sound follows.
 
     Raises:
         UnreadableAudioError: it is no media file, has no sound, or its header is absurd.
@@ -82,8 +88,9 @@ class MediaReader(AudioReader):
 
     length_tolerance_s = 0.1
 
-    def __init__(self, source: BinaryIO | FileIO) -> None:
+    def __init__(self, source: BinaryIO | FileIO, *, conceals: bool = False) -> None:
         self._source = source
+        self._conceals = conceals
         self._has_mp3_length = _mp3_states_length(source)
         self._is_chained = is_chained_ogg(source)  # each stream has a clock of its own
         self._open()
@@ -164,7 +171,7 @@ class MediaReader(AudioReader):
 
     def _examine(self) -> None:
         """Learns rate, channels and the grid of frames from the first two."""
-        frames = self._frames()
+        frames = self._decoded(lambda packet: self._conceals)
         first = next(frames, None)
         if first is None:
             raise UnreadableAudioError("no sound in its audio stream")
@@ -214,7 +221,7 @@ class MediaReader(AudioReader):
         self._open()
         yield from self._placed(self._frames(), 0)
 
-    def _placed(self, frames: Iterable[av.AudioFrame], begin: int) -> Iterator[tuple[int, Block]]:
+    def _placed(self, frames: Iterable[Frame], begin: int) -> Iterator[tuple[int, Block]]:
         """Consecutive (position, samples), with silence where timestamps leave a hole.
 
         Args:
@@ -226,7 +233,10 @@ class MediaReader(AudioReader):
             for start in range(begin, end, _BLOCK_SAMPLES):
                 size = min(_BLOCK_SAMPLES, end - start)
                 yield start, np.zeros((self.num_channels, size), np.float32)
-            yield end, self._to_block(frame)
+            if isinstance(frame, LostFrame):
+                yield end, self._conceal(frame, end)
+            else:
+                yield end, self._to_block(frame)
             begin = end + frame.samples
 
     def _frames_after_seek(self, start: int) -> Iterator[tuple[int, Block]]:
@@ -246,23 +256,53 @@ class MediaReader(AudioReader):
             raise _NoSuchPartError
         yield from self._placed(chain([frame], frames), begin)
 
-    def _frames(self, num_may_fail: int = 0) -> Iterator[av.AudioFrame]:
-        """Decoded frames from where the container stands; the first packets may fail."""
+    def _frames(self, num_may_fail: int = 0) -> Iterator[Frame]:
+        """Frames from where the container stands; the first packets may fail.
+
+        If damage is concealed, what else fails comes before the next frame that is whole: where
+        none follows, the source is cut.
+        """
+        lost: list[LostFrame] = []
+        num_to_conceal = float(_MOST_CONCEALED_S * self.sampling_rate)
+
+        def may_fail(packet: av.Packet[Any]) -> bool:
+            nonlocal num_may_fail, num_to_conceal
+            num_may_fail -= 1
+            if num_may_fail >= 0:
+                return True
+            if self._conceals:
+                lost.append(self._clock.lost_frame(packet))
+                num_to_conceal -= lost[-1].samples
+            return self._conceals and num_to_conceal >= 0
+
+        for frame in self._decoded(may_fail):
+            num_may_fail = 0
+            num_to_conceal += _MOST_CONCEALED_SHARE * frame.samples
+            yield from lost
+            lost.clear()
+            yield frame
+        if lost:
+            raise UnreadableAudioError("damage at its end")
+
+    def _decoded(self, may_fail: Callable[[av.Packet[Any]], bool]) -> Iterator[av.AudioFrame]:
+        """Frames from where the container stands, without packets that may fail."""
         try:
             for packet in self._container.demux(self._stream):
                 try:
                     frames = packet.decode()
                 except _ERRORS:
-                    num_may_fail -= 1
-                    if num_may_fail < 0:
+                    if not may_fail(packet):
                         raise
                     continue
-                for frame in frames:
-                    if frame.samples:
-                        num_may_fail = 0
-                        yield frame
+                yield from (frame for frame in frames if frame.samples)
         except _ERRORS as error:
             raise UnreadableAudioError(_reason(error)) from error
+
+    def _conceal(self, frame: LostFrame, begin: int) -> Block:
+        if self.concealment is None:
+            self.concealment = Concealment(begin / self.sampling_rate)
+        self.concealment.duration_s += frame.samples / self.sampling_rate
+        return np.zeros((self.num_channels, frame.samples), np.float32)
 
     def _to_block(self, frame: av.AudioFrame) -> Block:
         if (frame.sample_rate, frame.layout.nb_channels) != (self.sampling_rate, self.num_channels):
