@@ -81,8 +81,23 @@ def write_manifest(tmp_path, cut_line):
 def encode():
     """A function that writes a tiny media file with PyAV."""
 
-    def write(path, samples, rate, codec, *, container=None, options=None, video=False):
-        """Writes `[C, N]` samples, one or two channels, and before them a video track if asked."""
+    def write(
+        path, samples, rate, codec, *,
+        container=None, options=None, video=False, delay_s=0.0, hole=(0.0, 0.0),
+    ):  # fmt: skip
+        """Writes `[C, N]` samples, one or two channels, and before them a video track if asked.
+
+        The sound's timestamps begin `delay_s` later, and `hole` is a place and a length, in
+        seconds, where some are left out.
+        """
+
+        def shifted(packets):
+            for packet in packets:
+                is_behind = packet.pts * packet.time_base >= hole[0]
+                ticks = round((delay_s + hole[1] * is_behind) / packet.time_base)
+                packet.pts, packet.dts = packet.pts + ticks, packet.dts + ticks
+                yield packet
+
         layout = "mono" if len(samples) == 1 else "stereo"
         with av.open(path, "w", format=container) as output:
             if video:
@@ -101,8 +116,8 @@ def encode():
             frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), "fltp", layout)
             frame.sample_rate, frame.pts = rate, 0
             for converted in [*resampler.resample(frame), *resampler.resample(None)]:
-                output.mux(stream.encode(converted))
-            output.mux(stream.encode(None))
+                output.mux(shifted(stream.encode(converted)))
+            output.mux(shifted(stream.encode(None)))
 
     return write
 

@@ -10,7 +10,7 @@ import soxr
 
 from horizon_st.data.audio import audio_info, load_audio
 from horizon_st.data.media import MediaReader
-from horizon_st.data.mono import stream_audio
+from horizon_st.data.mono import DamagedSoundWarning, stream_audio
 from horizon_st.errors import UserError
 
 RATE = 16_000
@@ -181,3 +181,162 @@ def test_playlists_do_not_open_other_files(files, tmp_path, text):
     (tmp_path / "list.wav").write_text(text.format(other=files / "a.m4a"), encoding="utf-8")
     with pytest.raises(UserError, match=r"list\.wav: expected whole audio"):
         load_audio(tmp_path / "list.wav")
+
+
+@pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
+def test_streams_that_follow_each_other_in_one_ogg_file_are_read_as_one(tmp_path, subtype):
+    links = [tmp_path / "1.ogg", tmp_path / "2.ogg"]
+    for number, link in enumerate(links):
+        sound = chirp_and_noise(RATE, 6.0) * (1.0 - 0.5 * number)
+        soundfile.write(link, sound, RATE, format="OGG", subtype=subtype)
+    chain = tmp_path / "chain.ogg"
+    chain.write_bytes(b"".join(link.read_bytes() for link in links))
+    expected = np.concatenate([load_audio(link) for link in links])
+    whole = load_audio(chain)
+    assert abs(len(whole) - len(expected)) <= 0.02 * RATE
+    # Resampling from Opus' 48 kHz takes some samples' room at each end.
+    inner = slice(RATE, 5 * RATE)
+    assert np.corrcoef(whole[inner], expected[inner])[0, 1] > 0.99
+    later = slice(-5 * RATE, -RATE)
+    assert 0.4 < np.std(whole[later]) / np.std(whole[inner]) < 0.6
+    info = audio_info(chain)
+    assert abs(info.num_samples / info.sampling_rate - 12) < 0.02
+    for start_s in (2.5, 5.5, 9.25):
+        part = load_audio(chain, offset_s=start_s, duration_s=1.0)
+        start = round(start_s * RATE)
+        np.testing.assert_allclose(
+            part[400:-400], whole[start + 400 : start + RATE - 400], atol=1e-3
+        )
+    chain.write_bytes(chain.read_bytes()[:-200])
+    for read in (audio_info, load_audio, lambda path: [*stream_audio(path)]):
+        with pytest.raises(UserError, match=r"chain\.ogg: .* a last page of \d+ bytes .* there"):
+            read(chain)
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mov", "mkv", "ts"])
+def test_sound_that_begins_after_the_picture_keeps_its_times(tmp_path, suffix, encode, decode):
+    path = tmp_path / f"late.{suffix}"
+    codec, rate, options = FORMATS[suffix]
+    sound = chirp_and_noise(rate, 6.0)[None]
+    container = CONTAINERS.get(suffix)
+    encode(
+        path, sound, rate, codec, container=container, options=options, video=True, delay_s=1.5
+    )  # fmt: skip
+    decoded = decode(path)[0]
+    whole = load_audio(path)
+    num_before = len(whole) - len(decoded)
+    # Some containers lose that the encoder's first frame is no sound.
+    assert abs(num_before - 1.5 * rate) <= 1024 + 0.001 * rate
+    assert not whole[:num_before].any()
+    np.testing.assert_array_equal(whole[num_before:], decoded)
+    assert audio_info(path).num_samples == len(whole)
+    assert_parts_are_slices(path, whole)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "video"),
+    [
+        ("m4a", False), ("mp4", True), ("mov", False), ("mkv", False), ("mkv", True),
+        ("ts", True), ("webm", False),
+    ],
+)  # fmt: skip
+def test_a_hole_in_the_timestamps_is_silence(tmp_path, suffix, video, encode, decode):
+    path = tmp_path / f"hole.{suffix}"
+    codec, rate, options = FORMATS[suffix]
+    encode(
+        path, chirp_and_noise(rate, 6.0)[None], rate, codec,
+        container=CONTAINERS.get(suffix), options=options, video=video, hole=(3.0, 2.5),
+    )  # fmt: skip
+    decoded = decode(path)[0]
+    decoded = soxr.resample(decoded, rate, RATE) if rate != RATE else decoded
+    whole = load_audio(path)
+    num_missing = len(whole) - len(decoded)
+    assert abs(num_missing - 2.5 * RATE) <= 512
+    before, behind = round(2.8 * RATE), round(2.5 * RATE)
+    np.testing.assert_allclose(whole[:before], decoded[:before], atol=2e-6)
+    np.testing.assert_allclose(whole[-behind:], decoded[-behind:], atol=2e-3)
+    assert not whole[round(3.2 * RATE) : round(5.3 * RATE)].any()
+    info = audio_info(path)
+    assert round(info.num_samples * RATE / rate) == len(whole)
+    assert_parts_are_slices(path, whole)
+
+
+def test_a_clock_that_was_set_is_no_hole(tmp_path, encode, decode):
+    path = tmp_path / "set.ts"
+    sound = chirp_and_noise(RATE, 6.0)[None]
+    encode(path, sound, RATE, "aac", container="mpegts", hole=(3.0, 5000.0))
+    np.testing.assert_array_equal(load_audio(path), decode(path)[0])
+
+
+def test_a_truncated_file_with_a_hole_is_refused(tmp_path, encode):
+    encode(tmp_path / "a.mkv", chirp_and_noise(RATE, 6.0)[None], RATE, "aac", hole=(2.0, 3.0))
+    data = (tmp_path / "a.mkv").read_bytes()
+    (tmp_path / "a.mkv").write_bytes(data[: int(0.8 * len(data))])
+    with pytest.raises(
+        UserError, match=r"a truncated file: 9\.\d\d s .* header, [78]\.\d\d s there"
+    ):
+        load_audio(tmp_path / "a.mkv")
+
+
+def assert_parts_are_slices(path, whole):
+    for start_s in (0.5, 1.9, 2.9, 4.0, 5.25, 6.0, 7.0):
+        start = round(start_s * RATE)
+        expected = whole[start : start + RATE // 2]
+        part = load_audio(path, offset_s=start_s, duration_s=0.5)
+        assert len(part) == len(expected)
+        # Resampling begins anew at the edges of a part.
+        np.testing.assert_allclose(part[200:-200], expected[200:-200], atol=2e-3)
+
+
+def damaged(path, *, at, num_bytes):
+    data = bytearray(path.read_bytes())
+    start = int(at * len(data))
+    data[start : start + num_bytes] = np.random.default_rng(5).bytes(num_bytes)
+    path.write_bytes(data)
+
+
+def joined(path):
+    return np.concatenate([*stream_audio(path)])
+
+
+@pytest.mark.parametrize("suffix", ["m4a", "mkv", "mp3"])
+def test_a_little_damage_is_silence_where_a_recording_is_streamed(files, tmp_path, suffix):
+    path = tmp_path / f"scratched.{suffix}"
+    path.write_bytes((files / f"a.{suffix}").read_bytes())
+    whole = joined(path)
+    damaged(path, at=0.5, num_bytes=300)
+    with pytest.warns(
+        DamagedSoundWarning,
+        match=rf"scratched\.{suffix}: 0\.[0-3]\d s of its sound cannot .* first at 4\.\d\d s",
+    ):
+        found = joined(path)
+    assert abs(len(found) - len(whole)) <= 0.1 * RATE
+    np.testing.assert_allclose(found[: 4 * RATE], whole[: 4 * RATE], atol=1e-3)
+    behind, nearby = whole[-32_000:-30_000], found[-34_000:-28_000]
+    place = int(np.argmax(np.correlate(nearby, behind)))
+    np.testing.assert_allclose(nearby[place : place + 2000], behind, atol=1e-3)
+    if suffix != "mp3":  # FFmpeg may pass over frames of damaged MP3 without a word
+        assert place == 2000
+    with pytest.raises(UserError, match=rf"scratched\.{suffix}: expected whole audio .* Invalid d"):
+        load_audio(path)
+
+
+def test_much_damage_is_refused(files, tmp_path):
+    path = tmp_path / "broken.m4a"
+    path.write_bytes((files / "a.m4a").read_bytes())
+    damaged(path, at=0.3, num_bytes=path.stat().st_size // 2)
+    with pytest.raises(UserError, match=r"broken\.m4a: expected whole audio .* Get the file"):
+        joined(path)
+
+
+@pytest.mark.parametrize("suffix", ["m4a", "mp3"])
+def test_damage_at_the_end_is_a_truncation(files, tmp_path, suffix):
+    path = tmp_path / f"cut.{suffix}"
+    path.write_bytes((files / f"a.{suffix}").read_bytes())
+    whole = path.read_bytes()
+    start = whole.index(b"moov") - 900 if suffix == "m4a" else len(whole) - 900
+    damaged(path, at=start / len(whole), num_bytes=890)
+    with pytest.raises(
+        UserError, match=rf"cut\.{suffix}: .* found (damage at its end|a truncated)"
+    ):
+        joined(path)

@@ -608,6 +608,22 @@ def test_utterances_far_longer_than_training_are_warned_of_on_one_line(
     assert CliRunner().invoke(app, arguments).stderr == ""
 
 
+@pytest.mark.parametrize("at", [0.5, 0.9])
+def test_damage_inside_a_recording_is_warned_of_on_one_line(run, speech, tmp_path, at):
+    path = tmp_path / "scratched[1].mp3"
+    soundfile.write(path, np.tile(speech(2), 6), 16_000)
+    data = bytearray(path.read_bytes())
+    start = int(at * len(data))
+    data[start : start + 300] = np.random.default_rng(0).bytes(300)
+    path.write_bytes(data)
+    result = run(path, *QUICK)
+    assert result.exit_code == 0
+    assert result.stdout.strip()
+    [warned] = result.stderr.splitlines()
+    assert warned.startswith(f"Warning: {path}: 0.")
+    assert "s of its sound cannot be decoded, the first at " in warned
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

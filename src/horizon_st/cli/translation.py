@@ -82,6 +82,7 @@ def translate(
     ] = None,
 ) -> None:
     """Translate recordings into text or subtitles, whatever their length."""
+    from horizon_st.data.mono import DamagedSoundWarning
     from horizon_st.decoding.configuration import DecodingConfig
     from horizon_st.inference.files import examine
     from horizon_st.inference.pipeline import SpeechTranslator
@@ -109,7 +110,7 @@ def translate(
         model, config=search, segmenter=segmenter, runtime=runtime, device=device
     )
     job = _Job(translator, examined, one_utterance=one_utterance, unsure_below=unsure_below)
-    with warnings_on_stderr(LongRecordingWarning):
+    with warnings_on_stderr(LongRecordingWarning), warnings_on_stderr(DamagedSoundWarning):
         if output is not None:
             job.write(output, form, overwrite=overwrite)
         elif form == "txt":

@@ -24,14 +24,18 @@ LONGEST_S = 2 * 3600
 """The most that is held in memory at once: 460 MB at 16 kHz."""
 
 
-def audio_info(path: Path) -> AudioInfo:
+def audio_info(path: Path, *, conceals: bool = False) -> AudioInfo:
     """Rate, length and channels of a file; at most the end of it is decoded, where that suffices.
+
+    Args:
+        path: the file.
+        conceals: as for `open_audio`.
 
     Raises:
         UserError: the file is missing, is not audio, is truncated, has a sampling rate outside
             4 to 384 kHz, or more than 64 channels.
     """
-    with named_errors(str(path)), open_audio(path) as reader:
+    with named_errors(str(path)), open_audio(path, conceals=conceals) as reader:
         return AudioInfo(reader.sampling_rate, reader.count_samples(), reader.num_channels)
 
 

@@ -40,6 +40,19 @@ class AudioInfo:
     num_channels: int
 
 
+@dataclass
+class Concealment:
+    """Silence in place of sound that cannot be decoded.
+
+    Attributes:
+        start_s: where the first of it begins.
+        duration_s: of all of it.
+    """
+
+    start_s: float
+    duration_s: float = 0.0
+
+
 class UnreadableAudioError(Exception):
     """What is wrong with a source; the caller knows its name and says what to do."""
 
@@ -53,12 +66,14 @@ class AudioReader(ABC):
         has_nominal_rate: whether the codec has no rate of its own (Opus), so that a manifest may
             name another one.
         length_tolerance_s: how far from the truth lengths of other tools are for such files.
+        concealment: what was concealed since it was opened; None if nothing was.
     """
 
     sampling_rate: int
     num_channels: int
     has_nominal_rate: bool
     length_tolerance_s: float
+    concealment: Concealment | None = None
 
     @abstractmethod
     def count_samples(self) -> int:
@@ -104,3 +119,15 @@ def check_header(sampling_rate: int, num_channels: int) -> None:
         )
     if not 1 <= num_channels <= MOST_CHANNELS:
         raise UnreadableAudioError(f"{num_channels} channels, outside 1 to {MOST_CHANNELS}")
+
+
+def truncated(claimed: str, there: str) -> UnreadableAudioError:
+    """The error of a source that has less than it says.
+
+    Args:
+        claimed: what its header says, with the unit.
+        there: how much of that can be read.
+    """
+    return UnreadableAudioError(
+        f"a truncated file: {claimed} according to its header, {there} there"
+    )

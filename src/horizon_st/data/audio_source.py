@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from io import FileIO
 from pathlib import Path
@@ -41,20 +41,25 @@ def named_errors(name: str) -> Iterator[None]:
 
 
 @contextmanager
-def open_audio(source: Path | str | BinaryIO) -> Iterator[AudioReader]:
+def open_audio(source: Path | str | BinaryIO, *, conceals: bool = False) -> Iterator[AudioReader]:
     """The reader that knows the format; closed again, as is a file that was opened for it.
+
+    Args:
+        source: a file, or an open binary file.
+        conceals: what cannot be decoded inside becomes silence, where it is little; only FFmpeg's
+            formats can tell.
 
     Raises:
         UserError: there is no such file.
         UnreadableAudioError: it cannot be opened, or no reader knows its format.
     """
     if isinstance(source, str | Path):
-        with _open_file(Path(source)) as file, closing(_reader_of(file)) as reader:
+        with _open_file(Path(source)) as file, closing(_reader_of(file, conceals)) as reader:
             yield reader
         return
     if not source.seekable():
         raise UnreadableAudioError("a stream that cannot seek: read it into io.BytesIO")
-    with closing(_reader_of(source)) as reader:
+    with closing(_reader_of(source, conceals)) as reader:
         yield reader
 
 
@@ -74,7 +79,7 @@ def _open_file(path: Path) -> Iterator[FileIO]:
         raise UnreadableAudioError(error.strerror or str(error)) from error
 
 
-def _reader_of(file: BinaryIO | FileIO) -> AudioReader:
+def _reader_of(file: BinaryIO | FileIO, conceals: bool) -> AudioReader:
     file.seek(0)
     head = file.read(3)
     if not head:
@@ -82,9 +87,10 @@ def _reader_of(file: BinaryIO | FileIO) -> AudioReader:
     found = []
     # libsndfile would decode MP3, but writes messages about damaged frames to the screen.
     is_mp3 = head == b"ID3" or (len(head) > 1 and head[0] == 0xFF and head[1] >= 0xE0)
-    for kind in (MediaReader,) if is_mp3 else (SndfileReader, MediaReader):
+    readers: list[Callable[[], AudioReader]] = [] if is_mp3 else [lambda: SndfileReader(file)]
+    for reader in [*readers, lambda: MediaReader(file, conceals=conceals)]:
         try:
-            return kind(file)
+            return reader()
         except UnreadableAudioError as error:
             found.append(str(error))
     raise UnreadableAudioError("; ".join(dict.fromkeys(found)))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from io import FileIO
+from itertools import chain
 from typing import Any, BinaryIO
 
 import av
@@ -15,18 +16,19 @@ from horizon_st.data.audio_reader import (
     LONGEST_RECORDING_S,
     AudioReader,
     Block,
+    Concealment,
     UnreadableAudioError,
     check_header,
+    truncated,
 )
+from horizon_st.data.frame_clock import Frame, FrameClock, LostFrame
+from horizon_st.data.ogg import check_ogg_is_whole, is_chained_ogg
 
 _FORMATS = (
     "aac,aiff,amr,ape,asf,au,avi,caf,flac,flv,matroska,mov,mp3,mpeg,mpegts,nistsphere,ogg,w64,"
     "wav,wv"
 )
 """Containers that hold their own sound. Playlists, which name other files and hosts, stay out."""
-
-_REGULAR_CODECS = {"aac", "mp3", "mp3float", "opus", "libopus"}
-"""Every frame has the same length, which tells where it begins if timestamps are rounded."""
 
 _PREROLL_S = 1
 """Decoded and thrown away before the asked part, until the decoder has forgotten how it began."""
@@ -42,6 +44,10 @@ _LENGTHS_BY_BITRATE = {"aac", "amr", "mp3", "mpeg", "mpegts"}
 _BLOCK_SAMPLES = 1 << 16
 _MOST_LOST_PACKETS = 10
 """After a seek, decoders may refuse packets that refer to what was before."""
+
+_MOST_CONCEALED_S = 1
+_MOST_CONCEALED_SHARE = 0.1
+"""Of what is decoded. A file with more damage is no recording with a scratch."""
 
 _ERRORS = (av.FFmpegError, OSError, ValueError, EOFError, MemoryError)
 
@@ -69,10 +75,12 @@ class MediaReader(AudioReader):
     """Reads the first audio stream with FFmpeg's libraries.
 
     Where timestamps and codec allow it, a part is found by a seek, to the sample; else all before
-    it is decoded. Sample 0 is the first one that a player would play.
+    it is decoded. Sample 0 is where a player's clock begins: where sound begins later than the
+    picture, or timestamps leave a hole, there is silence.
 
     Args:
         source: an open binary file that can seek.
+        conceals: damage inside becomes silence, where it is little and sound follows.
 
     Raises:
         UnreadableAudioError: it is no media file, has no sound, or its header is absurd.
@@ -80,9 +88,11 @@ class MediaReader(AudioReader):
 
     length_tolerance_s = 0.1
 
-    def __init__(self, source: BinaryIO | FileIO) -> None:
+    def __init__(self, source: BinaryIO | FileIO, *, conceals: bool = False) -> None:
         self._source = source
+        self._conceals = conceals
         self._has_mp3_length = _mp3_states_length(source)
+        self._is_chained = is_chained_ogg(source)  # each stream has a clock of its own
         self._open()
         try:
             self._examine()
@@ -107,10 +117,15 @@ class MediaReader(AudioReader):
         claimed = self._claimed_samples()
         tolerance = self.length_tolerance_s * self.sampling_rate
         if claimed is not None and self._states_length() and num_samples < claimed - tolerance:
-            raise UnreadableAudioError(
-                f"a truncated file: {claimed / self.sampling_rate:.2f} s according to its header, "
-                f"{num_samples / self.sampling_rate:.2f} s there"
+            raise truncated(
+                f"{claimed / self.sampling_rate:.2f} s", f"{num_samples / self.sampling_rate:.2f} s"
             )
+        if self._container.format.name == "ogg":
+            position = self._source.tell()
+            try:
+                check_ogg_is_whole(self._source)
+            finally:
+                self._source.seek(position)
 
     def blocks(self, start: int, num_samples: int | None = None) -> Iterator[Block]:
         """The samples from `start` on, some frames at a time."""
@@ -156,33 +171,31 @@ class MediaReader(AudioReader):
 
     def _examine(self) -> None:
         """Learns rate, channels and the grid of frames from the first two."""
-        frames = self._frames()
+        frames = self._decoded(lambda packet: self._conceals)
         first = next(frames, None)
         if first is None:
             raise UnreadableAudioError("no sound in its audio stream")
         self.sampling_rate = first.sample_rate
         self.num_channels = first.layout.nb_channels
         check_header(self.sampling_rate, self.num_channels)
-        second = next(frames, None)
         codec = self._stream.codec_context.name
         self.has_nominal_rate = codec in {"opus", "libopus"}
-        self._first_pts = first.pts or 0
-        self._first_samples = first.samples
-        self._frame_samples = 0 if second is None else second.samples
-        self._has_exact_times = (1 / (self._tick_s * self.sampling_rate)).denominator == 1
-        self._can_seek = (
-            first.pts is not None
-            and self._frame_samples > 0
-            and (self._has_exact_times or codec in _REGULAR_CODECS)
+        self._clock = FrameClock(
+            self._container, self._stream, first, next(frames, None), restarts=self._is_chained
         )
 
     def _claimed_samples(self) -> int | None:
-        if self._stream.duration is not None:
+        """Samples up to the end that the header states."""
+        is_matroska = "matroska" in self._container.format.name
+        # Matroska has no lengths of streams: FFmpeg may give them that of the longest.
+        if self._stream.duration is not None and not is_matroska:
             seconds = self._stream.duration * self._tick_s
-        elif self._container.duration is not None:
-            seconds = Fraction(self._container.duration, av.time_base)
-        else:
+            return self._clock.lead_samples + int(seconds * self.sampling_rate)
+        if self._container.duration is None:
             return None
+        seconds = Fraction(self._container.duration, av.time_base)
+        if is_matroska:  # counted from zero, not from where it starts
+            seconds -= Fraction(max(self._container.start_time or 0, 0), av.time_base)
         return int(seconds * self.sampling_rate)
 
     def _states_length(self) -> bool:
@@ -192,11 +205,12 @@ class MediaReader(AudioReader):
             return self._has_mp3_length
         if container in _LENGTHS_BY_BITRATE:
             return False
-        return self._stream.duration is not None or len(self._container.streams) == 1
+        has_own = self._stream.duration is not None and "matroska" not in container
+        return has_own or len(self._container.streams) == 1
 
     def _frames_from(self, start: int) -> Iterator[tuple[int, Block]]:
         """Consecutive (position, samples), from `start` or before it."""
-        if self._can_seek and start > 2 * _PREROLL_S * self.sampling_rate:
+        if self._clock.can_seek and start > 2 * _PREROLL_S * self.sampling_rate:
             try:
                 yield from self._frames_after_seek(start)
             except _NoSuchPartError:
@@ -205,61 +219,90 @@ class MediaReader(AudioReader):
                 return
         self.close()
         self._open()
-        begin = 0
-        for frame in self._frames():
-            yield begin, self._to_block(frame)
-            begin += frame.samples
+        yield from self._placed(self._frames(), 0)
+
+    def _placed(self, frames: Iterable[Frame], begin: int) -> Iterator[tuple[int, Block]]:
+        """Consecutive (position, samples), with silence where timestamps leave a hole.
+
+        Args:
+            frames: decoded one after the other.
+            begin: where the first one may begin.
+        """
+        for frame in frames:
+            end = begin + self._clock.hole_before(frame, begin)
+            for start in range(begin, end, _BLOCK_SAMPLES):
+                size = min(_BLOCK_SAMPLES, end - start)
+                yield start, np.zeros((self.num_channels, size), np.float32)
+            if isinstance(frame, LostFrame):
+                yield end, self._conceal(frame, end)
+            else:
+                yield end, self._to_block(frame)
+            begin = end + frame.samples
 
     def _frames_after_seek(self, start: int) -> Iterator[tuple[int, Block]]:
         target_s = Fraction(start, self.sampling_rate) - _PREROLL_S
         try:
-            self._container.seek(
-                self._first_pts + int(target_s / self._tick_s), stream=self._stream
-            )
+            self._container.seek(self._clock.pts_at(target_s), stream=self._stream)
         except _ERRORS as error:
             raise _NoSuchPartError from error
         frames = self._frames(num_may_fail=_MOST_LOST_PACKETS)
         # Decoders may leave out the beginning of the first frame, but not of the second.
         next(frames, None)
         frame = next(frames, None)
-        begin = None if frame is None else self._position_of(frame)
+        if frame is None:
+            raise _NoSuchPartError
+        begin = self._clock.position_of(frame)
         if begin is None or begin > start:
             raise _NoSuchPartError
-        while frame is not None:
-            yield begin, self._to_block(frame)
-            begin += frame.samples
-            frame = next(frames, None)
+        yield from self._placed(chain([frame], frames), begin)
 
-    def _position_of(self, frame: av.AudioFrame) -> int | None:
-        """The sample at which a frame begins; None where that is not certain."""
-        if frame.pts is None:
-            return None
-        ticks = frame.pts - self._first_pts
-        position = ticks * self._tick_s * self.sampling_rate
-        if self._has_exact_times:
-            return int(position)
-        if frame.samples != self._frame_samples:
-            return None
-        num_frames = round((position - self._first_samples) / self._frame_samples)
-        return self._first_samples + num_frames * self._frame_samples
+    def _frames(self, num_may_fail: int = 0) -> Iterator[Frame]:
+        """Frames from where the container stands; the first packets may fail.
 
-    def _frames(self, num_may_fail: int = 0) -> Iterator[av.AudioFrame]:
-        """Decoded frames from where the container stands; the first packets may fail."""
+        If damage is concealed, what else fails comes before the next frame that is whole: where
+        none follows, the source is cut.
+        """
+        lost: list[LostFrame] = []
+        num_to_conceal = float(_MOST_CONCEALED_S * self.sampling_rate)
+
+        def may_fail(packet: av.Packet[Any]) -> bool:
+            nonlocal num_may_fail, num_to_conceal
+            num_may_fail -= 1
+            if num_may_fail >= 0:
+                return True
+            if self._conceals:
+                lost.append(self._clock.lost_frame(packet))
+                num_to_conceal -= lost[-1].samples
+            return self._conceals and num_to_conceal >= 0
+
+        for frame in self._decoded(may_fail):
+            num_may_fail = 0
+            num_to_conceal += _MOST_CONCEALED_SHARE * frame.samples
+            yield from lost
+            lost.clear()
+            yield frame
+        if lost:
+            raise UnreadableAudioError("damage at its end")
+
+    def _decoded(self, may_fail: Callable[[av.Packet[Any]], bool]) -> Iterator[av.AudioFrame]:
+        """Frames from where the container stands, without packets that may fail."""
         try:
             for packet in self._container.demux(self._stream):
                 try:
                     frames = packet.decode()
                 except _ERRORS:
-                    num_may_fail -= 1
-                    if num_may_fail < 0:
+                    if not may_fail(packet):
                         raise
                     continue
-                for frame in frames:
-                    if frame.samples:
-                        num_may_fail = 0
-                        yield frame
+                yield from (frame for frame in frames if frame.samples)
         except _ERRORS as error:
             raise UnreadableAudioError(_reason(error)) from error
+
+    def _conceal(self, frame: LostFrame, begin: int) -> Block:
+        if self.concealment is None:
+            self.concealment = Concealment(begin / self.sampling_rate)
+        self.concealment.duration_s += frame.samples / self.sampling_rate
+        return np.zeros((self.num_channels, frame.samples), np.float32)
 
     def _to_block(self, frame: av.AudioFrame) -> Block:
         if (frame.sample_rate, frame.layout.nb_channels) != (self.sampling_rate, self.num_channels):

@@ -5,6 +5,7 @@ Legend: C channels, N samples.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -32,20 +33,26 @@ class SupportsArray(Protocol):
     def __array__(self) -> np.ndarray[Any, Any]: ...
 
 
+class DamagedSoundWarning(UserWarning):
+    """A recording has sound that cannot be decoded, and silence in its place."""
+
+
 def stream_audio(source: Path | str | BinaryIO) -> Iterator[Samples]:
     """Mono samples at 16 kHz of a recording of any length, in blocks of bounded size.
 
-    They are those of `load_audio`. What is wrong with the end of a file shows when it is reached.
+    They are those of `load_audio`, but a little damage inside is concealed by silence, with a
+    DamagedSoundWarning. What is wrong with the end of a file shows when it is reached.
 
     Args:
         source: a file, or an open binary file that can seek.
 
     Raises:
-        UserError: the file is missing, not readable as audio, or truncated.
+        UserError: the file is missing, not readable as audio, truncated, or has more damage than a
+            second and a tenth of it.
     """
     name = name_of(source)
     num_read = 0
-    with named_errors(name), open_audio(source) as reader:
+    with named_errors(name), open_audio(source, conceals=True) as reader:
 
         def counted() -> Iterator[Samples]:
             nonlocal num_read
@@ -55,6 +62,14 @@ def stream_audio(source: Path | str | BinaryIO) -> Iterator[Samples]:
 
         yield from resample(counted(), reader.sampling_rate)
         reader.check_whole(num_read)
+        damage = reader.concealment
+    if damage is not None:
+        warnings.warn(
+            f"{name}: {damage.duration_s:.2f} s of its sound cannot be decoded, the first at "
+            f"{damage.start_s:.2f} s. They are silence here.",
+            DamagedSoundWarning,
+            stacklevel=2,
+        )
 
 
 def to_mono(

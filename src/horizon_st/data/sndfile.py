@@ -10,20 +10,23 @@ from typing import BinaryIO
 import numpy as np
 import soundfile
 
-from horizon_st.data.audio_reader import AudioReader, Block, UnreadableAudioError, check_header
+from horizon_st.data.audio_reader import (
+    AudioReader,
+    Block,
+    UnreadableAudioError,
+    check_header,
+    truncated,
+)
+from horizon_st.data.ogg import check_ogg_is_whole, is_chained_ogg
 
 _BLOCK_VALUES = 1 << 20
 """Samples of all channels together that are decoded at once: 4 MB."""
 
 _LONGEST_STREAM = 1 << 40
-"""Samples; libsndfile gives a FLAC stream of unknown length an endless one."""
+"""Samples; libsndfile gives a stream whose length it does not know an endless one."""
 
 _PREROLL_SAMPLES = 1 << 16
 """More than a page holds."""
-
-_LARGEST_OGG_PAGE_BYTES = 65_307
-_END_OF_STREAM = 4
-"""The bit of a page's header."""
 
 _MOST_CHUNKS = 10_000
 _CHUNK_HEADERS = {b"RIFF": "<4sI", b"RIFX": ">4sI", b"FORM": ">4sI"}
@@ -65,7 +68,7 @@ class SndfileReader(AudioReader):
             if self._file.format in {"WAV", "WAVEX", "AIFF"}:
                 _check_chunks_are_whole(self._source)
             elif self._file.format == "OGG":
-                _check_ogg_is_whole(self._source)
+                check_ogg_is_whole(self._source)
             else:
                 self._check_end_is_there()
         finally:
@@ -76,7 +79,7 @@ class SndfileReader(AudioReader):
         """Nothing, where so many samples are all that the header says, and the file is whole."""
         num_there = self.count_samples()
         if num_samples < num_there:
-            raise UnreadableAudioError(_truncated(f"{num_there} samples", str(num_samples)))
+            raise truncated(f"{num_there} samples", str(num_samples))
 
     def blocks(self, start: int, num_samples: int | None = None) -> Iterator[Block]:
         """The samples from `start` on, decoded piece by piece."""
@@ -134,21 +137,24 @@ class SndfileReader(AudioReader):
         except UnreadableAudioError:
             is_there = False
         if not is_there:
-            raise UnreadableAudioError(_truncated(f"{num_samples} samples", "fewer"))
+            raise truncated(f"{num_samples} samples", "fewer")
 
     def _check_format(self) -> None:
         if self._file.subtype.startswith("MPEG"):
             raise UnreadableAudioError("MP3, which libsndfile decodes with messages on the screen")
-        if self._file.format == "FLAC" and not 0 < self._file.frames < _LONGEST_STREAM:
-            raise UnreadableAudioError("a FLAC stream of unknown length")
+        is_known = 0 < self._file.frames < _LONGEST_STREAM
+        if self._file.format in {"FLAC", "OGG"} and not is_known:
+            raise UnreadableAudioError(f"{self._file.format} sound of unknown length")
+        if self._file.format == "OGG":
+            position = self._source.tell()
+            is_chained = is_chained_ogg(self._source)
+            self._source.seek(position)
+            if is_chained:
+                raise UnreadableAudioError("Ogg streams that follow each other")
 
 
 def _reason(error: Exception) -> str:
     return getattr(error, "error_string", "") or str(error) or "damaged sound data"
-
-
-def _truncated(claimed: str, there: str) -> str:
-    return f"a truncated file: {claimed} according to its header, {there} there"
 
 
 def _check_chunks_are_whole(source: BinaryIO | FileIO) -> None:
@@ -169,41 +175,6 @@ def _check_chunks_are_whole(source: BinaryIO | FileIO) -> None:
         if name in (b"data", b"SSND"):
             there = max(size - position, 0)
             if num_bytes not in _UNKNOWN_SIZES and num_bytes > there:
-                raise UnreadableAudioError(_truncated(f"{num_bytes} bytes of sound", str(there)))
+                raise truncated(f"{num_bytes} bytes of sound", str(there))
             return
         position += num_bytes + num_bytes % 2
-
-
-def lacks_end_of_stream(source: BinaryIO | FileIO) -> bool:
-    """Whether it is an Ogg file whose last page does not say that it is the last (RFC 3533).
-
-    It was cut between two pages, or written by an encoder that leaves the mark out, as Android's
-    does: readers of Opus have to put up with that (RFC 7845).
-    """
-    source.seek(0)
-    if source.read(4) != b"OggS":
-        return False
-    page, tail = _last_ogg_page(source)
-    return page >= 0 and len(tail) > page + 5 and not tail[page + 5] & _END_OF_STREAM
-
-
-def _last_ogg_page(source: BinaryIO | FileIO) -> tuple[int, bytes]:
-    """Where the last page begins in the last bytes of a file, or -1; and these bytes."""
-    size = source.seek(0, 2)
-    start = max(0, size - _LARGEST_OGG_PAGE_BYTES)
-    source.seek(start)
-    tail = source.read(size - start)
-    return tail.rfind(b"OggS"), tail
-
-
-def _check_ogg_is_whole(source: BinaryIO | FileIO) -> None:
-    """Refuses an Ogg file whose last page is cut; its header has no length to compare with."""
-    page, tail = _last_ogg_page(source)
-    if page < 0:
-        return
-    num_segments = tail[page + 26] if len(tail) > page + 26 else 0
-    lengths = tail[page + 27 : page + 27 + num_segments]
-    num_bytes = 27 + num_segments + sum(lengths)
-    there = len(tail) - page
-    if len(lengths) < num_segments or there < max(num_bytes, 27):
-        raise UnreadableAudioError(_truncated(f"a last page of {num_bytes} bytes", f"{there}"))

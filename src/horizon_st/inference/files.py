@@ -62,7 +62,7 @@ def examine(paths: Sequence[Path]) -> list[MediaFile]:
     files = []
     for path in paths:
         try:
-            info = audio_info(path)
+            info = audio_info(path, conceals=True)
         except UserError as error:
             files.append(MediaFile(path, error=error))
         else:

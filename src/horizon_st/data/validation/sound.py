@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from horizon_st.data.audio import Cut, Samples, load_cut
-from horizon_st.data.sndfile import lacks_end_of_stream
+from horizon_st.data.ogg import lacks_end_of_stream
 from horizon_st.data.validation.rows import Row
 from horizon_st.errors import UserError
 
