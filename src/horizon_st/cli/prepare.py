@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from horizon_st.data.corpora.cutting import Utterance
+    from horizon_st.data.corpora.held_out import HeldOutBy
+    from horizon_st.data.corpora.tables import TableForm
     from horizon_st.data.corpora.utterances import PreparedCorpus
 
 prepare = typer.Typer(
@@ -176,10 +178,7 @@ def tsv(
     Only audio and target must be there. Audio paths start at the table's folder. Offset and
     duration, in seconds, cut a segment out of a longer recording. There is no quoting.
     """
-    from horizon_st.data.corpora.tables import read_tsv, table_files
-
-    splits = read_tsv(path, dev_share=dev_share, dev_by=dev_by, audio=audio)
-    _write(out, splits, None, None, only=split, originals=table_files(path, ".tsv"))
+    _write_table("tsv", path, out, dev_share, dev_by, audio, split)
 
 
 @prepare.command()
@@ -192,10 +191,7 @@ def csv(
     split: Splits = None,
 ) -> None:
     """The same with commas or semicolons between the values, and the quoting of spreadsheets."""
-    from horizon_st.data.corpora.tables import read_csv, table_files
-
-    splits = read_csv(path, dev_share=dev_share, dev_by=dev_by, audio=audio)
-    _write(out, splits, None, None, only=split, originals=table_files(path, ".csv"))
+    _write_table("csv", path, out, dev_share, dev_by, audio, split)
 
 
 @prepare.command()
@@ -208,10 +204,7 @@ def jsonl(
     split: Splits = None,
 ) -> None:
     """The same with one JSON object per line."""
-    from horizon_st.data.corpora.tables import read_jsonl, table_files
-
-    splits = read_jsonl(path, dev_share=dev_share, dev_by=dev_by, audio=audio)
-    _write(out, splits, None, None, only=split, originals=table_files(path, ".jsonl"))
+    _write_table("jsonl", path, out, dev_share, dev_by, audio, split)
 
 
 @prepare.command()
@@ -249,6 +242,21 @@ def bitext(
         )
     console.print(f"{prepared.num_pairs} text pairs are in {prepared.path}", soft_wrap=True)
     _show_left_out(prepared.left_out, prepared.first_left_out)
+
+
+def _write_table(
+    form: TableForm,
+    path: Path,
+    out: Path,
+    dev_share: float | None,
+    dev_by: HeldOutBy,
+    audio: Path | None,
+    only: Iterable[str] | None,
+) -> None:
+    from horizon_st.data.corpora.tables import read_table, table_files
+
+    splits = read_table(form, path, dev_share=dev_share, dev_by=dev_by, audio=audio)
+    _write(out, splits, None, None, only=only, originals=table_files(path, form))
 
 
 def _write(

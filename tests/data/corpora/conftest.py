@@ -16,7 +16,7 @@ from horizon_st.data.corpora.fleurs import read_fleurs
 from horizon_st.data.corpora.mboshi import read_mboshi
 from horizon_st.data.corpora.mtedx import read_mtedx
 from horizon_st.data.corpora.mustc import read_mustc
-from horizon_st.data.corpora.tables import read_jsonl, read_tsv
+from horizon_st.data.corpora.tables import read_table
 
 PAIRS = [
     ("do re mi fa", "vier drei zwei eins"),
@@ -260,8 +260,10 @@ LAYOUTS = {
         build_fleurs,
         lambda root: read_fleurs(root, source_language="en_us", target_language="de_de"),
     ),
-    "tsv": Layout(build_tsv, lambda root: read_tsv(root / "table.tsv"), names_splits_once=True),
-    "jsonl": Layout(build_jsonl, read_jsonl, names_splits_once=True),
+    "tsv": Layout(
+        build_tsv, lambda root: read_table("tsv", root / "table.tsv"), names_splits_once=True
+    ),
+    "jsonl": Layout(build_jsonl, lambda root: read_table("jsonl", root), names_splits_once=True),
 }
 
 

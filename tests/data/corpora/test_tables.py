@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from horizon_st.data.audio import load_cut
-from horizon_st.data.corpora.tables import FIELDS, read_csv, read_jsonl, read_tsv
+from horizon_st.data.corpora.tables import FIELDS, read_table
 from horizon_st.data.corpora.utterances import write_corpus
 from horizon_st.data.manifest import read_manifest
 from horizon_st.data.validation import validate
@@ -50,7 +50,7 @@ def test_reads_a_folder_of_files_named_after_splits(corpus):
     splits = read()
     assert {split: len(rows) for split, rows in splits.items()} == {"train": 4, "dev": 2}
     assert [row.id for row in splits["train"]] == [f"clips/{number}" for number in range(4)]
-    assert rows_of(read_jsonl(root / "train.jsonl"))["train"] == splits["train"]
+    assert rows_of(read_table("jsonl", root / "train.jsonl"))["train"] == splits["train"]
 
 
 def test_every_synonym_is_understood(table):
@@ -58,7 +58,7 @@ def test_every_synonym_is_understood(table):
         for name in (field, *others):
             names = {"audio": "audio", "target": "target"} | {field: name.upper()}
             path = table("a.tsv", "\t".join(names.values()), "\t".join("1" for _ in names))
-            [row] = [row for rows in read_tsv(path).values() for row in rows]
+            [row] = [row for rows in read_table("tsv", path).values() for row in rows]
             values = {
                 "audio": row.audio.name,
                 "target": row.translation,
@@ -69,7 +69,7 @@ def test_every_synonym_is_understood(table):
                 "speaker": row.speaker,
                 "channel": row.channel,
                 "id": row.id,
-                "split": next(iter(read_tsv(path))),
+                "split": next(iter(read_table("tsv", path))),
             }
             assert str(values[field]).removesuffix(".0") == "1"
 
@@ -80,7 +80,7 @@ def test_segments_are_numbered_and_ends_become_durations(table):
         {"wav": "x/a.wav", "start": "1.5", "end": 2, "target": "t", "speaker": 3},
         {"wav": "./a.b", "start": None, "end": "", "target": "t", "source": None},
     ]
-    [first, second, third] = read_jsonl(table("a.jsonl", *lines))["train"]
+    [first, second, third] = read_table("jsonl", table("a.jsonl", *lines))["train"]
     assert (first.id, first.offset_s, first.duration_s) == ("7", 0.0, 1.5)
     assert (second.id, second.offset_s, second.duration_s) == ("x/a_1", 1.5, 0.5)
     assert second.speaker == "3"
@@ -103,7 +103,7 @@ def test_segments_of_one_recording_have_ids_of_their_own_across_splits(
         path = tmp_path
         for split in {*splits}:
             table(f"{split}.jsonl", *(row for row in rows if row["split"] == split))
-    write_corpus(tmp_path / "out", read_jsonl(path))
+    write_corpus(tmp_path / "out", read_table("jsonl", path))
     assert not validate([tmp_path / "out"], check_audio=False).problems.counts
     ids = [
         json.loads(line)["id"]
@@ -125,7 +125,7 @@ def test_values_of_a_csv_may_be_quoted(table, tmp_path, delimiter):
     ]
     with path.open("w", encoding="utf-8-sig", newline="") as file:
         csv.writer(file, delimiter=delimiter).writerows(rows)
-    read = rows_of(read_csv(path))["train"]
+    read = rows_of(read_table("csv", path))["train"]
     assert [row.audio.name for row in read] == ["a.wav", "b.wav", "c.wav"]
     assert [row.transcript for row in read] == [rows[1][1], None, "plain"]
     assert [row.translation for row in read] == [row[2] for row in (rows[1], rows[2], rows[4])]
@@ -146,7 +146,7 @@ def test_values_of_a_csv_may_be_quoted(table, tmp_path, delimiter):
 )
 def test_damaged_csv_is_an_error(table, lines, message):
     with pytest.raises(UserError, match=message):
-        read_csv(table("a.csv", "audio,target", *lines))
+        read_table("csv", table("a.csv", "audio,target", *lines))
 
 
 def test_audio_may_lie_in_another_folder(table, tmp_path, speech):
@@ -155,14 +155,14 @@ def test_audio_may_lie_in_another_folder(table, tmp_path, speech):
     speech(tmp_path / "two.wav")
     rows = ["one.mp3\ta", f"{tmp_path / 'two.wav'}\tb", "none.mp3\tc"]
     path = table("cv.tsv", "path\ttranslation", *rows)
-    found = [row.audio for row in read_tsv(path, audio=tmp_path / "clips")["train"]]
+    found = [row.audio for row in read_table("tsv", path, audio=tmp_path / "clips")["train"]]
     assert found == [
         tmp_path / "clips" / "one.wav",
         tmp_path / "two.wav",
         tmp_path / "clips/none.mp3",
     ]
     with pytest.raises(UserError, match="clip: expected a folder"):
-        read_tsv(path, audio=tmp_path / "clip")
+        read_table("tsv", path, audio=tmp_path / "clip")
 
 
 @pytest.mark.parametrize(("on_disk", "listed"), [("NFD", "NFC"), ("NFC", "NFD")])
@@ -170,7 +170,7 @@ def test_accents_of_file_names_may_be_composed_or_not(table, tmp_path, speech, o
     file, name = (unicodedata.normalize(form, "é/señal.wav") for form in (on_disk, listed))
     speech(tmp_path / file)
     prepared = write_corpus(
-        tmp_path / "out", read_jsonl(table("a.jsonl", {"audio": name, "target": "b"}))
+        tmp_path / "out", read_table("jsonl", table("a.jsonl", {"audio": name, "target": "b"}))
     )
     assert prepared.num_utterances == {"train": 1}
 
@@ -182,7 +182,7 @@ def test_each_channel_may_have_a_speaker(table, tmp_path):
     soundfile.write(tmp_path / "call.wav", tones, 16_000)
     rows = [("0", "a"), ("1", "b"), ("A", "c"), ("b", "d"), ("2", "e"), ("left", "f"), ("", "g")]
     lines = ["audio\ttarget\tchannel", *(f"call.wav\t{target}\t{name}" for name, target in rows)]
-    prepared = write_corpus(tmp_path / "out", read_tsv(table("a.tsv", *lines)))
+    prepared = write_corpus(tmp_path / "out", read_table("tsv", table("a.tsv", *lines)))
     assert prepared.left_out == {"no such channel": 2}
     cuts = [*read_manifest(tmp_path / "out" / "train.jsonl")]
     assert [cut.channel for cut in cuts] == [0, 1, 0, 1, [0, 1]]
@@ -190,7 +190,7 @@ def test_each_channel_may_have_a_speaker(table, tmp_path):
     for cut, expected in zip(cuts, [*tones.T, *tones.T, tones.mean(axis=1)], strict=True):
         np.testing.assert_allclose(load_cut(cut), expected, atol=1e-4)
     numbers = {"audio": "call.wav", "target": "a", "channel": 1}
-    [cut] = read_jsonl(table("b.jsonl", numbers))["train"]
+    [cut] = read_table("jsonl", table("b.jsonl", numbers))["train"]
     assert cut.channel == "1"
 
 
@@ -204,7 +204,7 @@ def test_averaged_channels_with_two_rows_are_asked_about(table, tmp_path, speech
         | {"offset": start_s, "duration": duration_s}
         for n, (name, start_s, duration_s, channel) in enumerate(rows)
     ]
-    write_corpus(tmp_path / "out", read_jsonl(table("a.jsonl", *lines)))
+    write_corpus(tmp_path / "out", read_table("jsonl", table("a.jsonl", *lines)))
     report = validate([tmp_path / "out"])
     found = [problem.id for problem in report.problems.examples["mixed channels"]]
     assert found == ["3", "4"]
@@ -213,7 +213,10 @@ def test_averaged_channels_with_two_rows_are_asked_about(table, tmp_path, speech
 
 def test_a_quotation_mark_is_a_character(table):
     path = table("a.tsv", "audio\ttarget", 'a.wav\t"Oui", dit-il.', 'b.wav\t"Non"')
-    assert [row.translation for row in read_tsv(path)["train"]] == ['"Oui", dit-il.', '"Non"']
+    assert [row.translation for row in read_table("tsv", path)["train"]] == [
+        '"Oui", dit-il.',
+        '"Non"',
+    ]
 
 
 def test_numbers_that_cannot_be_read_are_left_to_the_writer(table, speech, tmp_path):
@@ -225,7 +228,7 @@ def test_numbers_that_cannot_be_read_are_left_to_the_writer(table, speech, tmp_p
             *((0, 10**400), (0.5, 10), ("1e999", 1), ([1], 1)),
         ]
     ]
-    rows = [*read_jsonl(table("a.jsonl", *lines))["train"]]
+    rows = [*read_table("jsonl", table("a.jsonl", *lines))["train"]]
     assert math.isnan(rows[1].offset_s)
     unreadable = [row.unreadable_time for row in rows]
     assert unreadable == [None, "x", "True", "1,5", "nan", *[None] * 4, "[1]"]
@@ -250,7 +253,7 @@ def test_odd_texts_are_left_to_the_writer(table, speech, tmp_path):
             ]
         )
     ]
-    prepared = write_corpus(tmp_path / "out", read_jsonl(table("a.jsonl", *lines)))
+    prepared = write_corpus(tmp_path / "out", read_table("jsonl", table("a.jsonl", *lines)))
     assert prepared.num_utterances == {"train": 1}
     assert prepared.left_out == {
         "empty translation": 2,
@@ -276,13 +279,13 @@ def test_odd_texts_are_left_to_the_writer(table, speech, tmp_path):
 )
 def test_damaged_tsv_is_an_error(table, lines, message):
     with pytest.raises(UserError, match=message):
-        rows_of(read_tsv(table("a.tsv", *lines)))
+        rows_of(read_table("tsv", table("a.tsv", *lines)))
 
 
 def test_a_column_that_is_no_split_is_an_error(table):
     path = table("a.tsv", "audio\ttarget\tset", *(f"a\tb\t{number}" for number in range(60)))
     with pytest.raises(UserError, match=r":52: expected one of a few splits, such as 0, 1, 2"):
-        read_tsv(path)
+        read_table("tsv", path)
 
 
 @pytest.mark.parametrize(
@@ -302,7 +305,7 @@ def test_a_column_that_is_no_split_is_an_error(table):
 )
 def test_damaged_jsonl_is_an_error(table, lines, message):
     with pytest.raises(UserError, match=message):
-        rows_of(read_jsonl(table("a.jsonl", *lines)))
+        rows_of(read_table("jsonl", table("a.jsonl", *lines)))
 
 
 @pytest.mark.parametrize(
@@ -317,27 +320,27 @@ def test_damaged_jsonl_is_an_error(table, lines, message):
 )
 def test_a_single_file_may_be_named_after_its_split(table, tmp_path, name, split):
     """By itself and in a folder, and likewise in a column."""
-    assert [*read_tsv(table(f"{name}.tsv", "audio\ttarget", "a\tb"))] == [split]
-    assert [*read_jsonl(table(f"{name}.jsonl", {"audio": "a", "target": "b"}))] == [split]
-    assert [*read_tsv(tmp_path)] == [*read_jsonl(tmp_path)] == [split]
+    assert [*read_table("tsv", table(f"{name}.tsv", "audio\ttarget", "a\tb"))] == [split]
+    assert [*read_table("jsonl", table(f"{name}.jsonl", {"audio": "a", "target": "b"}))] == [split]
+    assert [*read_table("tsv", tmp_path)] == [*read_table("jsonl", tmp_path)] == [split]
     if split != "train":
         column = table("a.tsv", "audio\ttarget\tsplit", f"a\tb\t{name}")
-        assert [*read_tsv(column)] == [split]
+        assert [*read_table("tsv", column)] == [split]
 
 
 def test_splits_are_known_in_any_case(table):
     names = ("Train", "training", "train", "Valid", "TEST", "Mine")
     path = table("a.tsv", "audio\ttarget\tsplit", *(f"a\tb\t{name}" for name in names))
-    splits = {split: len(rows) for split, rows in rows_of(read_tsv(path)).items()}
+    splits = {split: len(rows) for split, rows in rows_of(read_table("tsv", path)).items()}
     assert splits == {"train": 3, "dev": 1, "Mine": 1, "test": 1}
 
 
-@pytest.mark.parametrize("read", [read_tsv, read_jsonl])
-def test_a_row_that_lacks_its_split_is_left_out(table, speech, tmp_path, read):
+@pytest.mark.parametrize("form", ["tsv", "jsonl"])
+def test_a_row_that_lacks_its_split_is_left_out(table, speech, tmp_path, form):
     """Whatever the file is named, it does not end in train by accident, nor stops the others."""
     speech(tmp_path / "a.wav", 1.0)
     rows = [("0", "dev"), ("1", ""), ("2", " "), ("3", "dev")]
-    if read is read_tsv:
+    if form == "tsv":
         lines = [
             "audio\ttarget\tid\tsplit",
             *(f"a.wav\tt\t{name}\t{split}" for name, split in rows),
@@ -346,24 +349,24 @@ def test_a_row_that_lacks_its_split_is_left_out(table, speech, tmp_path, read):
     else:
         lines = [{"audio": "a.wav", "target": "t", "id": id, "split": split} for id, split in rows]
         path = table("a.jsonl", *lines)
-    prepared = write_corpus(tmp_path / "out", read(path))
+    prepared = write_corpus(tmp_path / "out", read_table(form, path))
     assert prepared.num_utterances == {"dev": 2}
     assert prepared.left_out == {"no split": 2}
 
 
 def test_a_table_without_rows_is_named(table, tmp_path):
     with pytest.raises(UserError, match=r"a\.tsv: expected a row for each utterance, found none"):
-        read_tsv(table("a.tsv", "audio\ttarget"))
+        read_table("tsv", table("a.tsv", "audio\ttarget"))
     with pytest.raises(UserError, match=r"b\.jsonl: expected a row for each utterance"):
-        read_jsonl(table("b.jsonl", ""))
+        read_table("jsonl", table("b.jsonl", ""))
     table("train.tsv", "audio\ttarget\tsplit", "a\tb\tdev", "a\tb\ttrain")
     (tmp_path / "a.tsv").unlink()
     table("dev.tsv", "audio\ttarget")
-    assert [*read_tsv(tmp_path)] == ["train", "dev"]  # the other table has rows of dev
+    assert [*read_table("tsv", tmp_path)] == ["train", "dev"]  # the other table has rows of dev
 
 
 def test_a_column_of_splits_counts_more_than_the_name_of_the_file(table):
-    assert [*read_tsv(table("dev.tsv", "audio\ttarget\tsplit", "a\tb\ttest"))] == ["test"]
+    assert [*read_table("tsv", table("dev.tsv", "audio\ttarget\tsplit", "a\tb\ttest"))] == ["test"]
 
 
 @pytest.mark.parametrize("name", ["left_out", "problems", "dropped", "text_pairs", "Dropped"])
@@ -373,25 +376,25 @@ def test_splits_that_are_other_files_are_errors(table, name):
         rf"a\.tsv:3: expected the name of a split.* found {name}, and {name}\.jsonl is another"
     )
     with pytest.raises(UserError, match=message):
-        read_tsv(path)
+        read_table("tsv", path)
     path.unlink()
     for other in ("train", name):
         table(f"{other}.tsv", "audio\ttarget", "a\tb")
     with pytest.raises(UserError, match=rf"{name}\.tsv:2: expected the name of a split"):
-        read_tsv(path.parent)
+        read_table("tsv", path.parent)
 
 
 def test_a_split_too_long_for_a_file_is_an_error(table):
     path = table("a.tsv", "audio\ttarget\tsplit", f"a\tb\t{'é' * 120}")
     with pytest.raises(UserError, match=r"a\.tsv:2: expected one of a few splits"):
-        read_tsv(path)
+        read_table("tsv", path)
 
 
 def test_an_unreadable_time_is_listed_as_it_is_written(table, speech, tmp_path):
     speech(tmp_path / "a.wav", 1.0)
     rows = ("a.wav\tt\t0\t", "a.wav\tt\t25,5\t", "a.wav\tt\t0\t3,5 s")
     path = table("a.tsv", "audio\ttarget\tstart\tend", *rows)
-    write_corpus(tmp_path / "out", read_tsv(path))
+    write_corpus(tmp_path / "out", read_table("tsv", path))
     listed = (tmp_path / "out" / "left_out.jsonl").read_text(encoding="utf-8").splitlines()
     assert [(row["reason"], row["found"]) for row in map(json.loads, listed)] == [
         ("time is not a number", "25,5"),
@@ -401,7 +404,7 @@ def test_an_unreadable_time_is_listed_as_it_is_written(table, speech, tmp_path):
 
 def test_blank_lines_are_skipped(table):
     path = table("a.tsv", "audio\ttarget\tsource", "a\tb\tc", "", "\t\t", "d\te\tf", "")
-    assert [(row.id, row.place) for row in read_tsv(path)["train"]] == [
+    assert [(row.id, row.place) for row in read_table("tsv", path)["train"]] == [
         ("a", f"{path}:2"),
         ("d", f"{path}:5"),
     ]
@@ -411,10 +414,10 @@ def test_quoting_of_a_spreadsheet_is_an_error(table):
     path = table("a.tsv", "audio\ttarget", "a\tb", 'c\t"Il a dit ""oui"""')
     message = r'a\.tsv:3: .*without quoting, found "Il a dit ""oui"""\. Export .* as CSV or JSONL'
     with pytest.raises(UserError, match=message):
-        rows_of(read_tsv(path))
+        rows_of(read_table("tsv", path))
     plain = ['"Oui" et "non"', '""', '"', '"Oui", ""', '" "" " "" "']
     path = table("b.tsv", "audio\ttarget", *(f"a\t{text}" for text in plain))
-    assert [row.translation for row in read_tsv(path)["train"]] == plain
+    assert [row.translation for row in read_table("tsv", path)["train"]] == plain
 
 
 def test_quotation_marks_around_all_texts_with_a_comma_are_quoting(table):
@@ -422,17 +425,17 @@ def test_quotation_marks_around_all_texts_with_a_comma_are_quoting(table):
     rows = ['a\t"Oui, merci."', "b\tNon.", 'c\t"Un, deux."', 'd\t"Un, deux, trois."']
     message = r"a\.tsv:2: .*without quoting, found 3 values with a comma, all within quotation"
     with pytest.raises(UserError, match=message):
-        read_tsv(table("a.tsv", "audio\ttarget", *rows))
+        read_table("tsv", table("a.tsv", "audio\ttarget", *rows))
     for other in ("e\tOui, deux.", 'e\t"Oui."', 'e\t"Oui", dit-il, "non"'):
         path = table("a.tsv", "audio\ttarget", *rows, other)
-        assert rows_of(read_tsv(path))["train"][0].translation == '"Oui, merci."'
-    assert read_tsv(table("a.tsv", "audio\ttarget", *rows[:3]))
+        assert rows_of(read_table("tsv", path))["train"][0].translation == '"Oui, merci."'
+    assert read_table("tsv", table("a.tsv", "audio\ttarget", *rows[:3]))
 
 
 def test_a_share_of_the_recordings_is_held_out(table):
     names = [f"clips/{number % 200}.wav" for number in range(600)]
     lines = [{"audio": name, "target": "t", "start": 1} for name in names]
-    splits = rows_of(read_jsonl(table("a.jsonl", *lines), dev_share=0.1))
+    splits = rows_of(read_table("jsonl", table("a.jsonl", *lines), dev_share=0.1))
     assert [*splits] == ["train", "dev"]
     train, dev = ({row.audio for row in rows} for rows in splits.values())
     assert not train & dev
@@ -446,7 +449,7 @@ def test_a_share_of_the_speakers_is_held_out(table):
     lines = [{"audio": f"{n}.wav", "target": "t", "speaker": f"s{n % 60}"} for n in range(600)]
     lines += [{"audio": f"{n}.wav", "target": "t"} for n in range(600, 700)]
     path = table("a.jsonl", *lines)
-    splits = rows_of(read_jsonl(path, dev_share=0.2, dev_by="speaker"))
+    splits = rows_of(read_table("jsonl", path, dev_share=0.2, dev_by="speaker"))
     train, dev = ({row.speaker for row in rows} - {None} for rows in splits.values())
     assert not train & dev
     assert len(train | dev) == 60
@@ -454,7 +457,7 @@ def test_a_share_of_the_speakers_is_held_out(table):
     unnamed = [sum(row.speaker is None for row in rows) for rows in splits.values()]
     assert min(unnamed) > 0
     assert sum(unnamed) == 100
-    splits = rows_of(read_jsonl(path, dev_share=0.2))
+    splits = rows_of(read_table("jsonl", path, dev_share=0.2))
     train, dev = ({row.speaker for row in rows} for rows in splits.values())
     assert train & dev
 
@@ -471,13 +474,13 @@ def test_speakers_that_cannot_be_held_out_are_errors(table, speakers, message):
         "a.tsv", "audio\ttarget\tspeaker", *(f"{n}\tb\t{s}" for n, s in enumerate(speakers))
     )
     with pytest.raises(UserError, match=message):
-        read_tsv(path, dev_share=0.5, dev_by="speaker")
+        read_table("tsv", path, dev_share=0.5, dev_by="speaker")
 
 
 def test_speakers_without_a_share_are_an_error(table):
     path = table("a.tsv", "audio\ttarget\tspeaker", "a\tb\tx", "b\tc\ty")
     with pytest.raises(UserError, match="--dev-by: expected --dev-share beside it"):
-        read_tsv(path, dev_by="speaker")
+        read_table("tsv", path, dev_by="speaker")
 
 
 def test_the_same_recordings_are_held_out_wherever_the_corpus_lies(table, tmp_path):
@@ -489,7 +492,7 @@ def test_the_same_recordings_are_held_out_wherever_the_corpus_lies(table, tmp_pa
         ("elsewhere/train.tsv", ""),
     ):
         lines = [f"{prefix}{number}.wav\tt\t{number}" for number in range(50)]
-        dev = read_tsv(table(name, "audio\ttarget\tid", *lines), dev_share=0.2)["dev"]
+        dev = read_table("tsv", table(name, "audio\ttarget\tid", *lines), dev_share=0.2)["dev"]
         held_out.append([row.id for row in dev])
     assert held_out[0] == held_out[1] == held_out[2]
 
@@ -497,13 +500,15 @@ def test_the_same_recordings_are_held_out_wherever_the_corpus_lies(table, tmp_pa
 @pytest.mark.parametrize("share", [0.001, 0.5, 0.999])
 def test_of_two_recordings_one_is_held_out(table, share):
     path = table("a.tsv", "audio\ttarget", "a\tb", "a\tb", "c\td")
-    splits = rows_of(read_tsv(path, dev_share=share))
+    splits = rows_of(read_table("tsv", path, dev_share=share))
     assert sorted(len({row.audio for row in rows}) for rows in splits.values()) == [1, 1]
 
 
 def test_other_splits_stay_when_a_share_is_held_out(table):
     rows = ["a\tb\ttrain", "c\td\ttrain", "e\tf\ttest"]
-    splits = rows_of(read_tsv(table("a.tsv", "audio\ttarget\tsplit", *rows), dev_share=0.5))
+    splits = rows_of(
+        read_table("tsv", table("a.tsv", "audio\ttarget\tsplit", *rows), dev_share=0.5)
+    )
     assert {name: len(rows) for name, rows in splits.items()} == {"train": 1, "dev": 1, "test": 1}
 
 
@@ -521,11 +526,11 @@ def test_other_splits_stay_when_a_share_is_held_out(table):
 def test_a_share_that_cannot_be_held_out_is_an_error(table, lines, share, message):
     path = table("a.tsv", "audio\ttarget\tsplit", *lines)
     with pytest.raises(UserError, match=message):
-        read_tsv(path, dev_share=share)
+        read_table("tsv", path, dev_share=share)
 
 
 def test_a_folder_without_tables_is_an_error(tmp_path):
     with pytest.raises(UserError, match=r"files such as train\.tsv, found nothing"):
-        read_tsv(tmp_path)
+        read_table("tsv", tmp_path)
     with pytest.raises(UserError, match="expected a text file, found no such file"):
-        read_tsv(tmp_path / "none.tsv")
+        read_table("tsv", tmp_path / "none.tsv")

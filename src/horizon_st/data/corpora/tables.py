@@ -11,7 +11,7 @@ source    transcript, transcription, sentence, source_text, src_text, text
 offset    start, offset_s, start_s, begin
 duration  duration_s
 end       end_s: taken where there is no duration
-channel   channel_id: 0, 1, … or A, B, …; without, channels are averaged
+channel   0, 1, … or A, B, …; without, channels are averaged
 speaker   speaker_id, client_id, spk
 id        utt_id, utterance_id
 split     set, subset
@@ -27,6 +27,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from horizon_st.data.corpora.aligned import (
     SPLIT_NAMES,
@@ -45,18 +46,22 @@ from horizon_st.data.corpora.utterances import OTHER_FILES
 from horizon_st.data.files import require_folder
 from horizon_st.errors import UserError
 
+TableForm = Literal["tsv", "csv", "jsonl"]
+
+_ROWS: dict[TableForm, Rows] = {"tsv": tsv_rows, "csv": csv_rows, "jsonl": jsonl_rows}
 _MOST_SPLITS = 50
 _LONGEST_SPLIT = 50
 
 
-def read_tsv(
+def read_table(
+    form: TableForm,
     path: Path,
     *,
     dev_share: float | None = None,
     dev_by: HeldOutBy = "recording",
     audio: Path | None = None,
 ) -> dict[str, Iterator[Utterance]]:
-    """The utterances of a TSV file with a header, or of all such files of a folder, by split.
+    """The utterances of a file of this form, or of all such files of a folder, by split.
 
     Rows of a table without such a column belong to the split that their file is named after; those
     of a single file with another name, to ``train``. Names are known in any case: ``Training`` is
@@ -64,6 +69,7 @@ def read_tsv(
     over all files where they have an offset or a channel.
 
     Args:
+        form: of the files, and how their names end.
         path: the file or folder.
         dev_share: about what share of the recordings of ``train`` becomes ``dev``, see `hold_out`.
         dev_by: whether it is recordings or speakers that stay together.
@@ -73,78 +79,13 @@ def read_tsv(
         UserError: there is no file, a row is damaged, there is no column for audio or target, or a
             share is given beside a ``dev``.
     """
-    return _read(path, ".tsv", tsv_rows, dev_share, dev_by, audio)
-
-
-def read_csv(
-    path: Path,
-    *,
-    dev_share: float | None = None,
-    dev_by: HeldOutBy = "recording",
-    audio: Path | None = None,
-) -> dict[str, Iterator[Utterance]]:
-    """The utterances of a CSV file, or of all such files of a folder; see `read_tsv`.
-
-    Raises:
-        UserError: as `read_tsv`.
-    """
-    return _read(path, ".csv", csv_rows, dev_share, dev_by, audio)
-
-
-def read_jsonl(
-    path: Path,
-    *,
-    dev_share: float | None = None,
-    dev_by: HeldOutBy = "recording",
-    audio: Path | None = None,
-) -> dict[str, Iterator[Utterance]]:
-    """The utterances of a JSONL file, or of all such files of a folder; see `read_tsv`.
-
-    Raises:
-        UserError: there is no file, a line is not an object with text for audio and target, or a
-            share is given beside a ``dev``.
-    """
-    return _read(path, ".jsonl", jsonl_rows, dev_share, dev_by, audio)
-
-
-def table_files(path: Path, ending: str) -> dict[Path, str]:
-    """The tables at a path, each with the split of its rows that name none.
-
-    Raises:
-        UserError: the path is a folder that has no file of this ending.
-    """
-    files = [path]
-    if path.is_dir():
-        files = [
-            file for file in sorted(path.iterdir()) if file.name.endswith((ending, f"{ending}.gz"))
-        ]
-    names = {file: known_split(file.name.partition(ending)[0]) for file in files}
-    if len(files) == 1 and names[files[0]] not in SPLIT_NAMES:
-        return {files[0]: "train"}
-    if not files:
-        raise UserError(
-            str(path),
-            expected=f"files such as train{ending}",
-            found=names_in(path),
-            remedy="Give the file itself, or a folder of such files.",
-        )
-    return names
-
-
-def _read(
-    path: Path,
-    ending: str,
-    rows: Rows,
-    dev_share: float | None,
-    dev_by: HeldOutBy,
-    audio: Path | None,
-) -> dict[str, Iterator[Utterance]]:
+    rows = _ROWS[form]
     if audio is not None:
         require_folder(audio)
     homes: dict[Path, str] = {}
     parts: dict[str, Path] = {}
     empty: dict[str, Path] = {}
-    for file, default in table_files(path, ending).items():
+    for file, default in table_files(path, form).items():
         found = _splits_in(file, rows, default)
         if not found:
             empty[default] = file
@@ -160,15 +101,15 @@ def _read(
             )
     names = dev_named(parts)
     splits = {new: _utterances(homes, rows, audio, old, parts[old]) for old, new in names.items()}
-    if dev_share is None and dev_by != "recording":
+    if dev_share is None:
+        if dev_by == "recording":
+            return splits
         raise UserError(
             "--dev-by",
             expected="--dev-share beside it, which it is about",
             found="none",
             remedy="Add --dev-share, such as 0.05.",
         )
-    if dev_share is None:
-        return splits
     if "train" not in splits or "dev" in splits:
         raise UserError(
             str(path),
@@ -181,6 +122,30 @@ def _read(
     return hold_out(train, folder, dev_share, by=dev_by) | {
         name: utterances for name, utterances in splits.items() if name != "train"
     }
+
+
+def table_files(path: Path, form: TableForm) -> dict[Path, str]:
+    """The tables at a path, each with the split of its rows that name none.
+
+    Raises:
+        UserError: the path is a folder that has no file of this form.
+    """
+    files, ending = [path], f".{form}"
+    if path.is_dir():
+        files = [
+            file for file in sorted(path.iterdir()) if file.name.endswith((ending, f"{ending}.gz"))
+        ]
+    names = {file: known_split(file.name.partition(ending)[0]) for file in files}
+    if len(files) == 1 and names[files[0]] not in SPLIT_NAMES:
+        return {files[0]: "train"}
+    if not files:
+        raise UserError(
+            str(path),
+            expected=f"files such as train{ending}",
+            found=names_in(path),
+            remedy="Give the file itself, or a folder of such files.",
+        )
+    return names
 
 
 def _splits_in(file: Path, rows: Rows, default: str) -> list[str]:
