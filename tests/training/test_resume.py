@@ -119,12 +119,13 @@ def test_a_run_goes_on_with_other_keys_that_change_no_result(train, undisturbed,
     assert_same(tmp_path, undisturbed)
 
 
+@pytest.mark.parametrize("kill", [("mt_external", 1), ("mt_in_domain", 3)])
 def test_a_run_goes_on_with_the_vocabulary_that_it_began_with(
-    train, undisturbed, tmp_path, monkeypatch
+    train, undisturbed, tmp_path, monkeypatch, kill
 ):
     """Versions differ in what they make of the same text."""
     with pytest.raises(Killed):
-        train(tmp_path, reporter=KillAt("mt_in_domain", 3))
+        train(tmp_path, reporter=KillAt(*kill))
     monkeypatch.setattr(parts, "train_tokenizer", None)
     train(tmp_path)
     assert_same(tmp_path, undisturbed)

@@ -197,7 +197,7 @@ def _more_room(recipe: Recipe) -> list[str]:
             found.append("remove a kernel from model.subsampler.kernel_sizes (twice the states)")
     if ctc.unit == "character":
         found.append("set model.ctc.unit to piece")
-    elif recipe.data.tokenizer is None and model.text_model.pretrained is None:
+    elif recipe.trains_vocabulary:
         found.append("raise data.vocab_size for fewer tokens")
     return found
 

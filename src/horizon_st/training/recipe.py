@@ -239,6 +239,12 @@ class Recipe:
     decoding: DecodingConfig = field(default_factory=DecodingConfig)
     stages: StagesConfig = field(default_factory=StagesConfig)
 
+    @property
+    def trains_vocabulary(self) -> bool:
+        """Whether the vocabulary is made of the data, and none is loaded."""
+        loaded = (self.initial_model, self.data.tokenizer, self.model.text_model.pretrained)
+        return loaded == (None, None, None)
+
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**32:
             raise UserError(

@@ -68,6 +68,10 @@ def run_recipe(recipe: Recipe, folder: Path, reporter: Reporter) -> Path:
         return Run(recipe, folder, accelerator, reporter).train()
 
 
+VOCABULARY_FOLDER = "vocabulary"
+"""Below a run's folder: the vocabulary that was trained when the run began."""
+
+
 class Run:
     """The parts of one run, and its stages in their order.
 
@@ -86,10 +90,10 @@ class Run:
         self.accelerator = accelerator
         self.reporter = reporter
         self.corpus = read_corpus(recipe)
-        # Of another version, the same text might give another vocabulary than the weights know.
-        finished = [self._stage_folder(name) / "model" for name in recipe.stages.trained]
-        vocabulary = next((model for model in finished if model.is_dir()), None)
-        self.parts = build_parts(recipe, self.corpus, vocabulary=vocabulary)
+        vocabulary = folder / VOCABULARY_FOLDER
+        self.parts = build_parts(
+            recipe, self.corpus, vocabulary=vocabulary if vocabulary.is_dir() else None
+        )
         check_before_training(recipe, self.corpus, self.parts)
         check_precision(recipe.decoding, accelerator.device)
         build_metrics(tokenize=recipe.decoding.tokenize)  # refuses before hours of training
@@ -112,6 +116,8 @@ class Run:
         )
         self.record.continue_from(folder)
         self._write_record()
+        if recipe.trains_vocabulary:
+            self._save_vocabulary(vocabulary)
 
     def train(self) -> Path:
         """The folder of the final model."""
@@ -264,6 +270,14 @@ class Run:
         config = self.parts.translator.config
         before_s = config.longest_training_s or 0.0  # of an initial model
         config.longest_training_s = max(before_s, *self.corpus.train.survey.durations_s)
+
+    def _save_vocabulary(self, folder: Path) -> None:
+        """For later starts: of another version, the same text might give another one."""
+        if self.accelerator.is_main_process and not folder.exists():
+            partial = partial_of(folder)
+            with writing(folder):
+                self.parts.tokenizer.save_pretrained(partial)
+                rename_whole(partial, folder)
 
     def _save_model(self, weights: dict[str, Tensor], folder: Path) -> None:
         """Model, tokenizer and front end, in one step; with it the stage has ended."""
