@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Optional
 import typer
 from rich.markup import escape
 
+from horizon_st.cli.options import LengthPenalty, Precision
 from horizon_st.cli.terminal import console
 from horizon_st.decoding.configuration import Tokenize
 from horizon_st.errors import UserError
@@ -104,12 +105,9 @@ def evaluate(
         Path, typer.Option(help="Folder for scores.json, sentences.jsonl and hypotheses.txt.")
     ],
     beam_size: Annotated[int, typer.Option(help="1 is greedy search.")] = 5,
-    length_penalty: Annotated[float, typer.Option(help="More gives longer output.")] = 1.0,
+    length_penalty: LengthPenalty = 1.0,
     batch_size: Annotated[int, typer.Option(help="Utterances at once.")] = 16,
-    precision: Annotated[
-        Literal["fp32", "bf16"],
-        typer.Option(help="bf16 is faster where the hardware has it; some translations change."),
-    ] = "fp32",
+    precision: Precision = "fp32",
     modality: Annotated[
         Literal["speech", "text"], typer.Option(help="Translate the speech or the transcript.")
     ] = "speech",

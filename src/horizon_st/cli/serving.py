@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
+from horizon_st.cli.options import (
+    BeamSize,
+    Device,
+    LengthPenalty,
+    Longest,
+    LongestPause,
+    Precision,
+    RuntimeChoice,
+    SegmentsAtOnce,
+    TargetLength,
+    UnsureBelow,
+)
 from horizon_st.cli.terminal import console
 from horizon_st.extras import check_extra
 
@@ -51,36 +63,16 @@ def serve(
         int, typer.Option(help="Requests accepted and not answered yet; more get status 429.")
     ] = 64,
     page: Annotated[bool, typer.Option(help="Whether there is a page for people, at /.")] = True,
-    longest: Annotated[
-        float, typer.Option(help="Most seconds of speech translated at once.")
-    ] = 20.0,
-    longest_pause: Annotated[
-        float, typer.Option(help="Seconds of silence that always separate.")
-    ] = 0.8,
-    target_length: Annotated[
-        float,
-        typer.Option(
-            help="Join short segments, over pauses of up to 2 s, until they have so much."
-        ),
-    ] = 0.0,
-    unsure_below: Annotated[
-        float, typer.Option(min=0, max=1, help="Confidence below which a segment gets a [?].")
-    ] = 0.6,
-    beam_size: Annotated[int, typer.Option(help="1 is greedy search, and faster.")] = 5,
-    length_penalty: Annotated[float, typer.Option(help="More gives longer output.")] = 1.0,
-    batch_size: Annotated[int, typer.Option(help="Segments at once.")] = 16,
-    precision: Annotated[
-        Literal["fp32", "bf16"],
-        typer.Option(help="bf16 is faster where the hardware has it; some translations change."),
-    ] = "fp32",
-    runtime: Annotated[
-        Optional[Literal["pytorch", "onnx"]],  # noqa: UP045 - typer reads it
-        typer.Option(help="What has to run the model; by default what it is made for."),
-    ] = None,
-    device: Annotated[
-        Optional[str],  # noqa: UP045 - typer reads it
-        typer.Option(help="cpu, cuda, cuda:1, ...; a GPU where there is one by default."),
-    ] = None,
+    longest: Longest = 20.0,
+    longest_pause: LongestPause = 0.8,
+    target_length: TargetLength = 0.0,
+    unsure_below: UnsureBelow = 0.6,
+    beam_size: BeamSize = 5,
+    length_penalty: LengthPenalty = 1.0,
+    batch_size: SegmentsAtOnce = 16,
+    precision: Precision = "fp32",
+    runtime: RuntimeChoice = None,
+    device: Device = None,
 ) -> None:
     """Serve a model over HTTP: as the OpenAI audio API defines it, and a page for people."""
     packages = [*_PACKAGES, *(_PACKAGES_OF_PAGE if page else ())]

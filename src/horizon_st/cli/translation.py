@@ -11,6 +11,18 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from horizon_st.cli.options import (
+    BeamSize,
+    Device,
+    LengthPenalty,
+    Longest,
+    LongestPause,
+    Precision,
+    RuntimeChoice,
+    SegmentsAtOnce,
+    TargetLength,
+    UnsureBelow,
+)
 from horizon_st.cli.terminal import warnings_on_stderr
 from horizon_st.display import progress_bar
 from horizon_st.errors import UserError
@@ -50,36 +62,16 @@ def translate(
     one_utterance: Annotated[
         bool, typer.Option("--one-utterance", help="Do not cut: each file is one short utterance.")
     ] = False,
-    longest: Annotated[
-        float, typer.Option(help="Most seconds of speech translated at once.")
-    ] = 20.0,
-    longest_pause: Annotated[
-        float, typer.Option(help="Seconds of silence that always separate.")
-    ] = 0.8,
-    target_length: Annotated[
-        float,
-        typer.Option(
-            help="Join short segments, over pauses of up to 2 s, until they have so much."
-        ),
-    ] = 0.0,
-    unsure_below: Annotated[
-        float, typer.Option(min=0, max=1, help="Confidence below which a segment gets a [?].")
-    ] = 0.6,
-    beam_size: Annotated[int, typer.Option(help="1 is greedy search, and faster.")] = 5,
-    length_penalty: Annotated[float, typer.Option(help="More gives longer output.")] = 1.0,
-    batch_size: Annotated[int, typer.Option(help="Segments at once.")] = 16,
-    precision: Annotated[
-        Literal["fp32", "bf16"],
-        typer.Option(help="bf16 is faster where the hardware has it; some translations change."),
-    ] = "fp32",
-    runtime: Annotated[
-        Optional[Literal["pytorch", "onnx"]],  # noqa: UP045 - typer reads it
-        typer.Option(help="What has to run the model; by default what it is made for."),
-    ] = None,
-    device: Annotated[
-        Optional[str],  # noqa: UP045 - typer reads it
-        typer.Option(help="cpu, cuda, cuda:1, ...; a GPU where there is one by default."),
-    ] = None,
+    longest: Longest = 20.0,
+    longest_pause: LongestPause = 0.8,
+    target_length: TargetLength = 0.0,
+    unsure_below: UnsureBelow = 0.6,
+    beam_size: BeamSize = 5,
+    length_penalty: LengthPenalty = 1.0,
+    batch_size: SegmentsAtOnce = 16,
+    precision: Precision = "fp32",
+    runtime: RuntimeChoice = None,
+    device: Device = None,
 ) -> None:
     """Translate recordings into text or subtitles, whatever their length."""
     from horizon_st.data.mono import DamagedSoundWarning
